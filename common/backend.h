@@ -1,0 +1,38 @@
+/* backend.h: the only line between common/ and cpu/, opencl/. A backend knows ops, never layers. */
+#ifndef SNUG_BACKEND_H
+#define SNUG_BACKEND_H
+
+#include "graph.h"
+#include "plan.h"
+
+typedef struct backend backend;
+struct backend {
+    const char *name;        /* "cpu", "opencl" */
+    char device[256];        /* for people: "CPU, OpenBLAS Haswell, 2 threads" */
+    memory_limits limits;
+    scratch_rule *scratch;
+    uint64_t allocated;      /* bytes taken by bind; equals plan.total */
+
+    /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
+       caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be
+       called again with a smaller plan. All persistent tensors read as zeros afterwards. */
+    status (*bind)(backend *, const graph *g, const plan *p, error *e);
+    /* Runs the ops of a span; may be asynchronous. */
+    status (*run)(backend *, span, const step_args *, error *e);
+    /* Copies bytes to or from a tensor's own memory layout (dense, row-major, the run's real type). read waits. */
+    status (*write)(backend *, tensor_id, const void *, size_t offset, size_t bytes, error *e);
+    status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
+    void (*close)(backend *);
+};
+
+/* real_bytes 4 or 8; cap in bytes, 0 = none. Never fails. cpu/backend.c */
+backend *cpu_open(size_t real_bytes, uint64_t cap);
+scratch_rule cpu_scratch;
+
+/* selector: "auto", "opencl", "cuda", "opencl:1" or a part of the device's name; cap as the user gave it, 0 = the
+   device's memory less a reserve. opencl/backend.c; only in builds with OPENCL=1. */
+status opencl_open(const char *selector, uint64_t cap, backend **b, error *e);
+/* Needs no device and no OpenCL: stated upper bounds for plans made without one. opencl/scratch.c, in every build. */
+scratch_rule opencl_scratch;
+
+#endif

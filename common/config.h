@@ -1,0 +1,105 @@
+/* config.h: every setting of a run, from nanoGPT's config files and --key=value. One table gives the name, type,
+   default, limits and help of each; parsing, `help`, the man page and the echo of a run are made from it. */
+#ifndef SNUG_CONFIG_H
+#define SNUG_CONFIG_H
+
+#include "status.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { TEXT_MAX = 512 };
+
+/* X(TYPE, name, default, low, high, GROUP, help)   TYPE: INT int64_t, REAL double, BOOL bool, TEXT char[TEXT_MAX],
+   BYTES uint64_t with a unit ("10.5GiB", "12GB"; 0 alone needs none). low and high bound INT and REAL; for TEXT,
+   high is NULL or the allowed words, "a|b|c". */
+#define OPTIONS(X)                                                                                                     \
+    X(INT, n_layer, 12, 1, 1024, MODEL, "transformer blocks")                                                          \
+    X(INT, n_head, 12, 1, 1024, MODEL, "attention heads; must divide n_embd")                                          \
+    X(INT, n_embd, 768, 1, 65536, MODEL, "channels")                                                                   \
+    X(INT, block_size, 1024, 1, 1048576, MODEL, "positions (tokens) of a sequence")                                    \
+    X(INT, vocab_size, 0, 0, 16777216, MODEL, "0: the checkpoint's, the tokenizer's or the data's, else 50304")        \
+    X(BOOL, bias, false, 0, 0, MODEL, "biases in linear layers and layer norms")                                       \
+    X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, "exact GELU (erf), or GPT-2's tanh form")                  \
+    X(REAL, dropout, 0.0, 0, 0.999, MODEL, "probability, in the three places GPT-2 has it")                            \
+    X(TEXT, dataset, "openwebtext", 0, NULL, DATA, "a folder with train.bin and val.bin, or its name under data/")     \
+    X(TEXT, data_order, "random", 0, "random|sequential", DATA, "sequential: sequence i of step s starts at (s*N+i)*T") \
+    X(INT, ignore_token, -1, -1, 4294967295, DATA, "targets equal to it don't count; -1 = none")                       \
+    X(INT, batch_size, 12, 1, 1048576, TRAIN, "sequences of a micro-batch: a wish, see micro_batch_size")              \
+    X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, "batch_size times this is the effective batch, kept")   \
+    X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, "optimizer steps")                                              \
+    X(REAL, learning_rate, 6e-4, 0, 1e6, TRAIN, "the highest")                                                         \
+    X(BOOL, decay_lr, true, 0, 0, TRAIN, "warm up, then cosine down to min_lr")                                        \
+    X(INT, warmup_iters, 2000, 0, 1000000000000, TRAIN, "steps of linear warm-up")                                     \
+    X(INT, lr_decay_iters, 600000, 0, 1000000000000, TRAIN, "step at which min_lr is reached")                         \
+    X(REAL, min_lr, 6e-5, 0, 1e6, TRAIN, "the lowest after warm-up")                                                   \
+    X(REAL, weight_decay, 0.1, 0, 1e3, TRAIN, "AdamW's, on tensors of rank 2 only")                                    \
+    X(REAL, beta1, 0.9, 0, 0.9999999, TRAIN, "AdamW: decay of the mean")                                               \
+    X(REAL, beta2, 0.95, 0, 0.9999999, TRAIN, "AdamW: decay of the variance")                                          \
+    X(REAL, grad_clip, 1.0, 0, 1e30, TRAIN, "largest gradient norm; 0 = off")                                          \
+    X(INT, eval_interval, 2000, 1, 1000000000000, TRAIN, "steps between evaluations")                                  \
+    X(INT, eval_iters, 200, 1, 1000000000, TRAIN, "batches of batch_size sequences per evaluation and split")          \
+    X(BOOL, eval_only, false, 0, 0, TRAIN, "evaluate once and end")                                                    \
+    X(INT, log_interval, 1, 1, 1000000000000, TRAIN, "steps between log lines")                                        \
+    X(INT, seed, 1337, 0, 9223372036854775807, TRAIN, "of everything random")                                          \
+    X(TEXT, out_dir, "out", 0, NULL, FILES, "folder for checkpoints and the log")                                      \
+    X(TEXT, init_from, "scratch", 0, NULL, FILES, "scratch, resume, or a folder in Hugging Face GPT-2 layout")         \
+    X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "False: at evaluations save only when val loss improved")       \
+    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "newest checkpoints kept, beside the best")                         \
+    X(REAL, save_minutes, 15, 0, 1e9, FILES, "also save after so many minutes; 0 = only at evaluations")               \
+    X(TEXT, device, "auto", 0, NULL, MEMORY, "auto, cpu, opencl, opencl:N or a part of the device's name")             \
+    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY, "float64: CPU only; 16-bit types train in float32") \
+    X(BYTES, vram_cap, 0, 0, 0, MEMORY, "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve") \
+    X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, "sequences computed at once; 0 = the fastest that fits")           \
+    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)") \
+    X(BOOL, batch_invariant, true, 0, 0, MEMORY, "same bits for every micro-batch size")                               \
+    X(TEXT, start, "\\n", 0, NULL, SAMPLE, "text to continue, or FILE:path")                                           \
+    X(INT, num_samples, 10, 1, 1000000, SAMPLE, "texts to write")                                                      \
+    X(INT, max_new_tokens, 500, 1, 1000000000, SAMPLE, "length of each")                                               \
+    X(REAL, temperature, 0.8, 0, 1000, SAMPLE, "0 = always the likeliest")                                             \
+    X(INT, top_k, 200, 0, 16777216, SAMPLE, "choose among the likeliest k; 0 = all")                                   \
+    X(TEXT, batch, "", 0, NULL, FILES, "grads: safetensors file with x and y")                                         \
+    X(TEXT, out, "", 0, NULL, FILES, "grads, prepare: where to write")                                                 \
+    X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")     \
+    X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare: share of the text that becomes val.bin")                        \
+    X(BOOL, json, false, 0, 0, OUTPUT, "plan: machine-readable")                                                       \
+    X(BOOL, graph, false, 0, 0, OUTPUT, "plan: dump the graph")
+
+/* Which options were given, and where ("train.py:12" or "--n_layer"): index by OPTION_name. */
+#define X(type, name, ...) OPTION_##name,
+typedef enum { OPTIONS(X) OPTION_COUNT } option_id;
+#undef X
+
+#define CONFIG_INT int64_t
+#define CONFIG_REAL double
+#define CONFIG_BOOL bool
+#define CONFIG_BYTES uint64_t
+typedef char CONFIG_TEXT[TEXT_MAX];
+typedef struct {
+#define X(type, name, ...) CONFIG_##type name;
+    OPTIONS(X)
+#undef X
+    char *given[OPTION_COUNT]; /* NULL: the default */
+    char *config_file;         /* NULL: none; its folder is where `dataset` is looked for too */
+    char **positional;         /* arguments without --: prepare's paths, grads' folder */
+    int n_positional;
+    char *notes[8];            /* lines to show once: keys that mean nothing here, dtype in effect */
+    int n_notes;
+} config;
+
+/* Reads "CONFIG.py --key=value PATH ..." in order; a later value wins. An argument that ends in .py is a config file; the rest
+   without -- go to positional. BAD_INPUT: e has one line with file and line, or the option, and what to do. */
+status config_parse(config *c, int argc, char **argv, error *e);
+void config_free(config *c);
+/* Checks across options (n_embd divisible by n_head and so on). */
+status config_check(const config *c, error *e);
+/* "12GB" -> bytes. */
+status config_bytes(const char *text, uint64_t *bytes, error *e);
+/* The echo of a run: every option that differs from its default, as nanoGPT's config lines. */
+void config_print(const config *c, FILE *f);
+/* The options' part of `snug help`, by group. */
+void config_help(FILE *f);
+/* "10.50 GiB" for a table; returns text. */
+char *bytes_print(uint64_t bytes, char *text, unsigned long size);
+
+#endif

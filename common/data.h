@@ -1,0 +1,35 @@
+/* data.h: token files as nanoGPT writes them (train.bin, val.bin: little-endian uint16; uint32 where a "dtype": "uint32" in
+   the folder's meta.json says so), memory-mapped with 64-bit offsets, and which sequences a step sees. */
+#ifndef SNUG_DATA_H
+#define SNUG_DATA_H
+
+#include "config.h"
+#include "status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    char *path;
+    const void *map;
+    size_t map_bytes;
+    int token_bytes;      /* 2 or 4 */
+    int64_t tokens;
+    int64_t vocabulary;   /* ids must be below it; checked where they are read */
+} token_file;
+
+/* The dataset's folder: `dataset` itself, or data/NAME here, or data/NAME or NAME beside the config file. The caller frees it. */
+status data_folder(const config *c, char **folder, error *e);
+/* name: "train.bin" or "val.bin". Fails when it is missing, of odd length, or too short for one sequence of `length` + 1 tokens. */
+status data_open(const char *folder, const char *name, int64_t length, token_file *f, error *e);
+void data_close(token_file *f);
+/* The largest id in the file + 1 (reads all of it). */
+int64_t data_vocabulary(const token_file *f);
+
+typedef struct { bool sequential; uint64_t seed; int64_t sequences, length, ignore_token, vocabulary; } data_order;
+/* Fills x, y [length] with sequence `number` (0 .. sequences - 1) of step `step`: y is x shifted by one; targets equal to
+   ignore_token become -1. `stream` separates train steps from evaluations. Depends on nothing else, so that no split of
+   the step can change it. Fails when a token is not below the vocabulary: file, position, id, and what to do. */
+status data_sequence(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number, int32_t *x,
+                     int32_t *y, error *e);
+#endif

@@ -1,0 +1,48 @@
+/* gpt.h: GPT-2 as a graph. gpt.c is the only file that knows the model. */
+#ifndef SNUG_GPT_H
+#define SNUG_GPT_H
+
+#include "graph.h"
+
+typedef struct {
+    int layers, heads, channels, positions; /* L, H, C, P: rows of wpe */
+    int64_t vocabulary;                     /* V */
+    bool bias, tanh_gelu;
+    double norm_epsilon;                    /* 1e-5 */
+} gpt_shape;
+
+typedef struct {
+    graph_purpose purpose;
+    int micro_batch;        /* B */
+    int length;             /* T <= positions */
+    int64_t sequences;      /* N: length of the losses tensor */
+    bool batch_invariant;
+    double dropout;         /* training span only */
+    double weight_decay, beta1, beta2, grad_clip;
+    unsigned recompute;     /* bit set of 1 << tensor_kind that are not kept; 0 = keep all */
+} gpt_run;
+
+/* The ids that train, eval and sample read and write. Parameters are ids 1 .. n_params, in the checkpoint's order, in
+   every graph of a shape. */
+typedef struct {
+    graph *graph;
+    int n_params;
+    tensor_id tokens, targets; /* INT32 [B,T] */
+    tensor_id losses;          /* [N] */
+    tensor_id norm;            /* [2]: gradient norm, clip factor */
+    tensor_id logits;          /* [V] */
+    tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none */
+} gpt;
+
+/* Builds the graph; recompute and `scratch` (may be NULL) are applied. Free with gpt_free. */
+status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m, error *e);
+void gpt_free(gpt *m);
+
+/* "transformer.h.3.attn.c_attn.weight": the name in a Hugging Face checkpoint. Returns text. */
+char *gpt_param_name(const graph *g, tensor_id param, char *text, size_t size);
+/* The value of element i at initialisation: N(0, 0.02), c_proj N(0, 0.02 / sqrt(2 L)), biases 0, norms 1. */
+void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count, double *out);
+/* Parameters in all; n_embd and so on as `plan` prints them. */
+int64_t gpt_parameters(const gpt_shape *shape);
+/* "none", "gelu", ... -> bit set; the table of policies is recompute.h's. */
+#endif

@@ -1,0 +1,208 @@
+/* graph.h: a training step as data: tensors, and the ops that read and write them. Knows no model and no device.
+
+   Letters in shapes: N sequences of a step (the effective batch), B sequences of a micro-batch, T positions, C channels,
+   H heads, V vocabulary, L layers, P positions that the model has (T <= P). */
+#ifndef SNUG_GRAPH_H
+#define SNUG_GRAPH_H
+
+#include "status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef int tensor_id; /* an index into graph.tensors; 0 means none */
+
+/* How long a tensor lives. PARAM, GRAD, MOMENT, STEP and INPUT are persistent: they keep their place for the whole run.
+   ACT lives from its write to its last reader, SCRATCH for one op. */
+typedef enum { ROLE_PARAM, ROLE_GRAD, ROLE_MOMENT, ROLE_STEP, ROLE_INPUT, ROLE_ACT, ROLE_SCRATCH } tensor_role;
+
+/* What a tensor is, for tables and for choosing what recomputation drops. */
+#define KINDS(X)                                                                                                       \
+    X(WEIGHT, "weights")                                                                                               \
+    X(GRADIENT, "gradients")                                                                                           \
+    X(MOMENT, "optimizer moments")                                                                                     \
+    X(BATCH, "tokens and losses")                                                                                      \
+    X(BLOCK, "block inputs")                                                                                           \
+    X(NORM, "layer norms")                                                                                             \
+    X(QKV, "queries, keys, values")                                                                                    \
+    X(ATTENTION, "attention outputs")                                                                                  \
+    X(RESIDUAL, "residuals")                                                                                           \
+    X(FC, "MLP inner layers")                                                                                          \
+    X(GELU, "GELU outputs")                                                                                            \
+    X(HEAD, "head")                                                                                                    \
+    X(DACT, "activation gradients")                                                                                    \
+    X(TEMP, "working space")                                                                                           \
+    X(GEMM, "GEMM temporaries")
+#define X(name, text) KIND_##name,
+typedef enum { KINDS(X) KIND_COUNT } tensor_kind;
+#undef X
+extern const char *const kind_names[KIND_COUNT];
+
+typedef enum { TYPE_REAL, TYPE_INT32 } tensor_type;
+
+typedef struct {
+    char name[24]; /* prints as "qkv[3]" with its layer */
+    int layer;     /* -1: belongs to no layer */
+    tensor_role role;
+    tensor_kind kind;
+    tensor_type type;
+    int rank;
+    int64_t dim[4]; /* ACT, INPUT: dim[0] = sequences of a micro-batch */
+    tensor_id of;   /* GRAD, MOMENT: its PARAM; a recomputed clone: its original; else 0 */
+} tensor;
+
+/* The op table: name, access of each argument in order (W written, its old value dead; R read; A added to or partly
+   written), and the arguments. Liveness, graph_check and both backends go by it.
+
+   Shapes. x: the residual stream. Everything runs on `sequences` <= B sequences of `length` <= T positions, densely
+   packed ([sequences, length, C]). stats [B,T,2] = (mean, 1/sqrt(var + epsilon)). lse [B,H,T] = log-sum-exp of the
+   scaled scores. Linear weights are [in, out] as GPT-2 checkpoints store them. "(0)" marks an argument that may be none.
+
+   EMBED         x[B,T,C] = dropout(wte[tokens] + wpe[position])
+   NORM          y = (x - mean) * rstd * w + b
+   LINEAR        y[B,T,O] = x[B,T,I] w[I,O] + b[O]
+   ATTENTION     out[B,T,C], lse from qkv[B,T,3C]: causal, scale 1/sqrt(C/H), dropout on the probabilities
+   RESIDUAL      y = x + dropout(p)
+   GELU          y = gelu(x), exact or tanh by attr.tanh_gelu
+   HEAD          logits = x wte^T in chunks of rows, softmax cross-entropy; losses[first_sequence + s] = sum of the
+                 sequence's token losses (not divided); dx (written) and dwte (added to) of
+                 inv_targets * sum of losses. Targets of -1 are ignored: no loss, no gradient.
+   HEAD_LOSS     only the losses
+   LOGITS        logits[V] of the last position of sequence 0
+   *_DX, *_DW    gradients with respect to the activations, and to the weights (added to, R6: within one sequence in a
+                 fixed order, then sequence by sequence)
+   NORM_DX       dx = dres + (norm's gradient of dy); dres is the gradient that bypasses the norm. "(0)" for the last.
+   RESIDUAL_DX   dp = dropout mask of this site applied to dy (only in graphs with dropout)
+   GELU_DX       d *= gelu'(x), in place
+   ATTENTION_DX  dqkv from dout, qkv, out, lse
+   EMBED_DW      dwte, dwpe from dx (dropout applied on the way) and tokens
+   ZERO          x = 0                  ADD           y += x
+   SUM_SQUARES   sums[attr.index] = sum of x^2; in float64 inside, always
+   GRAD_NORM     norm[0] = sqrt(sum of sums), norm[1] = min(1, clip / (norm + 1e-6)), or 1 when attr.clip is 0
+   ADAMW         p, m, v from g * norm[1] (the order of the update is design's: see docs/architecture.md) */
+#define OPS(X)                                                                                                         \
+    X(EMBED, "W RRR", "x tokens wte wpe")                                                                              \
+    X(NORM, "WW RRR", "y stats x w b(0)")                                                                              \
+    X(LINEAR, "W RRR", "y x w b(0)")                                                                                   \
+    X(ATTENTION, "WW R", "out lse qkv")                                                                                \
+    X(RESIDUAL, "W RR", "y x p")                                                                                       \
+    X(GELU, "W R", "y x")                                                                                              \
+    X(HEAD, "AWA RRR", "losses dx dwte x wte targets")                                                                 \
+    X(HEAD_LOSS, "A RRR", "losses x wte targets")                                                                      \
+    X(LOGITS, "W RR", "logits x wte")                                                                                  \
+    X(NORM_DX, "W RRRRR", "dx dy x stats w dres(0)")                                                                   \
+    X(NORM_DW, "AA RRR", "dw db(0) dy x stats")                                                                        \
+    X(LINEAR_DX, "W RR", "dx dy w")                                                                                    \
+    X(LINEAR_DW, "AA RR", "dw db(0) dy x")                                                                             \
+    X(ATTENTION_DX, "W RRRR", "dqkv dout qkv out lse")                                                                 \
+    X(RESIDUAL_DX, "W R", "dp dy")                                                                                     \
+    X(GELU_DX, "A R", "d x")                                                                                           \
+    X(EMBED_DW, "AA RR", "dwte dwpe dx tokens")                                                                        \
+    X(ZERO, "W", "x")                                                                                                  \
+    X(ADD, "A R", "y x")                                                                                               \
+    X(SUM_SQUARES, "A R", "sums x")                                                                                    \
+    X(GRAD_NORM, "W R", "norm sums")                                                                                   \
+    X(ADAMW, "AAA RR", "p m v g norm")
+#define X(name, access, arguments) OP_##name,
+typedef enum { OPS(X) OP_COUNT } op_code;
+#undef X
+
+enum { MAX_ARGUMENTS = 6 };
+
+typedef struct {
+    const char *name;
+    int arguments;
+    char access[MAX_ARGUMENTS];    /* 'W', 'R' or 'A', by argument */
+    bool optional[MAX_ARGUMENTS];
+    char argument[MAX_ARGUMENTS][12];
+} op_info;
+/* The table's row for a code; points to constant data. */
+const op_info *op_describe(op_code code);
+
+/* Where dropout draws its random numbers: the high half of Philox's third counter word (R9). */
+typedef enum { SITE_EMBED = 1, SITE_ATTENTION, SITE_ATTENTION_RESIDUAL, SITE_MLP_RESIDUAL, SITE_INIT, SITE_BATCH, SITE_SAMPLE } random_site;
+
+typedef struct {
+    int layer;      /* for dropout's counter and for profiles; -1 where there is none */
+    int heads;      /* ATTENTION, ATTENTION_DX */
+    random_site site;
+    double dropout; /* probability that an element is dropped; 0 = off */
+    double epsilon; /* NORM; ADAMW */
+    bool tanh_gelu;
+    int index;      /* SUM_SQUARES */
+    double clip;    /* GRAD_NORM; 0 = off */
+    double weight_decay, beta1, beta2; /* ADAMW */
+} op_attr;
+
+typedef struct {
+    op_code code;
+    tensor_id arg[MAX_ARGUMENTS];
+    tensor_id scratch; /* what the backend needs for this op alone; 0 = nothing */
+    op_attr attr;
+} op;
+
+typedef struct { int first, end; } span; /* ops[first] ... ops[end - 1] */
+
+typedef enum { GRAPH_TRAIN, GRAPH_GRADS, GRAPH_EVAL } graph_purpose;
+
+typedef struct {
+    graph_purpose purpose; /* GRADS: no finish, no moments. EVAL: no gradients either */
+    tensor *tensors;       /* tensors[0] is unused */
+    int n_tensors, tensor_room;
+    op *ops;
+    int n_ops, op_room;
+    span begin, micro, finish, eval, sample; /* once a step; once a micro-batch; once a step; forward and losses; forward and logits */
+    int first_backward;    /* in micro: ops before it are the forward pass and HEAD; recompute reads it */
+    int micro_batch;       /* B */
+    int length;            /* T */
+    bool batch_invariant;  /* R4, R6: the same bits for every split */
+} graph;
+
+/* What changes from one run of a span to the next. */
+typedef struct {
+    int sequences;         /* <= micro_batch: the last micro-batch may be short */
+    int first_sequence;    /* number of the first one within the step */
+    int length;            /* positions per sequence, <= T; less than T only when sampling */
+    int64_t step;          /* 0 for the first; dropout's counter, AdamW's t - 1 */
+    double lr;
+    double inv_targets;    /* 1 / (targets of the whole step that count), R5 */
+    uint64_t seed;
+} step_args;
+
+graph *graph_new(graph_purpose purpose, int micro_batch, int length, bool batch_invariant);
+void graph_free(graph *g);
+/* Adds a tensor and returns its id. dims: `rank` of them. */
+tensor_id graph_tensor(graph *g, const char *name, int layer, tensor_role role, tensor_kind kind, tensor_type type,
+                       int rank, const int64_t *dims);
+/* Appends an op; `arguments` ids follow in the op table's order. Returns its attr for the caller to fill. */
+op_attr *graph_op(graph *g, op_code code, const tensor_id *arguments);
+
+int64_t tensor_elements(const tensor *t);
+/* Bytes of a tensor when a real takes real_bytes (4 or 8). */
+uint64_t tensor_bytes(const tensor *t, size_t real_bytes);
+bool tensor_is_persistent(const tensor *t);
+/* "qkv[3]"; writes at most size bytes into text and returns it. */
+char *tensor_print(const tensor *t, char *text, size_t size);
+
+/* Bytes of working space that a backend wants for one op; a pure function of its arguments, so that a plan can be made
+   where no device is open. *kind says what it is (KIND_TEMP, KIND_GEMM, KIND_HEAD). */
+typedef uint64_t scratch_rule(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind);
+/* Gives every op the SCRATCH tensor that the rule asks for. */
+void graph_add_scratch(graph *g, scratch_rule *rule, size_t real_bytes);
+
+/* True if the graph keeps the rules: arguments are there and of the right roles and shapes; a transient is written
+   before it is read, within one span; nothing else writes what is still needed; activations are written once (R3);
+   in batch-invariant graphs each gradient has one accumulating op (R4). Otherwise e names the op and the tensor. */
+bool graph_check(const graph *g, error *e);
+
+/* Arithmetic operations of one run of op o on `sequences` sequences (a multiply-add counts 2), causal attention at its
+   triangle; 0 for ops that only move data. */
+double op_flops(const graph *g, const op *o, int sequences);
+/* Bytes that the op must read and write at least. */
+double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes);
+
+/* Prints tensors and ops, a line each. */
+void graph_dump(const graph *g, size_t real_bytes, FILE *f);
+
+#endif

@@ -1,0 +1,39 @@
+/* plan.h: where every tensor lives, decided before any memory is taken. Pure arithmetic: knows no device. */
+#ifndef SNUG_PLAN_H
+#define SNUG_PLAN_H
+
+#include "graph.h"
+
+typedef struct { int first_op, last_op, block; uint64_t offset, bytes; } slot; /* bytes: rounded up to the alignment */
+
+typedef struct {
+    size_t real_bytes;  /* 4 or 8 */
+    size_t alignment;   /* of every slot's offset and size, in bytes; a power of two */
+    uint64_t max_block; /* the largest single allocation; 0 = no limit */
+    uint64_t cap;       /* 0 = none */
+} memory_limits;
+
+typedef struct {
+    slot *slots;           /* by tensor_id */
+    uint64_t *block_bytes; /* each <= max_block; persistent blocks first, then the arena's */
+    int n_blocks;
+    uint64_t persistent;           /* bytes of the persistent blocks */
+    uint64_t transient;            /* bytes of the arena's blocks */
+    uint64_t transient_live_peak;  /* no arrangement can be smaller: the most bytes of transients alive in one op */
+    uint64_t total;                /* persistent + transient: what a backend allocates, to the byte */
+    int peak_op;                   /* the op at which transient_live_peak is reached; -1 when there is none */
+} plan;
+
+/* Places all tensors of g. Fails (BAD_INPUT) when one tensor alone is larger than max_block. The cap is not looked at:
+   the caller compares plan.total with it. plan_free releases what p owns. */
+status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e);
+void plan_free(plan *p);
+
+/* Bytes alive while op runs, by kind, persistent ones included. */
+void plan_alive(const graph *g, const plan *p, int op_index, uint64_t by_kind[KIND_COUNT]);
+
+/* Brute force, for tests and `devices --check`: no two tensors that live together overlap, none leaves its block, all
+   are aligned, the totals add up. */
+bool plan_check(const graph *g, const plan *p, const memory_limits *limits, error *e);
+
+#endif

@@ -1,0 +1,45 @@
+/* safetensors.h: reading (memory-mapped, sizes checked before they are believed) and writing Hugging Face's
+   safetensors format: 8 bytes little-endian header length, JSON header, data. Knows no model. */
+#ifndef SNUG_SAFETENSORS_H
+#define SNUG_SAFETENSORS_H
+
+#include "status.h"
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum { ST_F32, ST_F64, ST_F16, ST_BF16, ST_I32, ST_I64, ST_U16, ST_U32, ST_U8, ST_BOOL } st_type;
+
+typedef struct {
+    char *name;
+    st_type type;
+    int rank;
+    int64_t dim[8];
+    int64_t elements;
+    const void *data; /* reading: inside the mapped file, possibly unaligned; writing: the caller's, or NULL with `fill` */
+    uint64_t bytes;
+} st_tensor;
+
+typedef struct {
+    st_tensor *tensors; /* sorted by name */
+    int n;
+    void *map;
+    size_t map_bytes;
+    char *path;
+} st_file;
+
+status st_open(const char *path, st_file *f, error *e);
+void st_close(st_file *f);
+/* NULL if there is none. */
+const st_tensor *st_find(const st_file *f, const char *name);
+/* Element i of F32, F64, F16, BF16 tensors as double; of integer tensors too. */
+double st_value(const st_tensor *t, int64_t i);
+
+/* Gives the writer the bytes of tensor t, `size` at `offset`, into buffer (so that weights can be streamed from a device). */
+typedef status st_fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e);
+/* Writes all tensors, in the given order, with metadata {"format":"pt"}; equal tensors give equal files. Does not fsync.
+   fill may be NULL when every tensor has data. sha256, if not NULL, receives the file's hash as 64 hex digits and a zero. */
+status st_write(const char *path, const st_tensor *tensors, int n, st_fill *fill, void *context, char *sha256, error *e);
+size_t st_size(st_type type);
+const char *st_name(st_type type); /* "F32" */
+
+#endif
