@@ -44,5 +44,5 @@ char *gpt_param_name(const graph *g, tensor_id param, char *text, size_t size);
 void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count, double *out);
 /* Parameters in all; n_embd and so on as `plan` prints them. */
 int64_t gpt_parameters(const gpt_shape *shape);
-/* "none", "gelu", ... -> bit set; the table of policies is recompute.h's. */
+
 #endif
