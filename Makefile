@@ -1,0 +1,198 @@
+# snug's Makefile. `make` builds build/snug and touches neither apt nor the network; `make demo` and `make test` first
+# get what is missing by apt (DEPS=0: don't). `make help` lists all targets and switches.
+
+CC       ?= gcc
+CXX      ?= g++
+PREFIX   ?= /usr/local
+NATIVE   ?= 1
+SANITIZE ?= 0
+DEPS     ?= 1
+WERROR   ?= 0
+V        ?= 0
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+VERSION := 0.1.0
+BUILD   := $(if $(filter 1,$(SANITIZE)),build-asan,build)
+OBJ     := $(BUILD)/obj
+Q       := $(if $(filter 1,$(V)),,@)
+HASH    := \#
+JOBS    := $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+
+# ---- what this machine has ------------------------------------------------------------------------------------------
+
+pkg_cflags = $(shell pkg-config --cflags $(1) 2>/dev/null)
+# pkg_libs NAME,FALLBACK
+pkg_libs   = $(or $(strip $(shell pkg-config --libs $(1) 2>/dev/null)),$(2))
+# has_header NAME,FLAGS
+has_header = $(shell echo '$(HASH)include <$(1)>' | $(CC) $(2) -E - >/dev/null 2>&1 && echo yes)
+
+BLAS_CFLAGS   := $(call pkg_cflags,openblas)
+CHECK_CFLAGS  := $(call pkg_cflags,check)
+HAVE_BLAS     := $(call has_header,cblas.h,$(BLAS_CFLAGS))
+HAVE_OPENMP   := $(call has_header,omp.h,-fopenmp)
+HAVE_CJSON    := $(call has_header,cjson/cJSON.h)
+HAVE_PCRE2    := $(call has_header,pcre2.h,-DPCRE2_CODE_UNIT_WIDTH=8)
+HAVE_CRYPTO   := $(call has_header,openssl/evp.h)
+HAVE_CHECK    := $(call has_header,check.h,$(CHECK_CFLAGS))
+HAVE_OPENCL   := $(call has_header,CL/cl.h,-DCL_TARGET_OPENCL_VERSION=120)
+HAVE_CLBLAST  := $(call has_header,clblast_c.h,-DCL_TARGET_OPENCL_VERSION=120)
+OPENCL        ?= $(if $(and $(HAVE_OPENCL),$(HAVE_CLBLAST)),1,0)
+
+# ---- flags ----------------------------------------------------------------------------------------------------------
+# No fast-math and no contraction: the same source gives the same bits whatever the vector unit (P4).
+
+MODE := -O3 -g
+ifeq ($(SANITIZE),1)
+MODE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+COMMON_FLAGS := $(MODE) -ffp-contract=off -fopenmp -Wall -Wextra -Wpedantic
+ifeq ($(NATIVE),1)
+COMMON_FLAGS += -march=native
+endif
+ifeq ($(WERROR),1)
+COMMON_FLAGS += -Werror
+endif
+DEFINES := -D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120
+ifeq ($(OPENCL),1)
+DEFINES += -DOPENCL
+endif
+# -iquote, not -I: our check.h must not hide the unit test framework's <check.h>.
+INCLUDES   := -iquote . -iquote common
+LIB_CFLAGS := $(BLAS_CFLAGS)
+ALL_CFLAGS = -std=c11 $(DEFINES) $(COMMON_FLAGS) $(INCLUDES) $(LIB_CFLAGS) $(CFLAGS)
+ALL_CXXFLAGS = -std=c++11 $(DEFINES) $(COMMON_FLAGS) $(INCLUDES) $(CXXFLAGS)
+
+LIBS := $(call pkg_libs,openblas,-lopenblas) $(call pkg_libs,libcjson,-lcjson) \
+        $(call pkg_libs,libpcre2-8,-lpcre2-8) $(call pkg_libs,libcrypto,-lcrypto)
+ifeq ($(OPENCL),1)
+LIBS += $(call pkg_libs,clblast,-lclblast) $(call pkg_libs,OpenCL,-lOpenCL)
+endif
+LIBS += -ldl -lm
+CHECK_LIBS := $(call pkg_libs,check,-lcheck -lsubunit -lrt -lpthread)
+
+# The build id: commit, compiler, and a hash of the flags and of what -march=native meant here. No time, no path.
+GIT_ID    := $(or $(shell git describe --always --dirty --match 'v[0-9]*' 2>/dev/null),release)
+CC_ID     := $(notdir $(CC)) $(shell $(CC) -dumpfullversion 2>/dev/null || $(CC) -dumpversion 2>/dev/null)
+FLAGS_ID  := $(shell { echo '$(MODE) $(COMMON_FLAGS) $(DEFINES) $(CFLAGS)'; \
+               $(CC) $(COMMON_FLAGS) $(CFLAGS) -dM -E - </dev/null 2>/dev/null; } | cksum | cut -d' ' -f1)
+BUILD_ID  := $(GIT_ID), $(CC_ID), flags $(FLAGS_ID)
+
+# ---- sources --------------------------------------------------------------------------------------------------------
+# New files are picked up by their place. cpu/*.c are compiled for float and for double, but for cpu/open.c.
+
+COMMON_SRC := $(wildcard common/*.c)
+CPU_TWICE  := $(filter-out cpu/open.c,$(wildcard cpu/*.c))
+CPU_ONCE   := $(wildcard cpu/open.c)
+ifeq ($(OPENCL),1)
+OPENCL_SRC := $(wildcard opencl/*.c)
+OPENCL_CXX := $(wildcard opencl/*.cpp)
+KERNELS    := $(wildcard opencl/kernels/*.cl)
+TEST_SRC   := $(wildcard tests/test_*.c)
+else
+OPENCL_SRC := $(wildcard opencl/scratch.c)
+TEST_SRC   := $(filter-out tests/test_opencl%,$(wildcard tests/test_*.c))
+endif
+TEST_HELP  := $(wildcard tests/support*.c)
+PRELOADS   := $(patsubst tests/preload_%.c,$(BUILD)/preload_%.so,$(wildcard tests/preload_*.c))
+
+OBJECTS := $(COMMON_SRC:%.c=$(OBJ)/%.o) $(CPU_ONCE:%.c=$(OBJ)/%.o) \
+           $(CPU_TWICE:%.c=$(OBJ)/%.f32.o) $(CPU_TWICE:%.c=$(OBJ)/%.f64.o) \
+           $(OPENCL_SRC:%.c=$(OBJ)/%.o) $(OPENCL_CXX:%.cpp=$(OBJ)/%.cpp.o)
+ifneq ($(KERNELS),)
+OBJECTS += $(OBJ)/kernels.o
+endif
+ifneq ($(OPENCL_CXX),)
+LIBS += -lstdc++
+endif
+TEST_OBJECTS := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_HELP:%.c=$(OBJ)/%.o) $(OBJ)/tests/main.o
+
+# ---- building -------------------------------------------------------------------------------------------------------
+
+.DELETE_ON_ERROR:
+.PHONY: all tests found help deps deps-check demo test test-build bench fuzz format lint install clean FORCE
+
+all: $(BUILD)/snug
+tests: $(BUILD)/tests $(PRELOADS)
+
+$(BUILD)/snug: $(OBJECTS)
+	@echo "link  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(LIBS)
+
+$(BUILD)/tests: $(filter-out $(OBJ)/common/main.o,$(OBJECTS)) $(TEST_OBJECTS)
+	@echo "link  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(CHECK_LIBS) $(LIBS)
+
+# Objects are rebuilt when the flags change; what was found is printed then, once.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) / $(LIBS)' | cmp -s - $@ || { \
+	  $(MAKE) -s --no-print-directory found; $(MISSING_STOPS) \
+	  echo '$(CC) $(ALL_CFLAGS) / $(LIBS)' >$@; }
+$(BUILD)/build_id: FORCE
+	@mkdir -p $(@D)
+	@echo '$(BUILD_ID)' | cmp -s - $@ || echo '$(BUILD_ID)' >$@
+
+MISSING := $(if $(HAVE_BLAS),,libopenblas-openmp-dev) $(if $(HAVE_CJSON),,libcjson-dev) \
+           $(if $(HAVE_PCRE2),,libpcre2-dev) $(if $(HAVE_CRYPTO),,libssl-dev)
+MISSING := $(strip $(MISSING))
+MISSING_STOPS := $(if $(MISSING),echo "snug needs $(MISSING): type  make deps" >&2; exit 1;)
+
+yes_no = $(if $(1),yes,no)
+found:
+	@echo "compiler   $(CC_ID)$(if $(filter 1,$(NATIVE)), -march=native)$(if $(filter 1,$(SANITIZE)), with ASan and UBSan)"
+	@echo "OpenBLAS   $(call yes_no,$(HAVE_BLAS))"
+	@echo "OpenMP     $(call yes_no,$(HAVE_OPENMP))"
+	@echo "OpenCL     headers $(call yes_no,$(HAVE_OPENCL)), CLBlast $(call yes_no,$(HAVE_CLBLAST)):" \
+	  "$(if $(filter 1,$(OPENCL)),building the OpenCL backend,CPU only)"
+	@echo "Check      $(call yes_no,$(HAVE_CHECK))$(if $(HAVE_CHECK),, (only the tests need it))"
+
+$(OBJ)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "cc    $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(OBJ)/cpu/%.f32.o: cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "cc    $<  float"
+	$(Q)$(CC) $(ALL_CFLAGS) -DREAL_BYTES=4 -MMD -MP -c -o $@ $<
+$(OBJ)/cpu/%.f64.o: cpu/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "cc    $<  double"
+	$(Q)$(CC) $(ALL_CFLAGS) -DREAL_BYTES=8 -MMD -MP -c -o $@ $<
+$(OBJ)/%.cpp.o: %.cpp $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "c++   $<"
+	$(Q)$(CXX) $(ALL_CXXFLAGS) -MMD -MP -c -o $@ $<
+$(OBJ)/tests/%.o: private LIB_CFLAGS += $(CHECK_CFLAGS)
+$(OBJ)/tests/main.o: private LIB_CFLAGS += -iquote $(BUILD)
+$(OBJ)/tests/main.o: $(BUILD)/suites.h
+$(OBJ)/common/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"$(BUILD_ID)"'
+$(OBJ)/common/version.o: $(BUILD)/build_id
+
+# Every `Suite *NAME_suite(void)` in tests/test_*.c is run: nobody edits a list.
+$(BUILD)/suites.h: FORCE
+	@mkdir -p $(@D)
+	@{ printf '#define SUITES(X)'; \
+	   sed -n 's/^Suite \*\([a-z0-9_]*\)_suite(void).*/ X(\1)/p' $(TEST_SRC) /dev/null | sort -u | tr -d '\n'; \
+	   echo; } >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+# The kernels' sources travel inside the program.
+EMBEDDED := $(KERNELS) common/philox.h
+$(BUILD)/kernels.c: opencl/embed.sh $(EMBEDDED) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "embed $(words $(EMBEDDED)) kernel sources"
+	$(Q)sh opencl/embed.sh $@ $(EMBEDDED)
+$(OBJ)/kernels.o: $(BUILD)/kernels.c
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Libraries that tests preload, to watch or to refuse what the program asks of the system.
+$(BUILD)/preload_%.so: tests/preload_%.c $(BUILD)/flags
+	@echo "cc    $<"
+	$(Q)$(CC) -std=c11 -O2 -g -fPIC -shared $(DEFINES) -Wall -Wextra $(INCLUDES) -o $@ $< -ldl
+
+-include $(wildcard $(OBJ)/*/*.d $(OBJ)/*.d)
+
+clean:
+	rm -rf build build-*
