@@ -7,11 +7,11 @@
 
 typedef struct backend backend;
 struct backend {
-    const char *name;        /* "cpu", "opencl" */
-    char device[256];        /* for people: "CPU, OpenBLAS Haswell, 2 threads" */
+    const char *name; /* "cpu", "opencl" */
+    char device[256]; /* for people: "CPU, OpenBLAS Haswell, 2 threads" */
     memory_limits limits;
     scratch_rule *scratch;
-    uint64_t allocated;      /* bytes taken by bind; equals plan.total */
+    uint64_t allocated; /* bytes taken by bind; equals plan.total */
 
     /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
        caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be

@@ -10,6 +10,7 @@
 
 enum { TEXT_MAX = 512 };
 
+/* clang-format off: one option a line */
 /* X(TYPE, name, default, low, high, GROUP, help)   TYPE: INT int64_t, REAL double, BOOL bool, TEXT char[TEXT_MAX],
    BYTES uint64_t with a unit ("10.5GiB", "12GB"; 0 alone needs none). low and high bound INT and REAL; for TEXT,
    high is NULL or the allowed words, "a|b|c". */
@@ -23,7 +24,8 @@ enum { TEXT_MAX = 512 };
     X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, "exact GELU (erf), or GPT-2's tanh form")                  \
     X(REAL, dropout, 0.0, 0, 0.999, MODEL, "probability, in the three places GPT-2 has it")                            \
     X(TEXT, dataset, "openwebtext", 0, NULL, DATA, "a folder with train.bin and val.bin, or its name under data/")     \
-    X(TEXT, data_order, "random", 0, "random|sequential", DATA, "sequential: sequence i of step s starts at (s*N+i)*T") \
+    X(TEXT, data_order, "random", 0, "random|sequential", DATA,                                                        \
+      "sequential: sequence i of step s starts at (s*N+i)*T")                                                          \
     X(INT, ignore_token, -1, -1, 4294967295, DATA, "targets equal to it don't count; -1 = none")                       \
     X(INT, batch_size, 12, 1, 1048576, TRAIN, "sequences of a micro-batch: a wish, see micro_batch_size")              \
     X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, "batch_size times this is the effective batch, kept")   \
@@ -48,12 +50,15 @@ enum { TEXT_MAX = 512 };
     X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "newest checkpoints kept, beside the best")                         \
     X(REAL, save_minutes, 15, 0, 1e9, FILES, "also save after so many minutes; 0 = only at evaluations")               \
     X(TEXT, device, "auto", 0, NULL, MEMORY, "auto, cpu, opencl, opencl:N or a part of the device's name")             \
-    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY, "float64: CPU only; 16-bit types train in float32") \
-    X(BYTES, vram_cap, 0, 0, 0, MEMORY, "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve") \
+    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY,                                           \
+      "float64: CPU only; 16-bit types train in float32")                                                              \
+    X(BYTES, vram_cap, 0, 0, 0, MEMORY,                                                                                \
+      "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
     X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, "sequences computed at once; 0 = the fastest that fits")           \
-    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)") \
+    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY,                                       \
+      "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
     X(BOOL, batch_invariant, true, 0, 0, MEMORY, "same bits for every micro-batch size")                               \
-    X(TEXT, start, "\\n", 0, NULL, SAMPLE, "text to continue, or FILE:path")                                           \
+    X(TEXT, start, "\n", 0, NULL, SAMPLE, "text to continue, or FILE:path")                                            \
     X(INT, num_samples, 10, 1, 1000000, SAMPLE, "texts to write")                                                      \
     X(INT, max_new_tokens, 500, 1, 1000000000, SAMPLE, "length of each")                                               \
     X(REAL, temperature, 0.8, 0, 1000, SAMPLE, "0 = always the likeliest")                                             \
@@ -65,7 +70,8 @@ enum { TEXT_MAX = 512 };
     X(BOOL, json, false, 0, 0, OUTPUT, "plan: machine-readable")                                                       \
     X(BOOL, graph, false, 0, 0, OUTPUT, "plan: dump the graph")
 
-/* Which options were given, and where ("train.py:12" or "--n_layer"): index by OPTION_name. */
+/* clang-format on */
+
 #define X(type, name, ...) OPTION_##name,
 typedef enum { OPTIONS(X) OPTION_COUNT } option_id;
 #undef X
@@ -79,23 +85,50 @@ typedef struct {
 #define X(type, name, ...) CONFIG_##type name;
     OPTIONS(X)
 #undef X
-    char *given[OPTION_COUNT]; /* NULL: the default */
+    char *given[OPTION_COUNT]; /* where it was given last, "train.py:12" or "--n_layer"; NULL: the default */
     char *config_file;         /* NULL: none; its folder is where `dataset` is looked for too */
     char **positional;         /* arguments without --: prepare's paths, grads' folder */
     int n_positional;
-    char *notes[8];            /* lines to show once: keys that mean nothing here, dtype in effect */
+    char *notes[8]; /* lines to show once: keys that mean nothing here, dtype and device in effect */
     int n_notes;
+    char *ignored[16]; /* the first of the given keys that mean nothing here */
+    int n_ignored;     /* may count past the 16 */
 } config;
 
-/* Reads "CONFIG.py --key=value PATH ..." in order; a later value wins. An argument that ends in .py is a config file; the rest
-   without -- go to positional. BAD_INPUT: e has one line with file and line, or the option, and what to do. */
+/* One row of the option table, for help, the man page and tests. */
+typedef enum { OPTION_INT, OPTION_REAL, OPTION_BOOL, OPTION_TEXT, OPTION_BYTES } option_type;
+typedef struct {
+    const char *name;
+    option_type type;
+    const char *group, *help;
+    const char *words;    /* TEXT: "a|b|c", NULL: any */
+    int64_t low, high;    /* INT */
+    double least, most;   /* REAL */
+    unsigned long offset; /* of the member in config */
+} option_info;
+extern const option_info option_table[OPTION_COUNT];
+/* OPTION_COUNT: there is none of that name. */
+option_id config_find(const char *name);
+void config_defaults(config *c);
+/* An option's value as a config file would have it ("12", "1e-3", "True", "'text'"); returns text. */
+enum { VALUE_TEXT_MAX = 4 * TEXT_MAX + 4 };
+char *config_value(const config *c, option_id id, char text[VALUE_TEXT_MAX]);
+
+/* Reads "CONFIG.py --key=value PATH ..." (the arguments after the command) in order, over the defaults; a later value
+   wins. An argument that ends in .py is a config file; the rest without --, and all after a lone --, go to positional.
+   dtype and device end up as they take effect: float32 for 16-bit types; "cuda" (the first OpenCL GPU) for cuda:0 and
+   mps, opencl:N for cuda:N; notes say so. BAD_INPUT: e has one line with file and line, or the option, and what to do,
+   and c owns nothing. */
 status config_parse(config *c, int argc, char **argv, error *e);
+/* Reads one config file over what c has; or its text, which is called `name` in errors (needs no zero at its end). */
+status config_read(config *c, const char *path, error *e);
+status config_read_text(config *c, const char *name, const char *text, unsigned long bytes, error *e);
 void config_free(config *c);
-/* Checks across options (n_embd divisible by n_head and so on). */
+/* Checks across options (n_embd divisible by n_head and so on), and that an init_from which is a folder is there. */
 status config_check(const config *c, error *e);
-/* "12GB" -> bytes. */
+/* "12GB" -> bytes, rounded down. */
 status config_bytes(const char *text, uint64_t *bytes, error *e);
-/* The echo of a run: every option that differs from its default, as nanoGPT's config lines. */
+/* The echo of a run: every option that differs from its default, as config lines that read back to the same values. */
 void config_print(const config *c, FILE *f);
 /* The options' part of `snug help`, by group. */
 void config_help(FILE *f);

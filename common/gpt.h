@@ -8,18 +8,18 @@ typedef struct {
     int layers, heads, channels, positions; /* L, H, C, P: rows of wpe */
     int64_t vocabulary;                     /* V */
     bool bias, tanh_gelu;
-    double norm_epsilon;                    /* 1e-5 */
+    double norm_epsilon; /* 1e-5 */
 } gpt_shape;
 
 typedef struct {
     graph_purpose purpose;
-    int micro_batch;        /* B */
-    int length;             /* T <= positions */
-    int64_t sequences;      /* N: length of the losses tensor */
+    int micro_batch;   /* B */
+    int length;        /* T <= positions */
+    int64_t sequences; /* N: length of the losses tensor */
     bool batch_invariant;
-    double dropout;         /* training span only */
+    double dropout; /* training span only */
     double weight_decay, beta1, beta2, grad_clip;
-    unsigned recompute;     /* bit set of 1 << tensor_kind that are not kept; 0 = keep all */
+    unsigned recompute; /* bit set of 1 << tensor_kind that are not kept; 0 = keep all */
 } gpt_run;
 
 /* The ids that train, eval and sample read and write. Parameters are ids 1 .. n_params, in the checkpoint's order, in
@@ -35,13 +35,15 @@ typedef struct {
 } gpt;
 
 /* Builds the graph; recompute and `scratch` (may be NULL) are applied. Free with gpt_free. */
-status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m, error *e);
+status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m,
+                 error *e);
 void gpt_free(gpt *m);
 
 /* "transformer.h.3.attn.c_attn.weight": the name in a Hugging Face checkpoint. Returns text. */
 char *gpt_param_name(const graph *g, tensor_id param, char *text, size_t size);
 /* The value of element i at initialisation: N(0, 0.02), c_proj N(0, 0.02 / sqrt(2 L)), biases 0, norms 1. */
-void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count, double *out);
+void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count,
+              double *out);
 /* Parameters in all; n_embd and so on as `plan` prints them. */
 int64_t gpt_parameters(const gpt_shape *shape);
 

@@ -1,7 +1,7 @@
 /* graph.h: a training step as data: tensors, and the ops that read and write them. Knows no model and no device.
 
-   Letters in shapes: N sequences of a step (the effective batch), B sequences of a micro-batch, T positions, C channels,
-   H heads, V vocabulary, L layers, P positions that the model has (T <= P). */
+   Letters in shapes: N sequences of a step (the effective batch), B sequences of a micro-batch, T positions, C
+   channels, H heads, V vocabulary, L layers, P positions that the model has (T <= P). */
 #ifndef SNUG_GRAPH_H
 #define SNUG_GRAPH_H
 
@@ -57,7 +57,8 @@ typedef struct {
 
    Shapes. x: the residual stream. Everything runs on `sequences` <= B sequences of `length` <= T positions, densely
    packed ([sequences, length, C]). stats [B,T,2] = (mean, 1/sqrt(var + epsilon)). lse [B,H,T] = log-sum-exp of the
-   scaled scores. Linear weights are [in, out] as GPT-2 checkpoints store them. "(0)" marks an argument that may be none.
+   scaled scores. Linear weights are [in, out] as GPT-2 checkpoints store them. "(0)" marks an argument that may be
+   none.
 
    EMBED         x[B,T,C] = dropout(wte[tokens] + wpe[position])
    NORM          y = (x - mean) * rstd * w + b
@@ -82,28 +83,28 @@ typedef struct {
    GRAD_NORM     norm[0] = sqrt(sum of sums), norm[1] = min(1, clip / (norm + 1e-6)), or 1 when attr.clip is 0
    ADAMW         p, m, v from g * norm[1] (the order of the update is design's: see docs/architecture.md) */
 #define OPS(X)                                                                                                         \
-    X(EMBED, "W RRR", "x tokens wte wpe")                                                                              \
-    X(NORM, "WW RRR", "y stats x w b(0)")                                                                              \
-    X(LINEAR, "W RRR", "y x w b(0)")                                                                                   \
-    X(ATTENTION, "WW R", "out lse qkv")                                                                                \
-    X(RESIDUAL, "W RR", "y x p")                                                                                       \
-    X(GELU, "W R", "y x")                                                                                              \
-    X(HEAD, "AWA RRR", "losses dx dwte x wte targets")                                                                 \
-    X(HEAD_LOSS, "A RRR", "losses x wte targets")                                                                      \
-    X(LOGITS, "W RR", "logits x wte")                                                                                  \
-    X(NORM_DX, "W RRRRR", "dx dy x stats w dres(0)")                                                                   \
-    X(NORM_DW, "AA RRR", "dw db(0) dy x stats")                                                                        \
-    X(LINEAR_DX, "W RR", "dx dy w")                                                                                    \
-    X(LINEAR_DW, "AA RR", "dw db(0) dy x")                                                                             \
-    X(ATTENTION_DX, "W RRRR", "dqkv dout qkv out lse")                                                                 \
-    X(RESIDUAL_DX, "W R", "dp dy")                                                                                     \
-    X(GELU_DX, "A R", "d x")                                                                                           \
-    X(EMBED_DW, "AA RR", "dwte dwpe dx tokens")                                                                        \
+    X(EMBED, "WRRR", "x tokens wte wpe")                                                                               \
+    X(NORM, "WWRRR", "y stats x w b(0)")                                                                               \
+    X(LINEAR, "WRRR", "y x w b(0)")                                                                                    \
+    X(ATTENTION, "WWR", "out lse qkv")                                                                                 \
+    X(RESIDUAL, "WRR", "y x p")                                                                                        \
+    X(GELU, "WR", "y x")                                                                                               \
+    X(HEAD, "AWARRR", "losses dx dwte x wte targets")                                                                  \
+    X(HEAD_LOSS, "ARRR", "losses x wte targets")                                                                       \
+    X(LOGITS, "WRR", "logits x wte")                                                                                   \
+    X(NORM_DX, "WRRRRR", "dx dy x stats w dres(0)")                                                                    \
+    X(NORM_DW, "AARRR", "dw db(0) dy x stats")                                                                         \
+    X(LINEAR_DX, "WRR", "dx dy w")                                                                                     \
+    X(LINEAR_DW, "AARR", "dw db(0) dy x")                                                                              \
+    X(ATTENTION_DX, "WRRRR", "dqkv dout qkv out lse")                                                                  \
+    X(RESIDUAL_DX, "WR", "dp dy")                                                                                      \
+    X(GELU_DX, "AR", "d x")                                                                                            \
+    X(EMBED_DW, "AARR", "dwte dwpe dx tokens")                                                                         \
     X(ZERO, "W", "x")                                                                                                  \
-    X(ADD, "A R", "y x")                                                                                               \
-    X(SUM_SQUARES, "A R", "sums x")                                                                                    \
-    X(GRAD_NORM, "W R", "norm sums")                                                                                   \
-    X(ADAMW, "AAA RR", "p m v g norm")
+    X(ADD, "AR", "y x")                                                                                                \
+    X(SUM_SQUARES, "AR", "sums x")                                                                                     \
+    X(GRAD_NORM, "WR", "norm sums")                                                                                    \
+    X(ADAMW, "AAARR", "p m v g norm")
 #define X(name, access, arguments) OP_##name,
 typedef enum { OPS(X) OP_COUNT } op_code;
 #undef X
@@ -113,25 +114,32 @@ enum { MAX_ARGUMENTS = 6 };
 typedef struct {
     const char *name;
     int arguments;
-    char access[MAX_ARGUMENTS];    /* 'W', 'R' or 'A', by argument */
-    bool optional[MAX_ARGUMENTS];
-    char argument[MAX_ARGUMENTS][12];
+    const char *access;         /* a letter an argument */
+    const char *argument_names; /* separated by spaces; "(0)" after a name: may be none */
 } op_info;
 /* The table's row for a code; points to constant data. */
 const op_info *op_describe(op_code code);
 
 /* Where dropout draws its random numbers: the high half of Philox's third counter word (R9). */
-typedef enum { SITE_EMBED = 1, SITE_ATTENTION, SITE_ATTENTION_RESIDUAL, SITE_MLP_RESIDUAL, SITE_INIT, SITE_BATCH, SITE_SAMPLE } random_site;
+typedef enum {
+    SITE_EMBED = 1,
+    SITE_ATTENTION,
+    SITE_ATTENTION_RESIDUAL,
+    SITE_MLP_RESIDUAL,
+    SITE_INIT,
+    SITE_BATCH,
+    SITE_SAMPLE
+} random_site;
 
 typedef struct {
-    int layer;      /* for dropout's counter and for profiles; -1 where there is none */
-    int heads;      /* ATTENTION, ATTENTION_DX */
+    int layer; /* for dropout's counter and for profiles; -1 where there is none */
+    int heads; /* ATTENTION, ATTENTION_DX */
     random_site site;
     double dropout; /* probability that an element is dropped; 0 = off */
     double epsilon; /* NORM; ADAMW */
     bool tanh_gelu;
-    int index;      /* SUM_SQUARES */
-    double clip;    /* GRAD_NORM; 0 = off */
+    int index;                         /* SUM_SQUARES */
+    double clip;                       /* GRAD_NORM; 0 = off */
     double weight_decay, beta1, beta2; /* ADAMW */
 } op_attr;
 
@@ -142,7 +150,9 @@ typedef struct {
     op_attr attr;
 } op;
 
-typedef struct { int first, end; } span; /* ops[first] ... ops[end - 1] */
+typedef struct {
+    int first, end;
+} span; /* ops[first] ... ops[end - 1] */
 
 typedef enum { GRAPH_TRAIN, GRAPH_GRADS, GRAPH_EVAL } graph_purpose;
 
@@ -152,21 +162,22 @@ typedef struct {
     int n_tensors, tensor_room;
     op *ops;
     int n_ops, op_room;
-    span begin, micro, finish, eval, sample; /* once a step; once a micro-batch; once a step; forward and losses; forward and logits */
-    int first_backward;    /* in micro: ops before it are the forward pass and HEAD; recompute reads it */
-    int micro_batch;       /* B */
-    int length;            /* T */
-    bool batch_invariant;  /* R4, R6: the same bits for every split */
+    span begin, micro, finish, eval,
+        sample;           /* once a step; once a micro-batch; once a step; forward and losses; forward and logits */
+    int first_backward;   /* in micro: ops before it are the forward pass and HEAD; recompute reads it */
+    int micro_batch;      /* B */
+    int length;           /* T */
+    bool batch_invariant; /* R4, R6: the same bits for every split */
 } graph;
 
 /* What changes from one run of a span to the next. */
 typedef struct {
-    int sequences;         /* <= micro_batch: the last micro-batch may be short */
-    int first_sequence;    /* number of the first one within the step */
-    int length;            /* positions per sequence, <= T; less than T only when sampling */
-    int64_t step;          /* 0 for the first; dropout's counter, AdamW's t - 1 */
+    int sequences;      /* <= micro_batch: the last micro-batch may be short */
+    int first_sequence; /* number of the first one within the step */
+    int length;         /* positions per sequence, <= T; less than T only when sampling */
+    int64_t step;       /* 0 for the first; dropout's counter, AdamW's t - 1 */
     double lr;
-    double inv_targets;    /* 1 / (targets of the whole step that count), R5 */
+    double inv_targets; /* 1 / (targets of the whole step that count), R5 */
     uint64_t seed;
 } step_args;
 

@@ -4,7 +4,10 @@
 
 #include "graph.h"
 
-typedef struct { int first_op, last_op, block; uint64_t offset, bytes; } slot; /* bytes: rounded up to the alignment */
+typedef struct {
+    int first_op, last_op, block;
+    uint64_t offset, bytes;
+} slot; /* bytes: rounded up to the alignment */
 
 typedef struct {
     size_t real_bytes;  /* 4 or 8 */
@@ -17,11 +20,11 @@ typedef struct {
     slot *slots;           /* by tensor_id */
     uint64_t *block_bytes; /* each <= max_block; persistent blocks first, then the arena's */
     int n_blocks;
-    uint64_t persistent;           /* bytes of the persistent blocks */
-    uint64_t transient;            /* bytes of the arena's blocks */
-    uint64_t transient_live_peak;  /* no arrangement can be smaller: the most bytes of transients alive in one op */
-    uint64_t total;                /* persistent + transient: what a backend allocates, to the byte */
-    int peak_op;                   /* the op at which transient_live_peak is reached; -1 when there is none */
+    uint64_t persistent;          /* bytes of the persistent blocks */
+    uint64_t transient;           /* bytes of the arena's blocks */
+    uint64_t transient_live_peak; /* no arrangement can be smaller: the most bytes of transients alive in one op */
+    uint64_t total;               /* persistent + transient: what a backend allocates, to the byte */
+    int peak_op;                  /* the op at which transient_live_peak is reached; -1 when there is none */
 } plan;
 
 /* Places all tensors of g. Fails (BAD_INPUT) when one tensor alone is larger than max_block. The cap is not looked at:

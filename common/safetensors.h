@@ -15,7 +15,8 @@ typedef struct {
     int rank;
     int64_t dim[8];
     int64_t elements;
-    const void *data; /* reading: inside the mapped file, possibly unaligned; writing: the caller's, or NULL with `fill` */
+    const void
+        *data; /* reading: inside the mapped file, possibly unaligned; writing: the caller's, or NULL with `fill` */
     uint64_t bytes;
 } st_tensor;
 
@@ -33,12 +34,17 @@ void st_close(st_file *f);
 const st_tensor *st_find(const st_file *f, const char *name);
 /* Element i of F32, F64, F16, BF16 tensors as double; of integer tensors too. */
 double st_value(const st_tensor *t, int64_t i);
+/* Elements first .. first + count - 1 as reals of 4 or 8 bytes into out (aligned). */
+void st_convert(const st_tensor *t, int64_t first, int64_t count, size_t real_bytes, void *out);
 
-/* Gives the writer the bytes of tensor t, `size` at `offset`, into buffer (so that weights can be streamed from a device). */
+/* Gives the writer the bytes of tensor t, `size` at `offset`, into buffer (so that weights can be streamed from a
+ * device). */
 typedef status st_fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e);
-/* Writes all tensors, in the given order, with metadata {"format":"pt"}; equal tensors give equal files. Does not fsync.
-   fill may be NULL when every tensor has data. sha256, if not NULL, receives the file's hash as 64 hex digits and a zero. */
-status st_write(const char *path, const st_tensor *tensors, int n, st_fill *fill, void *context, char *sha256, error *e);
+/* Writes all tensors, in the given order, with metadata {"format":"pt"}; equal tensors give equal files. Does not
+   fsync. fill may be NULL when every tensor has data. sha256, if not NULL, receives the file's hash as 64 hex digits
+   and a zero. */
+status st_write(const char *path, const st_tensor *tensors, int n, st_fill *fill, void *context, char *sha256,
+                error *e);
 size_t st_size(st_type type);
 const char *st_name(st_type type); /* "F32" */
 

@@ -10,7 +10,9 @@ typedef enum {
     FAILED     /* everything else: i/o, a device or library error */
 } status;
 
-typedef struct { char text[1024]; } error;
+typedef struct {
+    char text[1024];
+} error;
 
 /* Formats the message into e (which may be NULL) and returns s, so that `return fail(e, BAD_INPUT, ...)` reads well. */
 status fail(error *e, status s, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -1,0 +1,43 @@
+/* files.h: files that are there completely or not at all, and what the disk has to say about it. Every failure names
+   the path and the system's reason. Knows no formats. */
+#ifndef SNUG_FILES_H
+#define SNUG_FILES_H
+
+#include "hash.h"
+#include "status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A file being written: under a name of its own beside `path` until file_finish renames it, so that a full disk or a
+   kill leaves what was at `path` before. Where `path` is no regular file (/dev/null, a pipe), it is written directly.
+ */
+typedef struct {
+    int fd;
+    char *path, *temporary; /* temporary: NULL when written directly */
+    hash *sha;
+} file_out;
+
+status file_create(file_out *f, const char *path, error *e);
+status file_put(file_out *f, const void *data, size_t bytes, error *e);
+/* Renames into place. durable: fsyncs file and folder as well. sha256[HASH_HEX] may be NULL. On failure as
+ * file_abandon. */
+status file_finish(file_out *f, bool durable, char *sha256, error *e);
+/* Gives up: nothing of the file remains. */
+void file_abandon(file_out *f);
+
+/* The three above in one. */
+status file_write(const char *path, const void *data, size_t bytes, bool durable, char *sha256, error *e);
+status file_copy(const char *from, const char *to, char *sha256, error *e);
+/* All of a regular file, with a zero after it; the caller frees *text. BAD_INPUT when it is longer than limit. */
+status file_read(const char *path, size_t limit, char **text, size_t *bytes, error *e);
+/* Flushes a file or folder to the disk. */
+status file_sync(const char *path, error *e);
+
+/* mkdir -p. */
+status folder_make(const char *path, error *e);
+/* Removes a file, a symbolic link (not what it points to), or a folder and all that it holds; fine when there is none.
+ */
+status folder_remove(const char *path, error *e);
+
+#endif

@@ -1,0 +1,14 @@
+/* json_file.h: a JSON file read whole, with an error line that names the place where it is damaged. */
+#ifndef SNUG_JSON_FILE_H
+#define SNUG_JSON_FILE_H
+
+#include "status.h"
+#include <cjson/cJSON.h>
+#include <stdio.h>
+
+/* The caller deletes *root with cJSON_Delete. */
+status json_read(const char *path, cJSON **root, error *e);
+/* Writes a string in quotes; what UTF-8 can say stays as it is, control characters are escaped. */
+void json_print_string(FILE *f, const char *text, size_t bytes);
+
+#endif

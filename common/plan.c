@@ -1,0 +1,226 @@
+/* plan.c: where every tensor lives, decided before any memory is taken. Knows no device. */
+#include "plan.h"
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
+
+/* The lowest offset >= at where `bytes` do not straddle a block boundary. */
+static uint64_t within_block(uint64_t at, uint64_t bytes, uint64_t max_block) {
+    if (!max_block) return at;
+    uint64_t end_of_block = (at / max_block + 1) * max_block;
+    return at + bytes <= end_of_block ? at : end_of_block;
+}
+
+/* ---- lifetimes ---- */
+
+static void find_lifetimes(const graph *g, slot *slots) {
+    for (int t = 0; t < g->n_tensors; t++) slots[t].first_op = slots[t].last_op = -1;
+    for (int i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        for (int a = 0; a <= MAX_ARGUMENTS; a++) {
+            tensor_id t = a < MAX_ARGUMENTS ? o->arg[a] : o->scratch;
+            if (!t) continue;
+            if (slots[t].first_op < 0) slots[t].first_op = i;
+            slots[t].last_op = i;
+        }
+    }
+    for (int t = 1; t < g->n_tensors; t++)
+        if (tensor_is_persistent(&g->tensors[t])) {
+            slots[t].first_op = 0;
+            slots[t].last_op = g->n_ops - 1;
+        }
+}
+
+static bool is_placed_in_arena(const graph *g, const slot *slots, int t) {
+    return !tensor_is_persistent(&g->tensors[t]) && slots[t].first_op >= 0;
+}
+
+/* The most bytes of transients alive in one op: the lower bound of any arrangement. */
+static uint64_t live_peak(const graph *g, const slot *slots, int *peak_op) {
+    int64_t *change = xcalloc((size_t)g->n_ops + 1, sizeof *change);
+    for (int t = 1; t < g->n_tensors; t++)
+        if (is_placed_in_arena(g, slots, t)) {
+            change[slots[t].first_op] += (int64_t)slots[t].bytes;
+            change[slots[t].last_op + 1] -= (int64_t)slots[t].bytes;
+        }
+    int64_t alive = 0, peak = 0;
+    *peak_op = -1;
+    for (int i = 0; i < g->n_ops; i++)
+        if ((alive += change[i]) > peak) {
+            peak = alive;
+            *peak_op = i;
+        }
+    free(change);
+    return (uint64_t)peak;
+}
+
+/* ---- placing the transients ---- */
+
+typedef enum { BY_SIZE, BY_TIME, BY_AREA, BY_END, N_ORDERS } placing_order;
+typedef struct {
+    int id, first, last;
+    uint64_t bytes, offset;
+    placing_order order;
+} item;
+
+/* Big ones first: greedy by size stays within a few per cent of the lower bound on transformer graphs (Pisarchyk & Lee,
+   arXiv 2001.03288). By start or end of life it behaves like a stack, which fits graphs that keep everything. */
+static int compare_items(const void *pa, const void *pb) {
+    const item *a = pa, *b = pb;
+    uint64_t life_a = (uint64_t)(a->last - a->first + 1), life_b = (uint64_t)(b->last - b->first + 1);
+    uint64_t key_a = a->bytes, key_b = b->bytes;
+    if (a->order == BY_AREA) {
+        key_a = a->bytes / 64 * life_a;
+        key_b = b->bytes / 64 * life_b;
+    }
+    if (a->order == BY_TIME && a->first != b->first) return a->first < b->first ? -1 : 1;
+    if (a->order == BY_END && a->last != b->last) return a->last > b->last ? -1 : 1;
+    if (key_a != key_b) return key_a > key_b ? -1 : 1;
+    if (life_a != life_b) return life_a > life_b ? -1 : 1;
+    return a->id - b->id;
+}
+
+/* Gives each item the lowest offset (or, with best_fit, the tightest gap) at which it overlaps none that is alive with
+   it. `by_offset` is scratch for n pointers. Returns the end of the highest, or UINT64_MAX as soon as it reaches
+   `give_up`, so that hopeless orders cost little. */
+static uint64_t place(item *items, int n, item **by_offset, uint64_t max_block, bool best_fit, uint64_t give_up) {
+    uint64_t top = 0;
+    for (int i = 0; i < n; i++) {
+        item *it = &items[i];
+        uint64_t at = 0, best = UINT64_MAX, best_gap = UINT64_MAX;
+        for (int j = 0; j < i; j++) {
+            const item *o = by_offset[j];
+            if (o->last < it->first || o->first > it->last) continue;
+            uint64_t start = within_block(at, it->bytes, max_block);
+            if (start + it->bytes <= o->offset && o->offset - at < best_gap) {
+                best = start;
+                best_gap = o->offset - at;
+                if (!best_fit) break;
+            }
+            if (o->offset + o->bytes > at) at = o->offset + o->bytes;
+        }
+        it->offset = best != UINT64_MAX ? best : within_block(at, it->bytes, max_block);
+        if (it->offset + it->bytes > top) top = it->offset + it->bytes;
+        if (top >= give_up) return UINT64_MAX;
+        int j = i; /* insertion keeps by_offset sorted */
+        for (; j > 0 && by_offset[j - 1]->offset > it->offset; j--) by_offset[j] = by_offset[j - 1];
+        by_offset[j] = it;
+    }
+    return top;
+}
+
+/* Best of several greedy orders; stops at the lower bound. Returns the arena's extent and sets the slots' offsets. */
+static uint64_t place_transients(const graph *g, slot *slots, uint64_t max_block, uint64_t bound) {
+    item *items = xcalloc((size_t)g->n_tensors, sizeof *items);
+    item **by_offset = xcalloc((size_t)g->n_tensors, sizeof *by_offset);
+    int n = 0;
+    for (int t = 1; t < g->n_tensors; t++)
+        if (is_placed_in_arena(g, slots, t))
+            items[n++] = (item){.id = t, .first = slots[t].first_op, .last = slots[t].last_op, .bytes = slots[t].bytes};
+    uint64_t extent = UINT64_MAX;
+    for (int pass = 0; pass < 2 * N_ORDERS && extent > bound; pass++) {
+        for (int i = 0; i < n; i++) items[i].order = (placing_order)(pass / 2);
+        if (pass % 2 == 0) qsort(items, (size_t)n, sizeof *items, compare_items);
+        uint64_t top = place(items, n, by_offset, max_block, pass % 2, extent);
+        if (top >= extent) continue;
+        extent = top;
+        for (int i = 0; i < n; i++) slots[items[i].id].offset = items[i].offset;
+    }
+    free(items);
+    free(by_offset);
+    return n ? extent : 0;
+}
+
+/* ---- the plan ---- */
+
+static void add_block(plan *p, uint64_t bytes) {
+    p->block_bytes = xrealloc(p->block_bytes, sizeof *p->block_bytes * (size_t)(p->n_blocks + 1));
+    p->block_bytes[p->n_blocks++] = bytes;
+}
+
+/* Turns offsets in one long address space into (block, offset) and adds the blocks: each as long as its furthest
+   tensor. arena: the transients or the persistent tensors. */
+static uint64_t cut_into_blocks(const graph *g, plan *p, uint64_t extent, uint64_t max_block, bool arena) {
+    if (!extent) return 0;
+    uint64_t step = max_block ? max_block : extent, sum = 0;
+    int first_block = p->n_blocks;
+    for (uint64_t at = 0; at < extent; at += step) add_block(p, 0);
+    for (int t = 1; t < g->n_tensors; t++) {
+        slot *s = &p->slots[t];
+        if (tensor_is_persistent(&g->tensors[t]) == arena || (arena && s->first_op < 0)) continue;
+        s->block = first_block + (int)(s->offset / step);
+        s->offset %= step;
+        if (s->offset + s->bytes > p->block_bytes[s->block]) p->block_bytes[s->block] = s->offset + s->bytes;
+    }
+    for (int b = first_block; b < p->n_blocks; b++) sum += p->block_bytes[b];
+    return sum;
+}
+
+status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e) {
+    *p = (plan){.slots = xcalloc((size_t)g->n_tensors, sizeof(slot))};
+    uint64_t max_block = limits->max_block / limits->alignment * limits->alignment, end = 0;
+    find_lifetimes(g, p->slots);
+    for (int t = 1; t < g->n_tensors; t++) {
+        slot *s = &p->slots[t];
+        s->bytes = round_up(tensor_bytes(&g->tensors[t], limits->real_bytes), limits->alignment);
+        if (max_block && s->bytes > max_block) {
+            char text[64];
+            fail(e, BAD_INPUT, "%s needs %llu bytes in one piece, but the device's largest allocation is %llu bytes",
+                 tensor_print(&g->tensors[t], text, sizeof text), (unsigned long long)s->bytes,
+                 (unsigned long long)max_block);
+            plan_free(p);
+            return BAD_INPUT;
+        }
+        if (!tensor_is_persistent(&g->tensors[t])) continue;
+        s->offset = within_block(end, s->bytes, max_block);
+        end = s->offset + s->bytes;
+    }
+    p->persistent = cut_into_blocks(g, p, end, max_block, false);
+    p->transient_live_peak = live_peak(g, p->slots, &p->peak_op);
+    uint64_t extent = place_transients(g, p->slots, max_block, p->transient_live_peak);
+    p->transient = cut_into_blocks(g, p, extent, max_block, true);
+    p->total = p->persistent + p->transient;
+    return OK;
+}
+
+void plan_free(plan *p) {
+    free(p->slots);
+    free(p->block_bytes);
+    *p = (plan){0};
+}
+
+void plan_alive(const graph *g, const plan *p, int op_index, uint64_t by_kind[KIND_COUNT]) {
+    memset(by_kind, 0, sizeof *by_kind * KIND_COUNT);
+    for (int t = 1; t < g->n_tensors; t++) {
+        const slot *s = &p->slots[t];
+        if (s->first_op >= 0 && s->first_op <= op_index && op_index <= s->last_op)
+            by_kind[g->tensors[t].kind] += s->bytes;
+    }
+}
+
+bool plan_check(const graph *g, const plan *p, const memory_limits *limits, error *e) {
+    uint64_t sum = 0;
+    for (int b = 0; b < p->n_blocks; b++) {
+        sum += p->block_bytes[b];
+        if (limits->max_block && p->block_bytes[b] > limits->max_block)
+            return fail(e, FAILED, "plan: block %d is larger than the largest allocation", b), false;
+    }
+    if (sum != p->total || p->total != p->persistent + p->transient)
+        return fail(e, FAILED, "plan: the blocks do not add up to the total"), false;
+    for (int i = 1; i < g->n_tensors; i++) {
+        const slot *a = &p->slots[i];
+        if (a->first_op < 0) continue;
+        if (a->block < 0 || a->block >= p->n_blocks || a->offset + a->bytes > p->block_bytes[a->block] ||
+            a->offset % limits->alignment || a->bytes < tensor_bytes(&g->tensors[i], limits->real_bytes))
+            return fail(e, FAILED, "plan: tensor %d does not lie in its block", i), false;
+        for (int j = 1; j < i; j++) {
+            const slot *b = &p->slots[j];
+            if (b->first_op < 0 || a->block != b->block || a->last_op < b->first_op || b->last_op < a->first_op)
+                continue;
+            if (a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
+                return fail(e, FAILED, "plan: tensors %d and %d overlap", i, j), false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,85 @@
+/* recompute.c: the graph pass that trades time for memory (R2), after Chen et al., "Training deep nets with sublinear
+   memory cost", arXiv 1604.06174. */
+#include "recompute.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define BIT(kind) (1u << KIND_##kind)
+const recompute_policy recompute_policies[RECOMPUTE_POLICIES] = {
+    {"none", 0, "keep everything"},
+    {"gelu", BIT(GELU), "GELU outputs again from their inputs"},
+    {"norm", BIT(GELU) | BIT(NORM), "and layer norms"},
+    {"attention", BIT(GELU) | BIT(NORM) | BIT(QKV) | BIT(ATTENTION), "and queries, keys, values and attention"},
+    {"block", BIT(GELU) | BIT(NORM) | BIT(QKV) | BIT(ATTENTION) | BIT(RESIDUAL) | BIT(FC),
+     "all but each block's input"},
+};
+
+/* Cheap to make and long-lived if kept: made again for each reader instead. */
+static const unsigned CHEAP = BIT(GELU) | BIT(NORM);
+
+const recompute_policy *recompute_find(const char *name) {
+    for (int i = 0; i < RECOMPUTE_POLICIES; i++)
+        if (!strcmp(recompute_policies[i].name, name)) return &recompute_policies[i];
+    return NULL;
+}
+
+typedef struct {
+    graph *g;
+    unsigned dropped;
+    int *producer;    /* by tensor: the forward op that writes it, or -1 */
+    tensor_id *clone; /* by original tensor: what backward readers use now, or 0 */
+} pass;
+
+static bool is_dropped(const pass *p, tensor_id t) {
+    return p->producer[t] >= 0 && (p->dropped >> p->g->tensors[t].kind & 1);
+}
+
+/* The tensor that stands in for t in the backward pass; appends the ops that make it. Recursion ends at kept tensors:
+   block inputs are kept by every policy, so it is never deeper than one block. */
+static tensor_id remake(pass *p, tensor_id t) {
+    if (!is_dropped(p, t)) return t;
+    if (p->clone[t]) return p->clone[t];
+    op o = p->g->ops[p->producer[t]];
+    const op_info *info = op_describe(o.code);
+    for (int i = 0; i < info->arguments; i++)
+        if (info->access[i] == 'R' && o.arg[i]) o.arg[i] = remake(p, o.arg[i]);
+    for (int i = 0; i < info->arguments; i++) {
+        if (info->access[i] != 'W') continue;
+        tensor original = p->g->tensors[o.arg[i]];
+        tensor_id copy = graph_tensor(p->g, original.name, original.layer, original.role, original.kind, original.type,
+                                      original.rank, original.dim);
+        p->g->tensors[copy].of = o.arg[i];
+        p->clone[o.arg[i]] = copy;
+        o.arg[i] = copy;
+    }
+    *graph_op(p->g, o.code, o.arg) = o.attr;
+    return p->clone[t];
+}
+
+void recompute_apply(graph *g, unsigned dropped) {
+    int n = g->n_ops - g->first_backward, n_tensors = g->n_tensors;
+    if (!dropped || n <= 0) return;
+    pass p = {g, dropped, xcalloc((size_t)n_tensors, sizeof(int)), xcalloc((size_t)n_tensors, sizeof(tensor_id))};
+    for (int t = 0; t < n_tensors; t++) p.producer[t] = -1;
+    for (int i = g->micro.first; i < g->first_backward; i++) {
+        const op_info *info = op_describe(g->ops[i].code);
+        for (int a = 0; a < info->arguments; a++)
+            if (info->access[a] == 'W') p.producer[g->ops[i].arg[a]] = i;
+    }
+    op *backward = xcalloc((size_t)n, sizeof *backward);
+    memcpy(backward, g->ops + g->first_backward, (size_t)n * sizeof *backward);
+    g->n_ops = g->first_backward;
+    for (int i = 0; i < n; i++) {
+        op *o = &backward[i];
+        const op_info *info = op_describe(o->code);
+        for (int a = 0; a < info->arguments; a++)
+            if (info->access[a] == 'R' && o->arg[a] && o->arg[a] < n_tensors) o->arg[a] = remake(&p, o->arg[a]);
+        *graph_op(g, o->code, o->arg) = o->attr;
+        for (int t = 1; t < n_tensors; t++)
+            if (CHEAP >> g->tensors[t].kind & 1) p.clone[t] = 0;
+    }
+    g->micro.end = g->n_ops;
+    free(backward);
+    free(p.producer);
+    free(p.clone);
+}
