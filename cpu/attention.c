@@ -1,0 +1,187 @@
+/* attention.c: causal attention in the FlashAttention-2 manner (Dao, arXiv 2307.08691): blocks of scores, never [T,T].
+ */
+#include "ops.h"
+#include "vmath.h"
+#include <float.h>
+
+/* Constants, so that nothing but the sequence itself decides the bits. KEYS is a multiple of ROWS. */
+enum { ROWS = 64, KEYS = 256 };
+
+/* One head of one sequence. Rows of q, k and v are 3 C apart, rows of out C. */
+typedef struct {
+    const cpu_call *c;
+    int sequence, head;
+    int64_t length, head_size, channels, ld;
+    real scale;
+    const real *q, *k, *v; /* [T, head_size] with stride ld */
+} head;
+
+static head head_of(const cpu_call *c, const real *qkv, int64_t task) {
+    int heads = c->o->attr.heads;
+    int64_t channels = c->g->tensors[c->o->arg[0]].dim[2];
+    if (c->o->code == OP_ATTENTION_DX) channels /= 3;
+    head h = {.c = c, .sequence = (int)(task / heads), .head = (int)(task % heads), .length = c->step->length};
+    h.channels = channels;
+    h.head_size = channels / heads;
+    h.ld = 3 * channels;
+    h.scale = 1 / (real)sqrt((double)h.head_size);
+    h.q = qkv + h.sequence * h.length * h.ld + h.head * h.head_size;
+    h.k = h.q + channels;
+    h.v = h.k + channels;
+    return h;
+}
+
+/* Columns of a block at rows i0.. that the causal mask lets row r see. */
+static int64_t visible(int64_t i0, int64_t r, int64_t j0, int64_t columns) {
+    int64_t n = i0 + r - j0 + 1;
+    return n < columns ? n : columns;
+}
+
+/* p[r,:] for the rows of a block: dropout of the probabilities, in place. */
+static void drop(const head *h, real *p, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
+    if (h->c->o->attr.dropout == 0) return;
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t element = (h->head * h->length + i0 + r) * h->length + j0;
+        R(dropout_add)(h->c, h->sequence, element, visible(i0, r, j0, columns), NULL, p + r * KEYS, p + r * KEYS);
+    }
+}
+
+static real row_max(const real *s, int64_t n) {
+    real m = s[0];
+#pragma omp simd reduction(max : m)
+    for (int64_t j = 0; j < n; j++) m = s[j] > m ? s[j] : m;
+    return m;
+}
+
+/* s[j] = exp(s[j] - m) for j < n; returns their sum. */
+static real exp_row(real *s, real m, int64_t n) {
+    real acc[LANES] = {0}, tail = 0;
+    int64_t j = 0;
+    for (; j + LANES <= n; j += LANES)
+        for (int q = 0; q < LANES; q++) {
+            s[j + q] = vexp(s[j + q] - m);
+            acc[q] += s[j + q];
+        }
+    for (; j < n; j++) {
+        s[j] = vexp(s[j] - m);
+        tail += s[j];
+    }
+    return lanes_total(acc) + tail;
+}
+
+/* Rows i0 .. of the output, with a running maximum and sum over blocks of keys. */
+static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
+    real s[ROWS * KEYS], m[ROWS], sum[ROWS];
+    int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
+    for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
+        int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
+        R(gemm)
+        (false, true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, 0, s,
+         KEYS);
+        for (int64_t r = 0; r < rows; r++) {
+            real *row = s + r * KEYS, *o = out + (i0 + r) * h->channels;
+            int64_t n = visible(i0, r, j0, columns);
+            real before = j0 ? m[r] : -(real)FLT_MAX, now = row_max(row, n);
+            m[r] = now > before ? now : before;
+            real p = exp_row(row, m[r], n);
+            for (int64_t j = n; j < columns; j++) row[j] = 0;
+            if (j0 == 0) {
+                sum[r] = p;
+                continue;
+            }
+            real keep = vexp(before - m[r]);
+            sum[r] = sum[r] * keep + p;
+            for (int64_t i = 0; i < h->head_size; i++) o[i] *= keep;
+        }
+        drop(h, s, i0, rows, j0, columns);
+        R(gemm)
+        (false, false, rows, h->head_size, columns, 1, s, KEYS, h->v + j0 * h->ld, h->ld, j0 ? 1 : 0,
+         out + i0 * h->channels, h->channels);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        real *o = out + (i0 + r) * h->channels;
+        for (int64_t i = 0; i < h->head_size; i++) o[i] /= sum[r];
+        lse[i0 + r] = m[r] + (real)log((double)sum[r]);
+    }
+}
+
+void R(cpu_ATTENTION)(const cpu_call *c) {
+    int64_t tasks = (int64_t)c->step->sequences * c->o->attr.heads;
+    int64_t blocks = (c->step->length + ROWS - 1) / ROWS;
+#pragma omp parallel for collapse(2) schedule(dynamic)
+    for (int64_t t = 0; t < tasks; t++)
+        for (int64_t b = 0; b < blocks; b++) {
+            head h = head_of(c, c->arg[2], t);
+            real *out = (real *)c->arg[0] + h.sequence * h.length * h.channels + h.head * h.head_size;
+            forward_rows(&h, (blocks - 1 - b) * ROWS, out, (real *)c->arg[1] + t * h.length); /* longest first */
+        }
+}
+
+/* ---- backward ---- */
+
+typedef struct {
+    real *dq, *dk, *dv;
+    const real *out, *dout, *lse;
+} head_gradients;
+
+/* ds = p * (dp - delta) * scale, where p and dp already carry the dropout mask as the formulas want it. */
+static void score_gradients(const head *h, const head_gradients *d, int64_t i0, int64_t rows, int64_t j0,
+                            int64_t columns, const real *delta, real *p, real *dp) {
+    R(gemm)
+    (false, true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, 0, p,
+     KEYS);
+    R(gemm)
+    (false, true, rows, columns, h->head_size, 1, d->dout + i0 * h->channels, h->channels, h->v + j0 * h->ld, h->ld, 0,
+     dp, KEYS);
+    drop(h, dp, i0, rows, j0, columns);
+    for (int64_t r = 0; r < rows; r++) {
+        real *row = p + r * KEYS, *ds = dp + r * KEYS, lse = d->lse[i0 + r];
+        int64_t n = visible(i0, r, j0, columns);
+        for (int64_t j = 0; j < n; j++) {
+            row[j] = vexp(row[j] - lse);
+            ds[j] = row[j] * (ds[j] - delta[r]) * h->scale;
+        }
+        for (int64_t j = n; j < columns; j++) row[j] = ds[j] = 0;
+    }
+    drop(h, p, i0, rows, j0, columns);
+}
+
+static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
+    real p[ROWS * KEYS], ds[ROWS * KEYS], delta[ROWS];
+    int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
+    for (int64_t r = 0; r < rows; r++) {
+        const real *o = d->out + (i0 + r) * h->channels, *g = d->dout + (i0 + r) * h->channels;
+        delta[r] = 0;
+        for (int64_t i = 0; i < h->head_size; i++) delta[r] += o[i] * g[i];
+    }
+    for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
+        int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
+        score_gradients(h, d, i0, rows, j0, columns, delta, p, ds);
+        R(gemm)
+        (true, false, columns, h->head_size, rows, 1, p, KEYS, d->dout + i0 * h->channels, h->channels, 1,
+         d->dv + j0 * h->ld, h->ld);
+        R(gemm)
+        (true, false, columns, h->head_size, rows, 1, ds, KEYS, h->q + i0 * h->ld, h->ld, 1, d->dk + j0 * h->ld, h->ld);
+        R(gemm)
+        (false, false, rows, h->head_size, columns, 1, ds, KEYS, h->k + j0 * h->ld, h->ld, j0 ? 1 : 0,
+         d->dq + i0 * h->ld, h->ld);
+    }
+}
+
+void R(cpu_ATTENTION_DX)(const cpu_call *c) {
+    int64_t tasks = (int64_t)c->step->sequences * c->o->attr.heads;
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t t = 0; t < tasks; t++) {
+        head h = head_of(c, c->arg[2], t);
+        int64_t at = h.sequence * h.length, column = h.head * h.head_size;
+        head_gradients d = {.dq = (real *)c->arg[0] + at * h.ld + column,
+                            .out = (const real *)c->arg[3] + at * h.channels + column,
+                            .dout = (const real *)c->arg[1] + at * h.channels + column,
+                            .lse = (const real *)c->arg[4] + t * h.length};
+        d.dk = d.dq + h.channels;
+        d.dv = d.dk + h.channels;
+        for (int64_t i = 0; i < h.length; i++)
+            for (int64_t j = 0; j < h.head_size; j++) d.dk[i * h.ld + j] = d.dv[i * h.ld + j] = 0;
+        for (int64_t i0 = 0; i0 < h.length; i0 += ROWS) backward_rows(&h, &d, i0);
+    }
+}

@@ -1,0 +1,171 @@
+/* elementwise.c: what touches each element on its own: residuals, dropout, GELU, and the update of the weights. */
+#include "ops.h"
+#include "vmath.h"
+#include <string.h>
+
+typedef uint32_t u32;
+typedef uint64_t u64;
+#include "../common/philox.h"
+
+enum { CHUNK = 4096 }; /* elements a thread takes at once; a multiple of 4, so that chunks start at whole draws */
+
+/* ---- dropout and residuals ---- */
+
+void R(dropout_add)(const cpu_call *c, int sequence, int64_t first, int64_t n, const real *x, const real *in, real *y) {
+    const op_attr *a = &c->o->attr;
+    if (a->dropout == 0) {
+        if (x)
+            for (int64_t i = 0; i < n; i++) y[i] = x[i] + in[i];
+        else if (y != in)
+            memmove(y, in, (size_t)n * sizeof *y);
+        return;
+    }
+    u64 threshold = (u64)(a->dropout * 4294967296.0);
+    real scale = (real)(1 / (1 - a->dropout));
+    u32 layer = a->layer < 0 ? 0 : (u32)a->layer;
+    for (int64_t i = 0; i < n;) {
+        enum { QUADS = 16 }; /* drawn together, so that the rounds vectorise */
+        u32 words[QUADS][4];
+        int64_t quad = (first + i) / 4, skip = (first + i) % 4;
+        for (int q = 0; q < QUADS; q++)
+            dropout_words(c->step->seed, (u32)c->step->step, (u32)(c->step->first_sequence + sequence), a->site, layer,
+                          (u32)(quad + q), words[q]);
+        const u32 *w = &words[0][0] + skip;
+        int64_t some = 4 * QUADS - skip < n - i ? 4 * QUADS - skip : n - i;
+        for (int64_t j = 0; j < some; j++) {
+            real kept = w[j] >= threshold ? in[i + j] * scale : 0;
+            y[i + j] = x ? x[i + j] + kept : kept;
+        }
+        i += some;
+    }
+}
+
+static void dropout_all(const cpu_call *c, const real *x, const real *in, real *y) {
+    int64_t n = c->step->length * dim(c, 0, 2), chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int s = 0; s < c->step->sequences; s++)
+        for (int64_t k = 0; k < chunks; k++) {
+            int64_t i = k * CHUNK, some = i + CHUNK > n ? n - i : CHUNK;
+            R(dropout_add)(c, s, i, some, x ? x + s * n + i : NULL, in + s * n + i, y + s * n + i);
+        }
+}
+
+void R(cpu_RESIDUAL)(const cpu_call *c) { dropout_all(c, c->arg[1], c->arg[2], c->arg[0]); }
+void R(cpu_RESIDUAL_DX)(const cpu_call *c) { dropout_all(c, NULL, c->arg[1], c->arg[0]); }
+
+/* ---- GELU (Hendrycks & Gimpel, arXiv 1606.08415), exact and tanh ---- */
+
+#define SQRT_2_OVER_PI ((real)0.79788456080286535588)
+#define CUBIC ((real)0.044715)
+
+static inline real gelu_exact(real x) { return (real)0.5 * x * (1 + verf(x * (real)0.70710678118654752440)); }
+static inline real gelu_exact_slope(real x) {
+    real density = (real)0.39894228040143267794 * vexp((real)-0.5 * x * x);
+    return (real)0.5 * (1 + verf(x * (real)0.70710678118654752440)) + x * density;
+}
+static inline real gelu_tanh(real x) { return (real)0.5 * x * (1 + vtanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x))); }
+static inline real gelu_tanh_slope(real x) {
+    real t = vtanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x));
+    return (real)0.5 * (1 + t) + (real)0.5 * x * (1 - t * t) * SQRT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
+}
+
+void R(cpu_GELU)(const cpu_call *c) {
+    int64_t n = rows_of(c) * dim(c, 0, 2);
+    real *y = c->arg[0];
+    const real *x = c->arg[1];
+    bool by_tanh = c->o->attr.tanh_gelu;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        int64_t end = i + CHUNK > n ? n : i + CHUNK;
+        if (by_tanh)
+            for (int64_t j = i; j < end; j++) y[j] = gelu_tanh(x[j]);
+        else
+            for (int64_t j = i; j < end; j++) y[j] = gelu_exact(x[j]);
+    }
+}
+
+void R(cpu_GELU_DX)(const cpu_call *c) {
+    int64_t n = rows_of(c) * dim(c, 0, 2);
+    real *d = c->arg[0];
+    const real *x = c->arg[1];
+    bool by_tanh = c->o->attr.tanh_gelu;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        int64_t end = i + CHUNK > n ? n : i + CHUNK;
+        if (by_tanh)
+            for (int64_t j = i; j < end; j++) d[j] *= gelu_tanh_slope(x[j]);
+        else
+            for (int64_t j = i; j < end; j++) d[j] *= gelu_exact_slope(x[j]);
+    }
+}
+
+/* ---- once a step ---- */
+
+static int64_t elements(const cpu_call *c, int i) { return tensor_elements(&c->g->tensors[c->o->arg[i]]); }
+
+void R(cpu_ZERO)(const cpu_call *c) {
+    int64_t n = elements(c, 0);
+    real *x = c->arg[0];
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i += CHUNK) memset(x + i, 0, (size_t)(i + CHUNK > n ? n - i : CHUNK) * sizeof *x);
+}
+
+void R(cpu_ADD)(const cpu_call *c) {
+    int64_t n = elements(c, 0);
+    real *y = c->arg[0];
+    const real *x = c->arg[1];
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+void R(cpu_SUM_SQUARES)(const cpu_call *c) {
+    int64_t n = elements(c, 1), tiles = (n + SUM_TILE - 1) / SUM_TILE;
+    const real *x = c->arg[1];
+    double *partial = c->scratch, sum = 0;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < tiles; t++) {
+        int64_t i = t * SUM_TILE, end = i + SUM_TILE > n ? n : i + SUM_TILE;
+        double acc[LANES] = {0}, s = 0;
+        for (; i + LANES <= end; i += LANES)
+            for (int j = 0; j < LANES; j++) acc[j] += (double)x[i + j] * (double)x[i + j];
+        for (; i < end; i++) s += (double)x[i] * (double)x[i];
+        for (int j = 0; j < LANES; j++) s += acc[j];
+        partial[t] = s;
+    }
+    for (int64_t t = 0; t < tiles; t++) sum += partial[t];
+    ((real *)c->arg[0])[c->o->attr.index] = (real)sum;
+}
+
+void R(cpu_GRAD_NORM)(const cpu_call *c) {
+    real *norm = c->arg[0];
+    const real *sums = c->arg[1];
+    double sum = 0, clip = c->o->attr.clip;
+    for (int64_t i = 0; i < elements(c, 1); i++) sum += (double)sums[i];
+    double length = sqrt(sum), factor = clip > 0 ? clip / (length + 1e-6) : 1;
+    norm[0] = (real)length;
+    norm[1] = (real)(factor < 1 ? factor : factor != factor ? factor : 1); /* NaN stays NaN */
+}
+
+/* AdamW (Loshchilov & Hutter, arXiv 1711.05101) in PyTorch's order of operations. */
+void R(cpu_ADAMW)(const cpu_call *c) {
+    const op_attr *a = &c->o->attr;
+    int64_t n = elements(c, 0);
+    real *p = c->arg[0], *m = c->arg[1], *v = c->arg[2];
+    const real *g = c->arg[3], clip = ((const real *)c->arg[4])[1];
+    double t = (double)c->step->step + 1;
+    const real keep = (real)(1 - c->step->lr * a->weight_decay);
+    const real b1 = (real)(1 - a->beta1), beta2 = (real)a->beta2, b2 = (real)(1 - a->beta2);
+    const real size = (real)(c->step->lr / (1 - pow(a->beta1, t))), root = (real)sqrt(1 - pow(a->beta2, t));
+    const real epsilon = (real)a->epsilon;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        real gi = g[i] * clip, mi = m[i] + (gi - m[i]) * b1, vi = v[i] * beta2 + gi * gi * b2;
+        m[i] = mi;
+        v[i] = vi;
+#if REAL_BYTES == 8
+        p[i] = p[i] * keep - size * (mi / (sqrt(vi) / root + epsilon));
+#else
+        p[i] = p[i] * keep - size * (mi / (sqrtf(vi) / root + epsilon));
+#endif
+    }
+}

@@ -1,0 +1,101 @@
+/* norm.c: layer norm (Ba et al., arXiv 1607.06450), forward and backward. */
+#include "ops.h"
+#include <math.h>
+
+static real sum_of(const real *x, int64_t n) {
+    real acc[LANES] = {0}, tail = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) acc[j] += x[i + j];
+    for (; i < n; i++) tail += x[i];
+    return lanes_total(acc) + tail;
+}
+
+static real sum_of_squares_about(const real *x, real mean, int64_t n) {
+    real acc[LANES] = {0}, tail = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) acc[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    for (; i < n; i++) tail += (x[i] - mean) * (x[i] - mean);
+    return lanes_total(acc) + tail;
+}
+
+void R(cpu_NORM)(const cpu_call *c) {
+    int64_t channels = dim(c, 0, 2), rows = rows_of(c);
+    real *y = c->arg[0] /* [B,T,C] */, *stats = c->arg[1] /* [B,T,2] */;
+    const real *x = c->arg[2] /* [B,T,C] */, *w = c->arg[3], *b = c->arg[4] /* [C] */;
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const real *in = x + r * channels;
+        real *out = y + r * channels;
+        real mean = sum_of(in, channels) / (real)channels;
+        real variance = sum_of_squares_about(in, mean, channels) / (real)channels;
+        real rstd = 1 / (real)sqrt((double)variance + c->o->attr.epsilon);
+        for (int64_t i = 0; i < channels; i++) out[i] = (in[i] - mean) * rstd * w[i];
+        if (b)
+            for (int64_t i = 0; i < channels; i++) out[i] += b[i];
+        stats[2 * r] = mean;
+        stats[2 * r + 1] = rstd;
+    }
+}
+
+/* The two means that the gradient of a row needs: of dy*w, and of dy*w*xhat. */
+static void row_means(const real *dy, const real *x, const real *w, real mean, real rstd, int64_t n, real *m1,
+                      real *m2) {
+    real a[LANES] = {0}, b[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            real d = dy[i + j] * w[i + j];
+            a[j] += d;
+            b[j] += d * (x[i + j] - mean);
+        }
+    real s1 = lanes_total(a), s2 = lanes_total(b);
+    for (; i < n; i++) {
+        s1 += dy[i] * w[i];
+        s2 += dy[i] * w[i] * (x[i] - mean);
+    }
+    *m1 = s1 / (real)n;
+    *m2 = s2 * rstd / (real)n;
+}
+
+void R(cpu_NORM_DX)(const cpu_call *c) {
+    int64_t n = dim(c, 0, 2), rows = rows_of(c);
+    real *dx = c->arg[0];
+    const real *dy = c->arg[1], *x = c->arg[2] /* [B,T,C] */, *stats = c->arg[3], *w = c->arg[4], *dres = c->arg[5];
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        real mean = stats[2 * r], rstd = stats[2 * r + 1], m1, m2;
+        const real *dyr = dy + r * n, *xr = x + r * n, *res = dres ? dres + r * n : NULL;
+        real *out = dx + r * n;
+        row_means(dyr, xr, w, mean, rstd, n, &m1, &m2);
+        for (int64_t i = 0; i < n; i++) out[i] = rstd * (dyr[i] * w[i] - m1 - (xr[i] - mean) * rstd * m2);
+        if (res)
+            for (int64_t i = 0; i < n; i++) out[i] += res[i];
+    }
+}
+
+void R(cpu_NORM_DW)(const cpu_call *c) {
+    enum { COLUMNS = 64 };
+    int64_t n = dim(c, 2, 2), length = piece_rows(c);
+    real *dw = c->arg[0], *db = c->arg[1];
+    const real *dy = c->arg[2], *x = c->arg[3], *stats = c->arg[4];
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
+        int64_t nc = c0 + COLUMNS > n ? n - c0 : COLUMNS;
+        for (int p = 0; p < pieces(c); p++) {
+            real sw[COLUMNS] = {0}, sb[COLUMNS] = {0};
+            for (int64_t r = p * length; r < (p + 1) * length; r++) {
+                const real *dyr = dy + r * n + c0, *xr = x + r * n + c0;
+                real mean = stats[2 * r], rstd = stats[2 * r + 1];
+                for (int64_t j = 0; j < nc; j++) {
+                    sw[j] += dyr[j] * ((xr[j] - mean) * rstd);
+                    sb[j] += dyr[j];
+                }
+            }
+            for (int64_t j = 0; j < nc; j++) dw[c0 + j] += sw[j];
+            if (db)
+                for (int64_t j = 0; j < nc; j++) db[c0 + j] += sb[j];
+        }
+    }
+}

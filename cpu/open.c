@@ -1,0 +1,116 @@
+/* open.c: the CPU backend: one arena, bound once to a plan, and a loop over ops. Compiled once; the ops come in float
+   and double. */
+#include "../common/backend.h"
+#include "cpu.h"
+#include <cblas.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+typedef struct {
+    backend b;
+    const graph *g;
+    const plan *p;
+    char **blocks;
+    cpu_function *const *functions;
+} cpu;
+
+uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
+    switch (o->code) {
+    case OP_HEAD:
+    case OP_HEAD_LOSS: {
+        int64_t rows = (int64_t)g->length * (g->batch_invariant ? 1 : g->micro_batch);
+        const tensor *wte = &g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]];
+        *kind = KIND_HEAD;
+        if (rows > HEAD_ROWS) rows = HEAD_ROWS;
+        return (uint64_t)(rows * (wte->dim[0] + 1)) * real_bytes; /* logits, and a loss for each row */
+    }
+    case OP_SUM_SQUARES:
+        *kind = KIND_TEMP;
+        return (uint64_t)((tensor_elements(&g->tensors[o->arg[1]]) + SUM_TILE - 1) / SUM_TILE) * sizeof(double);
+    default: return 0;
+    }
+}
+
+static void release(cpu *c) {
+    for (int i = 0; c->blocks && i < c->p->n_blocks; i++)
+        if (c->blocks[i]) munmap(c->blocks[i], c->p->block_bytes[i]);
+    free(c->blocks);
+    c->blocks = NULL;
+    c->b.allocated = 0;
+}
+
+static status cpu_bind(backend *b, const graph *g, const plan *p, error *e) {
+    cpu *c = (cpu *)b;
+    if (c->blocks) return fail(e, FAILED, "cpu: already bound");
+    if (b->limits.cap && p->total > b->limits.cap)
+        return fail(e, NO_MEMORY, "the plan needs %llu bytes, the cap is %llu bytes", (unsigned long long)p->total,
+                    (unsigned long long)b->limits.cap);
+    c->g = g;
+    c->p = p;
+    c->blocks = xcalloc((size_t)p->n_blocks, sizeof *c->blocks);
+    for (int i = 0; i < p->n_blocks; i++) {
+        if (!p->block_bytes[i]) continue;
+        void *block = mmap(NULL, p->block_bytes[i], PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (block == MAP_FAILED) {
+            release(c);
+            return fail(e, NO_MEMORY, "the system refused %llu bytes of memory", (unsigned long long)p->block_bytes[i]);
+        }
+        c->blocks[i] = block;
+        memset(block, 0, p->block_bytes[i]); /* touch every page now, not at step 1000 */
+        b->allocated += p->block_bytes[i];
+    }
+    return OK;
+}
+
+static char *address(const cpu *c, tensor_id t) {
+    const slot *s = &c->p->slots[t];
+    return t && s->first_op >= 0 ? c->blocks[s->block] + s->offset : NULL;
+}
+
+static status cpu_run(backend *b, span s, const step_args *step, error *e) {
+    cpu *c = (cpu *)b;
+    (void)e;
+    for (int i = s.first; i < s.end; i++) {
+        const op *o = &c->g->ops[i];
+        cpu_call call = {.g = c->g, .o = o, .scratch = address(c, o->scratch), .step = step};
+        for (int a = 0; a < MAX_ARGUMENTS; a++) call.arg[a] = address(c, o->arg[a]);
+        c->functions[o->code](&call);
+    }
+    return OK;
+}
+
+static status cpu_write(backend *b, tensor_id t, const void *data, size_t offset, size_t bytes, error *e) {
+    (void)e;
+    memcpy(address((cpu *)b, t) + offset, data, bytes);
+    return OK;
+}
+
+static status cpu_read(backend *b, tensor_id t, void *data, size_t offset, size_t bytes, error *e) {
+    (void)e;
+    memcpy(data, address((cpu *)b, t) + offset, bytes);
+    return OK;
+}
+
+static void cpu_close(backend *b) {
+    release((cpu *)b);
+    free(b);
+}
+
+backend *cpu_open(size_t real_bytes, uint64_t cap) {
+    cpu *c = xcalloc(1, sizeof *c);
+    c->functions = real_bytes == 8 ? cpu_functions_f64 : cpu_functions_f32;
+    c->b = (backend){.name = "cpu",
+                     .limits = {.real_bytes = real_bytes, .alignment = 64, .cap = cap},
+                     .scratch = cpu_scratch,
+                     .bind = cpu_bind,
+                     .run = cpu_run,
+                     .write = cpu_write,
+                     .read = cpu_read,
+                     .close = cpu_close};
+    openblas_set_num_threads(1); /* R6: our tiles are the parallelism */
+    snprintf(c->b.device, sizeof c->b.device, "CPU, OpenBLAS %s, %d thread%s", openblas_get_corename(),
+             omp_get_max_threads(), omp_get_max_threads() == 1 ? "" : "s");
+    return &c->b;
+}

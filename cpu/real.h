@@ -1,0 +1,28 @@
+/* real.h: one source, two precisions. Every .c here but open.c is compiled twice, with REAL_BYTES 4 and 8. */
+#ifndef SNUG_REAL_H
+#define SNUG_REAL_H
+
+#include <cblas.h>
+#include <stdint.h>
+
+#if REAL_BYTES == 8
+typedef double real;
+#define R(name) name##_f64
+#define CBLAS_GEMM cblas_dgemm
+#else
+typedef float real;
+#define R(name) name##_f32
+#define CBLAS_GEMM cblas_sgemm
+#endif
+
+/* Sums run in LANES partial sums, added in one fixed order: the compiler can vectorise that without leave to reorder
+   (-ffast-math), and the result depends on n alone, not on alignment or thread. */
+enum { LANES = 16 };
+
+static inline real lanes_total(const real *acc) {
+    real sum = 0;
+    for (int j = 0; j < LANES; j++) sum += acc[j];
+    return sum;
+}
+
+#endif

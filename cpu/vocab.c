@@ -1,0 +1,115 @@
+/* vocab.c: the two ends of the model: token and position embeddings, and the head with its loss, by chunks of rows so
+   that [B,T,V] never exists (R7). */
+#include "ops.h"
+#include "vmath.h"
+#include <string.h>
+
+/* ---- embeddings ---- */
+
+void R(cpu_EMBED)(const cpu_call *c) {
+    int64_t n = dim(c, 0, 2), length = c->step->length;
+    real *x = c->arg[0] /* [B,T,C] */;
+    const int32_t *tokens = c->arg[1] /* [B,T] */;
+    const real *wte = c->arg[2] /* [V,C] */, *wpe = c->arg[3] /* [P,C] */;
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows_of(c); r++) {
+        const real *e = wte + tokens[r] * n, *p = wpe + r % length * n;
+        for (int64_t i = 0; i < n; i++) x[r * n + i] = e[i] + p[i];
+        if (c->o->attr.dropout > 0) R(dropout_add)(c, (int)(r / length), r % length * n, n, NULL, x + r * n, x + r * n);
+    }
+}
+
+/* A thread owns a range of columns and walks all positions in order: no two threads add to one element. */
+void R(cpu_EMBED_DW)(const cpu_call *c) {
+    enum { COLUMNS = 64 };
+    int64_t n = dim(c, 2, 2), length = c->step->length;
+    real *dwte = c->arg[0] /* [V,C] */, *dwpe = c->arg[1] /* [P,C] */;
+    const real *dx = c->arg[2] /* [B,T,C] */;
+    const int32_t *tokens = c->arg[3];
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
+        int64_t nc = c0 + COLUMNS > n ? n - c0 : COLUMNS;
+        for (int64_t r = 0; r < rows_of(c); r++) {
+            real d[COLUMNS], *e = dwte + tokens[r] * n + c0, *p = dwpe + r % length * n + c0;
+            R(dropout_add)(c, (int)(r / length), r % length * n + c0, nc, NULL, dx + r * n + c0, d);
+            for (int64_t j = 0; j < nc; j++) e[j] += d[j];
+            for (int64_t j = 0; j < nc; j++) p[j] += d[j];
+        }
+    }
+}
+
+/* ---- the head ---- */
+
+/* One row of logits [V]: returns the token's loss; with `scale` != 0 turns the row into dlogits. */
+static real row_loss(real *row, int64_t v, int32_t target, real scale) {
+    if (target < 0) { /* ignored: no loss, no gradient */
+        if (scale != 0) memset(row, 0, (size_t)v * sizeof *row);
+        return 0;
+    }
+    real m = row[0], right = row[target], acc[LANES] = {0}, tail = 0;
+#pragma omp simd reduction(max : m)
+    for (int64_t j = 0; j < v; j++) m = row[j] > m ? row[j] : m;
+    int64_t j = 0;
+    for (; j + LANES <= v; j += LANES)
+        for (int q = 0; q < LANES; q++) {
+            row[j + q] = vexp(row[j + q] - m);
+            acc[q] += row[j + q];
+        }
+    for (; j < v; j++) tail += row[j] = vexp(row[j] - m);
+    real sum = lanes_total(acc) + tail;
+    if (scale != 0) {
+        real by = scale / sum;
+        for (j = 0; j < v; j++) row[j] *= by;
+        row[target] -= scale;
+    }
+    return (real)log((double)sum) + (m - right);
+}
+
+/* Arguments of HEAD and HEAD_LOSS by name. dx and dwte are NULL for the latter. */
+typedef struct {
+    real *losses, *dx, *dwte;
+    const real *x, *wte;
+    const int32_t *targets;
+    int64_t channels, vocabulary;
+} head_args;
+
+/* logits = x wte^T and back, for `rows` rows of one piece from row `first` on. */
+static void head_chunk(const cpu_call *c, const head_args *h, int64_t first, int64_t rows) {
+    real *logits = c->scratch /* [rows,V] */, *row_losses = logits + rows * h->vocabulary;
+    const real *x = h->x + first * h->channels;
+    R(matmul)(x, h->wte, true, h->channels, NULL, logits, h->vocabulary, 1, rows, h->vocabulary, h->channels);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t r = 0; r < rows; r++)
+        row_losses[r] = row_loss(logits + r * h->vocabulary, h->vocabulary, h->targets[first + r],
+                                 h->dx ? (real)c->step->inv_targets : 0);
+    for (int64_t r = 0; r < rows; r++)
+        h->losses[c->step->first_sequence + (first + r) / c->step->length] += row_losses[r];
+    if (!h->dx) return;
+    R(matmul)
+    (logits, h->wte, false, h->channels, NULL, h->dx + first * h->channels, h->channels, 1, rows, h->channels,
+     h->vocabulary);
+    R(matmul_add)(h->dwte, logits, h->vocabulary, x, h->channels, 1, rows, h->vocabulary, h->channels);
+}
+
+static void head_run(const cpu_call *c, const head_args *h) {
+    for (int s = 0; s < c->step->sequences; s++) h->losses[c->step->first_sequence + s] = 0;
+    int64_t length = piece_rows(c);
+    for (int p = 0; p < pieces(c); p++)
+        for (int64_t r = 0; r < length; r += HEAD_ROWS)
+            head_chunk(c, h, p * length + r, r + HEAD_ROWS > length ? length - r : HEAD_ROWS);
+}
+
+void R(cpu_HEAD)(const cpu_call *c) {
+    head_run(
+        c, &(head_args){c->arg[0], c->arg[1], c->arg[2], c->arg[3], c->arg[4], c->arg[5], dim(c, 4, 1), dim(c, 4, 0)});
+}
+
+void R(cpu_HEAD_LOSS)(const cpu_call *c) {
+    head_run(c, &(head_args){c->arg[0], NULL, NULL, c->arg[1], c->arg[2], c->arg[3], dim(c, 2, 1), dim(c, 2, 0)});
+}
+
+void R(cpu_LOGITS)(const cpu_call *c) {
+    int64_t v = dim(c, 2, 0), n = dim(c, 2, 1);
+    const real *x = (const real *)c->arg[1] + (c->step->length - 1) * n;
+    R(matmul)(x, c->arg[2], true, n, NULL, c->arg[0], v, 1, 1, v, n);
+}
