@@ -1,0 +1,175 @@
+/* config_show.c: what people see of a config: the echo of a run, help, sizes in bytes and back. */
+#include "config.h"
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- values as config lines ---- */
+
+static void show_text(const char *s, char *to) {
+    *to++ = '\'';
+    for (; *s; s++) {
+        const char *letter = strchr("\nn\tt\rr\\\\''", *s);
+        if (*s == '\n' || *s == '\t' || *s == '\r' || *s == '\\' || *s == '\'')
+            *to++ = '\\', *to++ = letter[1];
+        else if (iscntrl((unsigned char)*s))
+            to += sprintf(to, "\\x%02x", (unsigned char)*s);
+        else
+            *to++ = *s;
+    }
+    *to++ = '\'';
+    *to = 0;
+}
+
+/* The shortest decimal that reads back as the same double. */
+static void show_real(double x, char *to) {
+    int digits = 1;
+    do snprintf(to, VALUE_TEXT_MAX, "%.*g", digits, x);
+    while (strtod(to, NULL) != x && digits++ < 17);
+}
+
+char *config_value(const config *c, option_id id, char text[VALUE_TEXT_MAX]) {
+    const void *from = (const char *)c + option_table[id].offset;
+    switch (option_table[id].type) {
+    case OPTION_INT: sprintf(text, "%" PRId64, *(const int64_t *)from); break;
+    case OPTION_REAL: show_real(*(const double *)from, text); break;
+    case OPTION_BOOL: strcpy(text, *(const bool *)from ? "True" : "False"); break;
+    case OPTION_TEXT: show_text(from, text); break;
+    case OPTION_BYTES:
+        if (*(const uint64_t *)from)
+            sprintf(text, "'%" PRIu64 "B'", *(const uint64_t *)from);
+        else
+            strcpy(text, "0");
+    }
+    return text;
+}
+
+void config_print(const config *c, FILE *f) {
+    config initial;
+    config_defaults(&initial);
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
+        char now[VALUE_TEXT_MAX], usual[VALUE_TEXT_MAX], size[32];
+        config_value(c, id, now);
+        if (strcmp(now, config_value(&initial, id, usual)) == 0) continue;
+        fprintf(f, "%s = %s", option_table[id].name, now);
+        if (option_table[id].type == OPTION_BYTES) { /* both units: 12GB and 12GiB are easily taken for each other */
+            uint64_t bytes = *(const uint64_t *)(const void *)((const char *)c + option_table[id].offset);
+            fprintf(f, "  # %s, %.2f GB", bytes_print(bytes, size, sizeof size), (double)bytes / 1e9);
+        }
+        fputc('\n', f);
+    }
+}
+
+/* ---- help ---- */
+
+/* Writes text in lines that end before column 100, the first from column `at`. */
+static void print_wrapped(FILE *f, const char *text, int at) {
+    enum { COLUMN = 36, RIGHT = 100 };
+    while (*text) {
+        int word = (int)strcspn(text, " ");
+        if (at > COLUMN && at + 1 + word > RIGHT) at = 0;
+        if (at < COLUMN)
+            fprintf(f, "%s%*s", at ? "" : "\n", COLUMN - at, ""), at = COLUMN;
+        else
+            fputc(' ', f), at++;
+        fprintf(f, "%.*s", word, text);
+        at += word;
+        text += word + strspn(text + word, " ");
+    }
+    fputc('\n', f);
+}
+
+static void print_limits(const option_info *o, char *text, size_t size) {
+    if (o->type == OPTION_INT && o->high < 1000000000)
+        snprintf(text, size, " (%" PRId64 " to %" PRId64 ")", o->low, o->high);
+    else if (o->type == OPTION_INT)
+        snprintf(text, size, " (from %" PRId64 ")", o->low);
+    else if (o->type == OPTION_TEXT && o->words)
+        snprintf(text, size, " (%s)", o->words);
+}
+
+void config_help(FILE *f) {
+    static const struct {
+        const char *group, *title;
+    } groups[] = {
+        {"MODEL", "The model"}, {"DATA", "The data"}, {"TRAIN", "Training"}, {"MEMORY", "Memory and device"},
+        {"FILES", "Files"},     {"SAMPLE", "sample"}, {"OUTPUT", "Output"},
+    };
+    config initial;
+    config_defaults(&initial);
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+        fprintf(f, "%s%s:\n", g ? "\n" : "", groups[g].title);
+        for (option_id id = 0; id < OPTION_COUNT; id++) {
+            const option_info *o = &option_table[id];
+            char text[VALUE_TEXT_MAX], limits[160] = "", line[512];
+            if (strcmp(o->group, groups[g].group) != 0) continue;
+            print_limits(o, limits, sizeof limits);
+            snprintf(line, sizeof line, "%s%s", o->help, limits);
+            int at = fprintf(f, "  --%s=%s", o->name, config_value(&initial, id, text));
+            print_wrapped(f, line, at);
+        }
+    }
+}
+
+/* ---- bytes ---- */
+
+/* floor(0.d1d2d3... * unit) from the last digit to the first: floors of whole steps nest, so this is exact. */
+static uint64_t fraction_of(const char *digits, size_t n, uint64_t unit) {
+    uint64_t sum = 0;
+    while (n-- > 0) sum = (sum + (uint64_t)(digits[n] - '0') * unit) / 10;
+    return sum;
+}
+
+status config_bytes(const char *text, uint64_t *bytes, error *e) {
+    static const struct {
+        const char *name;
+        uint64_t bytes;
+    } units[] = {{"B", 1},           {"kB", 1000},        {"MB", 1000000},
+                 {"GB", 1000000000}, {"KiB", 1ull << 10}, {"MiB", 1ull << 20},
+                 {"GiB", 1ull << 30}};
+    const char *digits = text + strspn(text, " "), *at = digits;
+    char shown[41];
+    snprintf(shown, sizeof shown, "%s", text);
+    uint64_t whole = 0, unit = 0, sum;
+    bool overflow = false;
+    for (; isdigit((unsigned char)*at); at++)
+        overflow = overflow || __builtin_mul_overflow(whole, 10, &whole) ||
+                   __builtin_add_overflow(whole, (uint64_t)(*at - '0'), &whole);
+    const char *fraction = *at == '.' ? at + 1 : at;
+    size_t fraction_digits = strspn(fraction, "0123456789");
+    if (at == digits && !fraction_digits)
+        return fail(e, BAD_INPUT, "'%s' is no size: write a number and a unit, like 10.5GiB or 12GB", shown);
+    at = fraction + fraction_digits;
+    bool zero = digits + strspn(digits, "0.") >= at;
+    at += strspn(at, " ");
+    *bytes = 0;
+    if (zero && !*at) return OK;
+    if (!*at)
+        return fail(e, BAD_INPUT, "'%s' has no unit: write %.20sGiB (2^30 bytes each) or %.20sGB (10^9)", shown, digits,
+                    digits);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcasecmp(at, units[i].name) == 0) unit = units[i].bytes;
+    if (!unit)
+        return fail(e, BAD_INPUT, "'%s' has an unknown unit: write B, kB, MB, GB (1000), or KiB, MiB, GiB (1024)",
+                    shown);
+    if (overflow || __builtin_mul_overflow(whole, unit, &sum) ||
+        __builtin_add_overflow(sum, fraction_of(fraction, fraction_digits, unit), &sum))
+        return fail(e, BAD_INPUT, "'%s' is past 2^64 bytes: write a size that a device can have", shown);
+    if (!sum && !zero) return fail(e, BAD_INPUT, "'%s' is less than a byte: write a larger size, or 0 for none", shown);
+    *bytes = sum;
+    return OK;
+}
+
+char *bytes_print(uint64_t bytes, char *text, unsigned long size) {
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    double scaled = (double)bytes / 1024;
+    int u = 0;
+    while (scaled >= 1023.995 && u < 5) scaled /= 1024, u++; /* what would print as 1024.00 */
+    if (bytes < 1024)
+        snprintf(text, size, "%d B", (int)bytes);
+    else
+        snprintf(text, size, "%.2f %s", scaled, units[u]);
+    return text;
+}

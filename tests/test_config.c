@@ -1,0 +1,684 @@
+/* test_config.c: config files and --key=value: what is read, and the one clear line for what is not. */
+#include "../common/config.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- helpers ---- */
+
+static char folder[] = "/tmp/snug-config-XXXXXX", path[64];
+
+static void make_folder(void) {
+    strcpy(folder + sizeof folder - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/run.py", folder);
+}
+
+static void remove_folder(void) {
+    unlink(path);
+    rmdir(folder);
+}
+
+static void write_file(const char *text, size_t bytes) {
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(text, 1, bytes, f), bytes);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+/* Parses a file with this text (NULL: none) and then up to three arguments. */
+static status parse(config *c, const char *text, const char *a, const char *b, const char *d, error *e) {
+    char *argv[4];
+    int n = 0;
+    const char *given[] = {text ? path : NULL, a, b, d};
+    if (text) write_file(text, strlen(text));
+    for (int i = 0; i < 4; i++)
+        if (given[i]) argv[n++] = (char *)given[i];
+    e->text[0] = 0;
+    return config_parse(c, n, argv, e);
+}
+
+static void parse_well(config *c, const char *text, const char *a, const char *b, const char *d) {
+    error e;
+    ck_assert_msg(parse(c, text, a, b, d, &e) == OK, "%s", e.text);
+}
+
+static bool has_note(const config *c, const char *words) {
+    for (int i = 0; i < c->n_notes; i++)
+        if (strstr(c->notes[i], words)) return true;
+    return false;
+}
+
+/* One line of readable length, without the newline, that contains `says`. */
+static void assert_clear(const error *e, const char *says, const char *input) {
+    ck_assert_msg(strstr(e->text, says) != NULL, "for <%s>: <%s> does not say <%s>", input, e->text, says);
+    ck_assert_msg(strpbrk(e->text, "\n\r") == NULL, "more than one line: <%s>", e->text);
+    ck_assert_msg(strlen(e->text) < 400, "long-winded: <%s>", e->text);
+}
+
+/* ---- bad input ---- */
+
+static const struct {
+    const char *text, *argument, *says;
+} bad[] = {
+    /* keys */
+    {"n_layers = 3\n", NULL, "run.py:1: unknown key n_layers: did you mean n_layer?"},
+    {"\n\nlearning_rat = 1e-3", NULL, "run.py:3: unknown key learning_rat: did you mean learning_rate?"},
+    {"use_the_force = True", NULL, "`snug help` lists"},
+    {NULL, "--batch-size=4", "did you mean batch_size?"},
+    {NULL, "--N_HEAD=4", "did you mean n_head?"},
+    {NULL, "--=4", "unknown key"},
+    {NULL, "--vram=4GB", "unknown key vram"},
+    {"a_key_that_is_so_long_that_no_message_should_ever_repeat_all_of_it_to_a_reader = 1", NULL, "..."},
+    /* types */
+    {"n_layer = '12'", NULL, "n_layer must be a whole number, not text"},
+    {"n_layer = True", NULL, "n_layer must be a whole number, not True or False"},
+    {"n_layer = 1.5", NULL, "n_layer is 1.5, but must be a whole number"},
+    {"max_iters = 1e300", NULL, "must be a whole number"},
+    {"n_layer = 12 / 5", NULL, "n_layer is 2.4"},
+    {"dropout = 'none'", NULL, "dropout must be a number, not text"},
+    {"bias = 1", NULL, "bias must be True or False, not a whole number"},
+    {"bias = true", NULL, "true is neither a number nor a key"},
+    {"dataset = 12", NULL, "dataset must be text in quotes"},
+    {"dataset = openwebtext", NULL, "'text' in quotes"},
+    {"n_layer = None", NULL, "leave the line out"},
+    {NULL, "--n_layer=twelve", "--n_layer: twelve is neither a number"},
+    {NULL, "--bias=yes", "yes is neither"},
+    {NULL, "--n_layer=", "a value is missing"},
+    {NULL, "--n_layer=12 13", "can't read '13' after the value"},
+    /* limits, named */
+    {"n_layer = 0", NULL, "n_layer is 0, out of range: it must be 1 to 1024"},
+    {"n_layer = -3", NULL, "n_layer is -3, out of range"},
+    {"n_embd = 1_000_000", NULL, "it must be 1 to 65536"},
+    {"dropout = 1.0", NULL, "dropout is 1, out of range: it must be 0 to 0.999"},
+    {"beta2 = -0.1", NULL, "out of range"},
+    {"ignore_token = -2", NULL, "it must be -1 to 4294967295"},
+    {"block_size = 99999999999999999999", NULL, "too large"},
+    {"learning_rate = 1e999", NULL, "too large"},
+    {"n_layer = 9223372036854775807 * 2", NULL, "the result is too large"},
+    {"activation = 'relu'", NULL, "activation is 'relu', but must be one of gelu|gelu_tanh"},
+    {"recompute = 'gel'", NULL, "must be one of auto|none|gelu"},
+    {"dtype = ''", NULL, "must be one of float32"},
+    /* numbers and arithmetic */
+    {"n_layer = 0x10", NULL, "can't read the number 0x10"},
+    {"n_layer = 12abc", NULL, "can't read the number 12abc"},
+    {"n_layer = 1__0", NULL, "can't read the number 1__0"},
+    {"n_layer = 007", NULL, "can't read the number 007"},
+    {"dropout = 1.2.3", NULL, "can't read the number 1.2.3"},
+    {"n_layer = 2**3", NULL, "** is not read"},
+    {"n_layer = 7 % 4", NULL, "can't read '% 4' after the value"},
+    {"n_layer = 12 / 0", NULL, "division by zero"},
+    {"n_layer = 12 // (3 - 3)", NULL, "division by zero"},
+    {"n_layer = 5 *", NULL, "a value is missing"},
+    {"n_layer = (5", NULL, "a ) is missing"},
+    {"n_layer = 5)", NULL, "can't read ')'"},
+    {"n_layer = 2 * 'a'", NULL, "arithmetic needs numbers"},
+    {"n_layer = -True", NULL, "a sign stands before something that is no number"},
+    {"n_layer = vram_cap / 2", NULL, "can't be used in arithmetic"},
+    {"n_layer = $5", NULL, "can't read '$5'"},
+    /* strings */
+    {"dataset = 'open", NULL, "has no end: add a '"},
+    {"\n\ndataset = \"\"\"open\n\n", NULL, "run.py:3: the string that starts here has no end"},
+    {"dataset = f'{n_layer}'", NULL, "(f'...') are not read"},
+    {"dataset = '\\u00e4'", NULL, "\\u in a string is not read"},
+    {"dataset = 'a' 'b'", NULL, "after the value"},
+    /* statements */
+    {"import os\n", NULL, "import os: nothing is imported"},
+    {"import timeit\n", NULL, "nothing is imported"},
+    {"import time; import os\n", NULL, "two statements on one line"},
+    {"from os import system\n", NULL, "'from os import system' is no `key = value` line"},
+    {"exec(open('configurator.py').read())", NULL, "nothing is executed"},
+    {"out_dir = str(5)", NULL, "str(...) is not read, because nothing is executed"},
+    {"out_dir = time.ctime()", NULL, "nothing is executed"},
+    {"out_dir = names[0]", NULL, "names[...] is not read"},
+    {"if True:\n    n_layer = 3", NULL, "'if True:' is no `key = value` line"},
+    {"n_layer = 3\n  n_head = 3", NULL, "run.py:2: the line is indented"},
+    {"n_layer = 3 if bias else 4", NULL, "can't read 'if bias else 4'"},
+    {"n_layer += 1", NULL, "changes a value in place"},
+    {"n_layer == 1", NULL, "is no `key = value` line"},
+    {"n_layer: int = 1", NULL, "is no `key = value` line"},
+    {"n_layer", NULL, "is no `key = value` line"},
+    {"n_layer = 1; n_head = 1", NULL, "two statements on one line"},
+    {"n_layer = n_head = 4", NULL, "can't read '= 4'"},
+    {"n_layer =", NULL, "a value is missing"},
+    {"wandb_log =", NULL, "a value is missing"},
+    {"wandb_tags = ['a',\n'b'\n", NULL, "run.py:1: a bracket opened here is never closed"},
+    {"= 5", NULL, "is no `key = value` line"},
+    {"}{", NULL, "is no `key = value` line"},
+    /* the cap */
+    {"vram_cap = 12", NULL, "write vram_cap='10.5GiB' or '12GB'"},
+    {"vram_cap = 10.5", NULL, "needs a size with its unit"},
+    {"vram_cap = True", NULL, "needs a size with its unit"},
+    {NULL, "--vram_cap=12", "'12' has no unit: write 12GiB (2^30 bytes each) or 12GB (10^9)"},
+    {NULL, "--vram_cap=12G", "unknown unit: write B, kB, MB, GB (1000), or KiB, MiB, GiB (1024)"},
+    {NULL, "--vram_cap=-1GB", "is no size"},
+    {NULL, "--vram_cap=", "is no size"},
+    {NULL, "--vram_cap=.GB", "is no size"},
+    {NULL, "--vram_cap=99999999999GiB", "past 2^64 bytes"},
+    {NULL, "--vram_cap=99999999999999999999999B", "past 2^64 bytes"},
+    {NULL, "--vram_cap=0.5B", "less than a byte"},
+    /* the command line */
+    {NULL, "-n_layer=3", "options are written --key=value"},
+    {NULL, "--n_layer", "write --n_layer=VALUE"},
+    {NULL, "no-such-file.py", "no-such-file.py: No such file"},
+};
+
+START_TEST(bad_input_gets_one_clear_line) {
+    config c;
+    error e;
+    status s = parse(&c, bad[_i].text, bad[_i].argument, NULL, NULL, &e);
+    ck_assert_msg(s == BAD_INPUT, "accepted: <%s>", bad[_i].text ? bad[_i].text : bad[_i].argument);
+    assert_clear(&e, bad[_i].says, bad[_i].text ? bad[_i].text : bad[_i].argument);
+    ck_assert_ptr_null(c.positional);
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(a_value_after_a_space_is_answered_with_the_right_spelling) {
+    config c;
+    error e;
+    ck_assert_int_eq(parse(&c, NULL, "--n_layer", "12", NULL, &e), BAD_INPUT);
+    assert_clear(&e, "without a space: write --n_layer=12", "--n_layer 12");
+    ck_assert_int_eq(parse(&c, NULL, "--bias", "False", NULL, &e), BAD_INPUT);
+    assert_clear(&e, "write --bias=False", "--bias False");
+}
+END_TEST
+
+/* A file of `count` times that text. */
+static void assert_damaged(const char *part, size_t bytes, size_t count, const char *says) {
+    config c;
+    error e = {{0}};
+    char *text = malloc(bytes * count), *argv[] = {path};
+    for (size_t i = 0; i < count; i++) memcpy(text + i * bytes, part, bytes);
+    write_file(text, bytes * count);
+    free(text);
+    ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
+    assert_clear(&e, says, part);
+}
+
+START_TEST(damaged_and_hostile_files_get_one_clear_line) {
+    assert_damaged("n_layer = 3\0\n", 13, 1, "run.py:1: byte 0x00 is not text");
+    assert_damaged("# fine\n\x7f"
+                   "ELF\x02\x01",
+                   13, 1, "run.py:2: byte 0x7f is not text");
+    assert_damaged("dataset = '\xff\xfe'\n", 15, 1, "byte 0xff is not text");
+    assert_damaged("out_dir='\xc3", 10, 1, "byte 0xc3 is not text");
+    assert_damaged("# a comment\n", 12, 100000, "larger than 1 MiB");
+    assert_damaged("x", 1, 1 << 20, "xxx...");
+    assert_damaged("(", 1, 1 << 20, "((((");
+    assert_damaged("dataset = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 75, 1, "has no end");
+    assert_damaged("\"\"\"\n", 4, 3, "run.py:3: the string");
+}
+END_TEST
+
+/* key = then `count` times `part`. */
+static void assert_value_refused(const char *key, const char *part, size_t count, const char *says) {
+    config c;
+    error e = {{0}};
+    size_t n = strlen(key), bytes = strlen(part);
+    char *text = malloc(n + bytes * count);
+    memcpy(text, key, n);
+    for (size_t i = 0; i < count; i++) memcpy(text + n + i * bytes, part, bytes);
+    config_defaults(&c);
+    ck_assert_int_eq(config_read_text(&c, "run.py", text, n + bytes * count, &e), BAD_INPUT);
+    assert_clear(&e, says, key);
+    config_free(&c);
+    free(text);
+}
+
+START_TEST(values_without_end_cannot_exhaust_the_stack) {
+    assert_value_refused("n_layer = ", "(", 1000000, "nested more than 64 deep");
+    assert_value_refused("n_layer = ", "-", 1000000, "nested more than 64 deep");
+    assert_value_refused("n_layer = ", "1", 1000000, "too long");
+    assert_value_refused("n_layer = 1", "*9", 1000, "too large");
+    assert_value_refused("dropout = 0.", "1", 1000000, "too long");
+    assert_value_refused("dataset = '", "a", 1000000, "too long: at most 511 bytes");
+    assert_value_refused("wandb_x = ", "[", 1000000, "never closed");
+    assert_value_refused("n_layer = 3 ", " oh", 300000, "after the value");
+}
+END_TEST
+
+START_TEST(what_is_no_file_is_named) {
+    config c;
+    error e;
+    char *argv[] = {path};
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
+    assert_clear(&e, "run.py: this is a folder: give the path of a config file", path);
+    rmdir(path);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
+    assert_clear(&e, "no regular file", path);
+    unlink(path);
+    if (geteuid() == 0) return; /* root may read everything */
+    write_file("n_layer = 3", 11);
+    chmod(path, 0);
+    ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
+    assert_clear(&e, "Permission denied: make it readable", path);
+}
+END_TEST
+
+START_TEST(any_prefix_and_any_flipped_byte_is_read_or_refused) {
+    static const char text[] =
+        "\"\"\"doc\"\"\"\nimport time\nwandb_run_name = 'ft-' + str(time.time())\nn_layer = (5 * 8)"
+        " // 4 - -1\ndataset = 'a\\n' + \"b\" # c\nbias = True\nvram_cap = '10.5GiB'\n";
+    for (size_t n = 0; n < sizeof text; n++)
+        for (int flip = 0; flip < 256; flip += n ? 5 : 256) {
+            config c;
+            error e = {{0}};
+            char *copy = malloc(n + 1); /* to the byte, for the sanitizer */
+            memcpy(copy, text, n);
+            if (n) copy[n - 1] ^= (char)flip;
+            config_defaults(&c);
+            if (config_read_text(&c, "run.py", copy, n, &e) != OK) assert_clear(&e, "run.py:", copy);
+            config_free(&c);
+            free(copy);
+        }
+}
+END_TEST
+
+/* ---- good input ---- */
+
+static const struct {
+    const char *text;
+    double n_layer, learning_rate;
+} arithmetic[] = {
+    {"n_layer = 5 * 8", 40, 6e-4},
+    {"n_layer = 2 + 3 * 4", 14, 6e-4},
+    {"n_layer = (2 + 3) * 4", 20, 6e-4},
+    {"n_layer = 20 - 3 - 4", 13, 6e-4},
+    {"n_layer = 100 // 7 // 2", 7, 6e-4},
+    {"n_layer = -7 // 2 + 5", 1, 6e-4},
+    {"n_layer = 7 // -2 + 5", 1, 6e-4},
+    {"n_layer = -7.0 // 2 + 5", 1, 6e-4},
+    {"n_layer = 24 / 2", 12, 6e-4},
+    {"n_layer = --+3", 3, 6e-4},
+    {"n_layer = 1e1", 10, 6e-4},
+    {"n_layer = 1_0_2", 102, 6e-4},
+    {"n_layer = (\n  5 # five\n  * 8\n)", 40, 6e-4},
+    {"n_layer = 5 * \\\n 8", 40, 6e-4},
+    {"n_layer=7#seven", 7, 6e-4},
+    {"n_layer = 3\nn_layer = n_layer + 1", 4, 6e-4},
+    {"n_layer = n_head // 2", 6, 6e-4},
+    {"learning_rate = 1e-3", 12, 1e-3},
+    {"learning_rate = 1", 12, 1},
+    {"learning_rate = .5", 12, 0.5},
+    {"learning_rate = 5.", 12, 5},
+    {"learning_rate = 1.5E+2", 12, 150},
+    {"learning_rate = 1 / 4", 12, 0.25},
+    {"learning_rate = 6e-4 / 10 * 2", 12, 6e-4 / 10 * 2},
+    {"min_lr = 2\nlearning_rate = min_lr * n_layer", 12, 24},
+};
+
+START_TEST(arithmetic_is_pythons) {
+    config c;
+    parse_well(&c, arithmetic[_i].text, NULL, NULL, NULL);
+    ck_assert_msg((double)c.n_layer == arithmetic[_i].n_layer && c.learning_rate == arithmetic[_i].learning_rate,
+                  "<%s> gave %d, %g", arithmetic[_i].text, (int)c.n_layer, c.learning_rate);
+    config_free(&c);
+}
+END_TEST
+
+static const struct {
+    const char *text, *dataset;
+} strings[] = {
+    {"dataset = 'a'", "a"},
+    {"dataset = \"it's\"", "it's"},
+    {"dataset = 'it\\'s'", "it's"},
+    {"dataset = 'a#b' # c", "a#b"},
+    {"dataset = 'a\\n\\t\\\\'", "a\n\t\\"},
+    {"dataset = 'C:\\data'", "C:\\data"},
+    {"dataset = '\\x41'", "A"},
+    {"dataset = '''two\nlines'''", "two\nlines"},
+    {"dataset = 'a' + \"b\"", "ab"},
+    {"dataset = out_dir + '-x'", "out-x"},
+    {"dataset = 'Stra\xc3\x9f"
+     "e'",
+     "Stra\xc3\x9f"
+     "e"},
+    {"\xef\xbb\xbf"
+     "dataset = 'mark'\r\n",
+     "mark"},
+    {"n_layer = 3\r\ndataset = 'crlf'\r\n", "crlf"},
+    {"n_layer = 3\rdataset = 'cr'", "cr"},
+};
+
+START_TEST(strings_are_pythons) {
+    config c;
+    parse_well(&c, strings[_i].text, NULL, NULL, NULL);
+    ck_assert_str_eq(c.dataset, strings[_i].dataset);
+    config_free(&c);
+}
+END_TEST
+
+/* Of the same making as nanoGPT's own configs: every kind of line that stands in one of them. */
+START_TEST(nanogpt_configs_work_as_they_are) {
+    config c;
+    parse_well(&c,
+               "# how to launch this\nimport time\n\n\"\"\"\nn_layer = 99\n\"\"\"\n"
+               "wandb_log = False # off\nwandb_run_name='mini-gpt' + str(time.time())\n"
+               "gradient_accumulation_steps = 5 * 8\nbatch_size = 12\nmax_iters = 600000\nlr_decay_iters = max_iters\n"
+               "weight_decay = 1e-1\nalways_save_checkpoint = False\n  # a comment may be indented\n \t\n"
+               "dataset = 'shakespeare_char'\ndevice = 'cpu'\ncompile = False\nbackend = 'nccl'\nwandb_log = True",
+               NULL, NULL, NULL);
+    ck_assert_int_eq(c.gradient_accumulation_steps, 40);
+    ck_assert_int_eq(c.lr_decay_iters, 600000);
+    ck_assert_int_eq(c.n_layer, 12);
+    ck_assert(c.weight_decay == 0.1 && !c.always_save_checkpoint);
+    ck_assert_str_eq(c.dataset, "shakespeare_char");
+    ck_assert_str_eq(c.config_file, path);
+    ck_assert_int_eq(c.n_notes, 1);
+    ck_assert_str_eq(c.notes[0],
+                     "skipped, because they mean nothing here: wandb_log, wandb_run_name, compile, backend");
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(values_of_keys_that_mean_nothing_here_need_not_make_sense) {
+    config c;
+    parse_well(&c, "wandb_tags = ['a', # ]\n  'b)', f(\"\"\"x\n]\"\"\")]\nwandb_x = lambda: {1: (2, 3)}\nn_layer = 5\n",
+               "--wandb_log", "--compile=no", "--wandb_project=x y");
+    ck_assert_int_eq(c.n_layer, 5);
+    ck_assert(has_note(&c, "wandb_tags, wandb_x, wandb_log, compile, wandb_project"));
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(many_ignored_keys_make_a_note_of_bounded_length) {
+    config c;
+    char text[8192] = "";
+    for (int i = 0; i < 200; i++) snprintf(text + strlen(text), 40, "wandb_%d = %d\n", i, i);
+    parse_well(&c, text, NULL, NULL, NULL);
+    ck_assert(has_note(&c, "wandb_15 and others"));
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(a_later_value_wins_and_its_origin_is_kept) {
+    config c;
+    char where[80];
+    parse_well(&c, "n_layer = 3\n\nn_head = 2\n", "--n_layer=5", "--n_layer=6", NULL);
+    snprintf(where, sizeof where, "%s:3", path);
+    ck_assert_int_eq(c.n_layer, 6);
+    ck_assert_str_eq(c.given[OPTION_n_layer], "--n_layer");
+    ck_assert_str_eq(c.given[OPTION_n_head], where);
+    ck_assert_ptr_null(c.given[OPTION_n_embd]);
+    config_free(&c);
+    char *argv[] = {"--n_head=4", path};
+    error e;
+    ck_assert_int_eq(config_parse(&c, 2, argv, &e), OK);
+    ck_assert_int_eq(c.n_head, 2);
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(option_strings_need_no_quotes_and_switches_no_value) {
+    config c;
+    parse_well(&c, NULL, "--dataset=my data=1", "--out_dir='quoted'", "--bias");
+    ck_assert_str_eq(c.dataset, "my data=1");
+    ck_assert_str_eq(c.out_dir, "quoted");
+    ck_assert(c.bias);
+    config_free(&c);
+    parse_well(&c, NULL, "--always_save_checkpoint=False", "--gradient_accumulation_steps=5*8", "--start=");
+    ck_assert(!c.always_save_checkpoint && c.gradient_accumulation_steps == 40 && !*c.start);
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(other_arguments_are_positional_and_all_after_two_dashes) {
+    config c;
+    error e;
+    char *argv[] = {"a.txt", "--n_layer=3", "some/folder", "-", "--", "--n_head=5", "b.py"};
+    ck_assert_int_eq(config_parse(&c, 7, argv, &e), OK);
+    ck_assert_int_eq(c.n_positional, 5);
+    ck_assert_str_eq(c.positional[1], "some/folder");
+    ck_assert_str_eq(c.positional[3], "--n_head=5");
+    ck_assert_str_eq(c.positional[4], "b.py");
+    ck_assert(c.n_layer == 3 && c.n_head == 12);
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(what_takes_effect_is_said_once) {
+    config c;
+    parse_well(&c, "dtype = 'bfloat16'\ndevice = 'cuda:0'\n", NULL, NULL, NULL);
+    ck_assert(has_note(&c, "dtype 'bfloat16': trains in float32") && has_note(&c, "the first OpenCL GPU"));
+    ck_assert_str_eq(c.dtype, "float32");
+    ck_assert_str_eq(c.device, "cuda");
+    config_free(&c);
+    parse_well(&c, "dtype = 'float16'\ndevice = 'cuda:3'\n", "--dtype=float64", NULL, NULL);
+    ck_assert_int_eq(c.n_notes, 1); /* the float16 was overridden */
+    ck_assert_str_eq(c.device, "opencl:3");
+    config_free(&c);
+    parse_well(&c, NULL, "--device=mps", "--learning_rate=1e-5", NULL);
+    ck_assert(has_note(&c, "'mps' means the first OpenCL GPU") && has_note(&c, "min_lr 6e-05 is above"));
+    config_free(&c);
+}
+END_TEST
+
+/* ---- sizes ---- */
+
+static const struct {
+    const char *text;
+    uint64_t bytes;
+} sizes[] = {
+    {"0", 0},
+    {"0.0", 0},
+    {"0GB", 0},
+    {"1B", 1},
+    {"1kB", 1000},
+    {"1KB", 1000},
+    {"1kib", 1024},
+    {"2MB", 2000000},
+    {"1.5MiB", 1572864},
+    {"12GB", 12000000000},
+    {"12 GB", 12000000000},
+    {"10.5GiB", 11274289152},
+    {"10.5gib", 11274289152},
+    {".5KiB", 512},
+    {"1.9999B", 1},
+    {"0.1GiB", 107374182},
+    {"18446744073709551615B", UINT64_MAX},
+    {"17179869183GiB", 18446744072635809792u},
+    {"0.333333333333333333333333333333GB", 333333333},
+};
+
+START_TEST(sizes_are_exact_to_the_byte_and_rounded_down) {
+    uint64_t bytes = 7;
+    error e;
+    ck_assert_msg(config_bytes(sizes[_i].text, &bytes, &e) == OK, "%s: %s", sizes[_i].text, e.text);
+    ck_assert_uint_eq(bytes, sizes[_i].bytes);
+}
+END_TEST
+
+START_TEST(bytes_print_as_people_read_them) {
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0 B"},
+                {1023, "1023 B"},
+                {1024, "1.00 KiB"},
+                {1048575, "1.00 MiB"},
+                {11274289152, "10.50 GiB"},
+                {UINT64_MAX, "16.00 EiB"}};
+    char text[32];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_str_eq(bytes_print(rows[i].bytes, text, sizeof text), rows[i].text);
+    ck_assert_str_eq(bytes_print(UINT64_MAX, text, 4), "16.");
+}
+END_TEST
+
+/* ---- checks across options ---- */
+
+static const struct {
+    const char *a, *b, *says;
+} conflicts[] = {
+    {"--n_head=7", NULL, "n_embd 768 is not divisible by n_head 7"},
+    {"--batch_size=1000000", "--gradient_accumulation_steps=1000000", "at most 16777216"},
+    {"--micro_batch_size=481", NULL, "micro_batch_size 481 is more than the effective batch of 480"},
+    {"--n_embd=49152", "--block_size=1048576", "past what can be counted"},
+    {"--dtype=float64", "--device=opencl", "dtype float64 runs on the CPU only"},
+    {"--init_from=gpt2", NULL, "--init_from: init_from 'gpt2': nothing is downloaded: give a folder"},
+    {"--init_from=gpt2-xl", NULL, "config.json and model.safetensors"},
+    {"--init_from=scrach", NULL, "is no folder: write scratch, resume, or a folder"},
+    {"--dataset=", NULL, "--dataset: dataset is empty"},
+    {"--out_dir=", NULL, "out_dir is empty"},
+    {"--device=", NULL, "device is empty"},
+};
+
+START_TEST(options_that_contradict_each_other_are_refused) {
+    config c;
+    error e;
+    parse_well(&c, NULL, conflicts[_i].a, conflicts[_i].b, _i == 3 ? "--n_layer=1024" : NULL);
+    ck_assert_int_eq(config_check(&c, &e), BAD_INPUT);
+    assert_clear(&e, conflicts[_i].says, conflicts[_i].a);
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(defaults_and_an_existing_folder_pass_the_checks) {
+    config c;
+    error e;
+    char from[80];
+    config_defaults(&c);
+    ck_assert_int_eq(config_check(&c, &e), OK);
+    snprintf(from, sizeof from, "--init_from=%s", folder);
+    parse_well(&c, NULL, from, "--dtype=float64", NULL);
+    ck_assert_int_eq(config_check(&c, &e), OK);
+    config_free(&c);
+}
+END_TEST
+
+START_TEST(the_configs_that_come_along_are_read_and_pass_the_checks) {
+    static const struct {
+        const char *name;
+        int64_t effective_batch, n_layer;
+    } rows[] = {
+        {"data/configs/train_gpt2_124m.py", 512, 12}, {"data/configs/gpt2_355m.py", 512, 24},
+        {"data/configs/gpt2_774m.py", 512, 36},       {"data/configs/gpt2_1558m.py", 512, 48},
+        {"data/configs/shakespeare_char.py", 64, 6},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        config c;
+        error e = {{0}};
+        char *argv[] = {(char *)rows[i].name};
+        ck_assert_msg(config_parse(&c, 1, argv, &e) == OK && config_check(&c, &e) == OK, "%s", e.text);
+        ck_assert_int_eq(c.batch_size * c.gradient_accumulation_steps, rows[i].effective_batch);
+        ck_assert_int_eq(c.n_layer, rows[i].n_layer);
+        ck_assert(c.min_lr < c.learning_rate && c.lr_decay_iters == c.max_iters && c.n_notes == 0);
+        config_free(&c);
+    }
+}
+END_TEST
+
+/* ---- what is printed ---- */
+
+static char *print(const config *c) {
+    char *text = NULL;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    config_print(c, f);
+    fclose(f);
+    return text;
+}
+
+START_TEST(the_echo_reads_back_to_the_same_values) {
+    config c, again;
+    parse_well(&c,
+               "learning_rate = 1 / 3\nstart = 'it\\'s\\n\\x01\\\\ \"ok\"'\nbias = True\nseed = 9223372036854775807\n",
+               "--vram_cap=10.5GiB", "--ignore_token=-1", NULL);
+    char *echo = print(&c);
+    ck_assert_msg(strstr(echo, "vram_cap = '11274289152B'  # 10.50 GiB, 11.27 GB\n") != NULL, "%s", echo);
+    ck_assert_ptr_null(strstr(echo, "n_layer"));
+    parse_well(&again, echo, NULL, NULL, NULL);
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
+        char a[VALUE_TEXT_MAX], b[VALUE_TEXT_MAX];
+        ck_assert_str_eq(config_value(&c, id, a), config_value(&again, id, b));
+    }
+    ck_assert(again.learning_rate == 1.0 / 3);
+    free(echo);
+    config_free(&c);
+    config_free(&again);
+}
+END_TEST
+
+START_TEST(the_defaults_echo_nothing) {
+    config c;
+    config_defaults(&c);
+    char *echo = print(&c);
+    ck_assert_str_eq(echo, "");
+    free(echo);
+}
+END_TEST
+
+START_TEST(help_names_every_option_once_in_lines_that_fit) {
+    char *text = NULL;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    config_help(f);
+    fclose(f);
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
+        char key[64];
+        snprintf(key, sizeof key, "\n  --%s=", option_table[id].name);
+        const char *first = strstr(text, key);
+        ck_assert_msg(first && !strstr(first + 1, key), "%s", key);
+        ck_assert_uint_eq(config_find(option_table[id].name), id);
+    }
+    ck_assert_ptr_nonnull(strstr(text, "checkpointing"));
+    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+        ck_assert_msg(strcspn(line, "\n") <= 100, "%.120s", line);
+    free(text);
+}
+END_TEST
+
+/* Every default lies within its own limits: each, written out, is taken again. */
+START_TEST(every_default_is_allowed) {
+    config c, again;
+    error e;
+    config_defaults(&c);
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
+        char value[VALUE_TEXT_MAX], line[VALUE_TEXT_MAX + 64];
+        int n = snprintf(line, sizeof line, "%s = %s\n", option_table[id].name, config_value(&c, id, value));
+        config_defaults(&again);
+        ck_assert_msg(config_read_text(&again, "default", line, (unsigned long)n, &e) == OK, "%s", e.text);
+        config_free(&again);
+    }
+}
+END_TEST
+
+Suite *config_suite(void);
+Suite *config_suite(void) {
+    Suite *suite = suite_create("config");
+    TCase *t = tcase_create("config");
+    tcase_add_checked_fixture(t, make_folder, remove_folder);
+    tcase_set_timeout(t, 60);
+#define ROWS(table) (int)(sizeof table / sizeof *table)
+    tcase_add_loop_test(t, bad_input_gets_one_clear_line, 0, ROWS(bad));
+    tcase_add_test(t, a_value_after_a_space_is_answered_with_the_right_spelling);
+    tcase_add_test(t, damaged_and_hostile_files_get_one_clear_line);
+    tcase_add_test(t, values_without_end_cannot_exhaust_the_stack);
+    tcase_add_test(t, what_is_no_file_is_named);
+    tcase_add_test(t, any_prefix_and_any_flipped_byte_is_read_or_refused);
+    tcase_add_loop_test(t, arithmetic_is_pythons, 0, ROWS(arithmetic));
+    tcase_add_loop_test(t, strings_are_pythons, 0, ROWS(strings));
+    tcase_add_test(t, nanogpt_configs_work_as_they_are);
+    tcase_add_test(t, values_of_keys_that_mean_nothing_here_need_not_make_sense);
+    tcase_add_test(t, many_ignored_keys_make_a_note_of_bounded_length);
+    tcase_add_test(t, a_later_value_wins_and_its_origin_is_kept);
+    tcase_add_test(t, option_strings_need_no_quotes_and_switches_no_value);
+    tcase_add_test(t, other_arguments_are_positional_and_all_after_two_dashes);
+    tcase_add_test(t, what_takes_effect_is_said_once);
+    tcase_add_loop_test(t, sizes_are_exact_to_the_byte_and_rounded_down, 0, ROWS(sizes));
+    tcase_add_test(t, bytes_print_as_people_read_them);
+    tcase_add_loop_test(t, options_that_contradict_each_other_are_refused, 0, ROWS(conflicts));
+    tcase_add_test(t, defaults_and_an_existing_folder_pass_the_checks);
+    tcase_add_test(t, the_configs_that_come_along_are_read_and_pass_the_checks);
+    tcase_add_test(t, the_echo_reads_back_to_the_same_values);
+    tcase_add_test(t, the_defaults_echo_nothing);
+    tcase_add_test(t, help_names_every_option_once_in_lines_that_fit);
+    tcase_add_test(t, every_default_is_allowed);
+    suite_add_tcase(suite, t);
+    return suite;
+}
