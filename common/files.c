@@ -1,0 +1,201 @@
+/* files.c: see files.h. */
+#include "files.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Writing ------------------------------------------------------------------------------------------------------------
+ */
+
+status file_create(file_out *f, const char *path, error *e) {
+    struct stat there;
+    bool direct = stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode);
+    *f = (file_out){.path = xstrdup(path), .temporary = direct ? NULL : xprintf("%s.tmp-%ld", path, (long)getpid())};
+    const char *name = direct ? path : f->temporary;
+    f->fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (f->fd < 0) {
+        status s = fail(e, FAILED, "%s: cannot create: %s", path, strerror(errno));
+        free(f->temporary);
+        f->temporary = NULL; /* nothing was made, so there is nothing to unlink */
+        file_abandon(f);
+        return s;
+    }
+    f->sha = hash_new();
+    return OK;
+}
+
+status file_put(file_out *f, const void *data, size_t bytes, error *e) {
+    const char *at = data;
+    for (size_t left = bytes; left;) {
+        ssize_t n = write(f->fd, at, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail(e, FAILED, "%s: cannot write: %s", f->path, strerror(errno));
+        at += n;
+        left -= (size_t)n;
+    }
+    hash_add(f->sha, data, bytes);
+    return OK;
+}
+
+/* Only a folder may say that it has no such thing as fsync (EINVAL on some network file systems). */
+static status sync_fd(int fd, const char *path, bool folder, error *e) {
+    int r;
+    do r = fsync(fd);
+    while (r < 0 && errno == EINTR);
+    if (r == 0 || (folder && errno == EINVAL)) return OK;
+    return fail(e, FAILED, "%s: cannot flush to the disk: %s", path, strerror(errno));
+}
+
+status file_sync(const char *path, error *e) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail(e, FAILED, "%s: cannot open: %s", path, strerror(errno));
+    struct stat there;
+    status s = sync_fd(fd, path, fstat(fd, &there) == 0 && S_ISDIR(there.st_mode), e);
+    close(fd);
+    return s;
+}
+
+static status sync_folder_of(const char *path, error *e) {
+    char *copy = xstrdup(path);
+    status s = file_sync(dirname(copy), e);
+    free(copy);
+    return s;
+}
+
+status file_finish(file_out *f, bool durable, char *sha256, error *e) {
+    status s = durable && f->temporary ? sync_fd(f->fd, f->path, false, e) : OK;
+    int fd = f->fd;
+    f->fd = -1;
+    /* Some file systems report a full disk only here. After EINTR the descriptor is gone all the same (Linux). */
+    if (close(fd) < 0 && errno != EINTR && s == OK)
+        s = fail(e, FAILED, "%s: cannot write: %s", f->path, strerror(errno));
+    if (s == OK && f->temporary) {
+        if (rename(f->temporary, f->path) < 0)
+            s = fail(e, FAILED, "%s: cannot rename into place: %s", f->path, strerror(errno));
+        else {
+            free(f->temporary);
+            f->temporary = NULL;
+            if (durable) s = sync_folder_of(f->path, e);
+        }
+    }
+    if (s == OK) {
+        hash_end(f->sha, sha256);
+        f->sha = NULL;
+    }
+    file_abandon(f);
+    return s;
+}
+
+void file_abandon(file_out *f) {
+    if (f->fd >= 0) close(f->fd);
+    if (f->temporary) unlink(f->temporary);
+    if (f->sha) hash_end(f->sha, NULL);
+    free(f->temporary);
+    free(f->path);
+    *f = (file_out){.fd = -1};
+}
+
+status file_write(const char *path, const void *data, size_t bytes, bool durable, char *sha256, error *e) {
+    file_out f;
+    TRY(file_create(&f, path, e));
+    status s = file_put(&f, data, bytes, e);
+    if (s == OK) return file_finish(&f, durable, sha256, e);
+    file_abandon(&f);
+    return s;
+}
+
+/* Reading ------------------------------------------------------------------------------------------------------------
+ */
+
+static status read_all(int fd, const char *path, char *text, size_t bytes, error *e) {
+    for (size_t at = 0; at < bytes;) {
+        ssize_t n = read(fd, text + at, bytes - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail(e, FAILED, "%s: cannot read: %s", path, strerror(errno));
+        if (n == 0) return fail(e, FAILED, "%s: became shorter while it was read", path);
+        at += (size_t)n;
+    }
+    return OK;
+}
+
+status file_read(const char *path, size_t limit, char **text, size_t *bytes, error *e) {
+    *text = NULL;
+    *bytes = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe given by mistake must not block */
+    if (fd < 0) return fail(e, errno == ENOENT ? BAD_INPUT : FAILED, "%s: cannot open: %s", path, strerror(errno));
+    struct stat there;
+    status s = OK;
+    if (fstat(fd, &there) < 0)
+        s = fail(e, FAILED, "%s: cannot read: %s", path, strerror(errno));
+    else if (!S_ISREG(there.st_mode))
+        s = fail(e, BAD_INPUT, "%s: is not a regular file", path);
+    else if ((uint64_t)there.st_size > limit)
+        s = fail(e, BAD_INPUT, "%s: %lld bytes, more than the %zu that such a file may have", path,
+                 (long long)there.st_size, limit);
+    if (s == OK) {
+        *bytes = (size_t)there.st_size;
+        *text = xcalloc(*bytes + 1, 1);
+        s = read_all(fd, path, *text, *bytes, e);
+    }
+    close(fd);
+    if (s == OK) return OK;
+    free(*text);
+    *text = NULL;
+    return s;
+}
+
+status file_copy(const char *from, const char *to, char *sha256, error *e) {
+    char *text;
+    size_t bytes;
+    TRY(file_read(from, (size_t)1 << 30, &text, &bytes, e));
+    status s = file_write(to, text, bytes, false, sha256, e);
+    free(text);
+    return s;
+}
+
+/* Folders ------------------------------------------------------------------------------------------------------------
+ */
+
+status folder_make(const char *path, error *e) {
+    struct stat there;
+    if (stat(path, &there) == 0) {
+        if (S_ISDIR(there.st_mode)) return OK;
+        return fail(e, BAD_INPUT, "%s: is a file; a folder is needed there", path);
+    }
+    char *copy = xstrdup(path);
+    const char *parent = dirname(copy);
+    status s = strcmp(parent, path) ? folder_make(parent, e) : OK;
+    free(copy);
+    if (s == OK && mkdir(path, 0777) < 0 && errno != EEXIST)
+        s = fail(e, FAILED, "%s: cannot make the folder: %s", path, strerror(errno));
+    return s;
+}
+
+static status cannot_remove(const char *path, error *e) {
+    return errno == ENOENT ? OK : fail(e, FAILED, "%s: cannot remove: %s", path, strerror(errno));
+}
+
+status folder_remove(const char *path, error *e) {
+    struct stat there;
+    if (lstat(path, &there) < 0) return cannot_remove(path, e);
+    if (!S_ISDIR(there.st_mode)) return unlink(path) < 0 ? cannot_remove(path, e) : OK;
+    DIR *folder = opendir(path);
+    if (!folder) return cannot_remove(path, e);
+    status s = OK;
+    struct dirent *entry;
+    while (s == OK && (entry = readdir(folder))) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        char *inner = xprintf("%s/%s", path, entry->d_name);
+        s = folder_remove(inner, e);
+        free(inner);
+    }
+    closedir(folder);
+    if (s == OK && rmdir(path) < 0) s = cannot_remove(path, e);
+    return s;
+}
