@@ -38,16 +38,18 @@ HAVE_CRYPTO   := $(call has_header,openssl/evp.h)
 HAVE_CHECK    := $(call has_header,check.h,$(CHECK_CFLAGS))
 HAVE_OPENCL   := $(call has_header,CL/cl.h,-DCL_TARGET_OPENCL_VERSION=120)
 HAVE_CLBLAST  := $(call has_header,clblast_c.h,-DCL_TARGET_OPENCL_VERSION=120)
+OPENCL_WISH   := $(OPENCL)
 OPENCL        ?= $(if $(and $(HAVE_OPENCL),$(HAVE_CLBLAST)),1,0)
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
-# No fast-math and no contraction: the same source gives the same bits whatever the vector unit (P4).
+# No fast-math and no contraction: the same source gives the same bits whatever the vector unit (P4). The two -fno flags
+# only free the compiler from setting errno and from keeping exceptions in order; they change no value.
 
 MODE := -O3 -g
 ifeq ($(SANITIZE),1)
 MODE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
-COMMON_FLAGS := $(MODE) -ffp-contract=off -fopenmp -Wall -Wextra -Wpedantic
+COMMON_FLAGS := $(MODE) -ffp-contract=off -fno-math-errno -fno-trapping-math -fopenmp -Wall -Wextra -Wpedantic
 ifeq ($(NATIVE),1)
 COMMON_FLAGS += -march=native
 endif
@@ -111,7 +113,7 @@ TEST_OBJECTS := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_HELP:%.c=$(OBJ)/%.o) $(OBJ)/te
 # ---- building -------------------------------------------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all tests found help deps deps-check demo test test-build bench fuzz format lint install clean FORCE
+.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz format lint install clean FORCE
 
 all: $(BUILD)/snug
 tests: $(BUILD)/tests $(PRELOADS)
@@ -194,5 +196,95 @@ $(BUILD)/preload_%.so: tests/preload_%.c $(BUILD)/flags
 
 -include $(wildcard $(OBJ)/*/*.d $(OBJ)/*.d)
 
+# ---- what is needed, by apt -----------------------------------------------------------------------------------------
+
+APT_BUILD := $(if $(filter 1,$(DEPS)),OPENCL=$(OPENCL_WISH) sh .ci/deps build,true)
+APT_TEST  := $(if $(filter 1,$(DEPS)),OPENCL=$(OPENCL_WISH) sh .ci/deps test,true)
+AGAIN      = $(MAKE) --no-print-directory
+
+deps:
+	@$(APT_BUILD)
+	@$(APT_TEST)
+deps-check:
+	@OPENCL=$(OPENCL_WISH) sh .ci/deps --check test
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+# Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0), which is what valgrind can
+# run. Script tests take the program from $SNUG. Nothing is written outside build*/.
+
+SCRIPT_TESTS := $(wildcard tests/bad_input.sh tests/kill.sh)
+OPENCL_TESTS := $(wildcard tests/outside_count.sh tests/oclgrind.sh)
+VALGRIND_SUITES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_plan.c tests/test_config.c tests/test_tokenizer.c))
+SANITIZER_ENV := ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+                 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0
+export CK_DEFAULT_TIMEOUT ?= 120
+
+test:
+	@$(APT_TEST)
+	@$(AGAIN) test-build
+	@$(AGAIN) test-run
+test-build:
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build all tests
+	@$(AGAIN) $(JOBS) SANITIZE=1 BUILD=build-asan all tests
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
+test-run: export XDG_CACHE_HOME = $(CURDIR)/build/cache
+test-run: export SNUG = build/snug
+test-run:
+	@mkdir -p build/cache
+	@echo "== tests"
+	@build/tests
+	@echo "== tests, with address and undefined-behaviour sanitizers"
+	@$(SANITIZER_ENV) build-asan/tests
+	@echo "== tests, compiled for any CPU (NATIVE=0)"
+	@build-portable/tests
+	@for t in $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS)); do echo "== $$t"; sh $$t || exit 1; done
+ifneq ($(VALGRIND_SUITES),)
+	@echo "== valgrind: $(VALGRIND_SUITES)"
+	@if command -v valgrind >/dev/null; then \
+	  valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+	    build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
+endif
+	@echo "== all passed"
+
+# ---- other things to type -------------------------------------------------------------------------------------------
+
+lint:
+	@$(APT_TEST)
+	@$(AGAIN) -k $(JOBS) SANITIZE=0 BUILD=build-lint NATIVE=0 WERROR=1 all tests
+	@OPENCL=$(OPENCL) sh tests/lint.sh
+
+format:
+	clang-format -i $(wildcard common/*.[ch] cpu/*.[ch] opencl/*.[ch] tests/*.[ch])
+
+bench: all
+	$(BUILD)/snug bench
+
+# Needs clang. One fuzzer for each tests/fuzz_*.c; how to run them is said in those files.
+FUZZERS := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
+fuzz: $(FUZZERS)
+$(BUILD)/fuzz_%: tests/fuzz_%.c $(COMMON_SRC)
+	@mkdir -p $(@D)
+	@echo "clang $<"
+	$(Q)clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined $(DEFINES) $(INCLUDES) -o $@ $< \
+	  $(filter-out common/main.c,$(COMMON_SRC)) $(LIBS)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/snug
+	install -m 755 $(BUILD)/snug $(DESTDIR)$(PREFIX)/bin/snug
+	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/snug
+ifneq ($(wildcard docs/snug.1),)
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/snug.1 $(DESTDIR)$(PREFIX)/share/man/man1/snug.1
+endif
+
 clean:
 	rm -rf build build-*
+
+help:
+	@echo "make                build/snug; touches neither apt nor the network"
+	@echo "make demo           gets what is missing, builds, trains a small model on this machine's C headers, samples"
+	@echo "make test           gets what is missing, builds three ways, runs every test"
+	@echo "make lint           clang-format, cppcheck, warnings as errors"
+	@echo "make deps           only gets what is missing, by apt; make deps-check only lists it"
+	@echo "make bench format fuzz install clean found"
+	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."

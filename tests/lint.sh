@@ -1,0 +1,69 @@
+#!/bin/sh
+# lint.sh: everything that can be said about the sources without running them. A tool that is not there is skipped, by
+# name. Exit status 1 if anything was found. `make lint` runs it; OPENCL is 1 or 0 as in the build.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+status=0
+found() {
+    echo "lint: $1" >&2
+    status=1
+}
+have() {
+    command -v "$1" >/dev/null && return 0
+    echo "lint: no $1 here, skipped"
+    return 1
+}
+
+kernels=$(ls opencl/kernels/*.cl 2>/dev/null)
+c_files=$(ls common/*.c cpu/*.c opencl/*.c tests/*.c 2>/dev/null)
+h_files=$(ls common/*.h cpu/*.h opencl/*.h tests/*.h 2>/dev/null)
+scripts=$(ls .ci/* tests/*.sh data/*.sh opencl/*.sh 2>/dev/null)
+defines="-D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120 -DREAL_BYTES=4"
+if [ "${OPENCL:-1}" = 1 ]; then
+    defines="$defines -DOPENCL"
+else
+    c_files=$(echo "$c_files" | grep -v -e '^opencl/[^s]' -e '^tests/test_opencl')
+fi
+
+# shellcheck disable=SC2086
+if have clang-format; then
+    clang-format --dry-run -Werror $c_files $h_files || found "clang-format: make format puts it right"
+fi
+
+# shellcheck disable=SC2086
+if have cppcheck; then
+    cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+        --suppressions-list=.cppcheck-suppressions $defines -I. -Icommon $c_files || found "cppcheck"
+fi
+
+# gcc has the whole build with -Werror (make lint); clang reads every file a second time with its own warnings.
+# shellcheck disable=SC2086
+if have clang; then
+    mkdir -p build-lint
+    # clang has no omp.h without libomp: lend it gcc's, less an attribute that only gcc knows.
+    sed 's/__malloc__ *(omp_free)/__warn_unused_result__/' "$(gcc -print-file-name=include/omp.h)" >build-lint/omp.h
+    for f in $c_files; do
+        clang -fsyntax-only -std=c11 -Wall -Wextra -Wpedantic -Werror -Wno-gnu-zero-variadic-macro-arguments \
+            -fopenmp -isystem build-lint $defines -iquote . -iquote common -iquote build-lint "$f" || found "clang: $f"
+    done
+fi
+
+# shellcheck disable=SC2086
+if have shellcheck; then
+    # SC1007: `a= b=` empties two variables, and that is meant.
+    shellcheck -e SC1007 $scripts || found "shellcheck"
+fi
+
+for f in $c_files $h_files $kernels $scripts Makefile; do
+    lines=$(wc -l <"$f")
+    if [ "$lines" -gt 700 ]; then found "$f has $lines lines; 700 is the most"; fi
+done
+
+# Paths of one machine have no place in the project.
+# shellcheck disable=SC2086
+if grep -rnE '(^|[^A-Za-z0-9_.])/(hom[e]|roo[t]|wor[k]|User[s])/' $c_files $h_files $kernels $scripts Makefile README.md docs; then
+    found "absolute path of a machine"
+fi
+
+if [ $status = 0 ]; then echo "lint: quiet"; fi
+exit $status
