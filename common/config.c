@@ -102,8 +102,10 @@ status config_unknown(const reader *r, const char *name, size_t bytes) {
     }
     /* Half of a name wrong: then a guess is a guess only. */
     int trusted = (int)strlen(shown.text) / 2 > 2 ? (int)strlen(shown.text) / 2 : 2;
-    if (distance > trusted) return reader_fail(r, "unknown key %s: `snug help` lists the keys there are", shown.text);
-    return reader_fail(r, "unknown key %s: did you mean %s? `snug help` lists all keys", shown.text,
+    const char *dashes = r->line ? "" : "--", *kind = r->line ? "key " : "option";
+    if (r->line == 0) shown.text[0] = 0; /* it is the source */
+    if (distance > trusted) return reader_fail(r, "unknown %s%s: `snug help` lists what there is", kind, shown.text);
+    return reader_fail(r, "unknown %s%s: did you mean %s%s? `snug help` lists all", kind, shown.text, dashes,
                        option_table[nearest].name);
 }
 
@@ -133,7 +135,7 @@ static status store_int(const option_info *o, int64_t *to, const value *v, const
 static status store_bytes(const option_info *o, uint64_t *to, const value *v, const reader *r) {
     error inner;
     if (v->type == VALUE_TEXT && config_bytes(v->text, to, &inner) != OK)
-        return reader_fail(r, "%s: %s", o->name, inner.text);
+        return reader_fail(r, "%s%s%s", r->line ? o->name : "", r->line ? ": " : "", inner.text);
     if (v->type == VALUE_TEXT) return OK;
     if (v->real != 0 || v->type == VALUE_BOOL)
         return reader_fail(r, "%s needs a size with its unit: write %s='10.5GiB' or '12GB'", o->name, o->name);

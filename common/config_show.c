@@ -50,11 +50,12 @@ void config_print(const config *c, FILE *f) {
     config initial;
     config_defaults(&initial);
     for (option_id id = 0; id < OPTION_COUNT; id++) {
-        char now[VALUE_TEXT_MAX], usual[VALUE_TEXT_MAX], size[32];
+        char now[VALUE_TEXT_MAX], usual[VALUE_TEXT_MAX];
         config_value(c, id, now);
         if (strcmp(now, config_value(&initial, id, usual)) == 0) continue;
         fprintf(f, "%s = %s", option_table[id].name, now);
         if (option_table[id].type == OPTION_BYTES) { /* both units: 12GB and 12GiB are easily taken for each other */
+            char size[32];
             uint64_t bytes = *(const uint64_t *)(const void *)((const char *)c + option_table[id].offset);
             fprintf(f, "  # %s, %.2f GB", bytes_print(bytes, size, sizeof size), (double)bytes / 1e9);
         }
@@ -83,9 +84,9 @@ static void print_wrapped(FILE *f, const char *text, int at) {
 
 static void print_limits(const option_info *o, char *text, size_t size) {
     if (o->type == OPTION_INT && o->high < 1000000000)
-        snprintf(text, size, " (%" PRId64 " to %" PRId64 ")", o->low, o->high);
+        snprintf(text, size, " (%" PRId64 "..%" PRId64 ")", o->low, o->high);
     else if (o->type == OPTION_INT)
-        snprintf(text, size, " (from %" PRId64 ")", o->low);
+        snprintf(text, size, " (%" PRId64 "..)", o->low);
     else if (o->type == OPTION_TEXT && o->words)
         snprintf(text, size, " (%s)", o->words);
 }

@@ -142,7 +142,7 @@ static const char *digits_copy(const char *at, char *copy, size_t *n) {
 }
 
 static status read_number(reader *r, value *v) {
-    char copy[NUMBER_MAX + 4];
+    char copy[NUMBER_MAX + 4] = "";
     size_t n = 0;
     bool real = false;
     const char *at = digits_copy(r->at, copy, &n);
