@@ -33,7 +33,7 @@ fi
 # shellcheck disable=SC2086
 if have cppcheck; then
     cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-        --suppressions-list=.cppcheck-suppressions $defines -I. -Icommon $c_files || found "cppcheck"
+        --suppressions-list=.cppcheck-suppressions $defines -I. -Icommon -Ibuild-lint $c_files || found "cppcheck"
 fi
 
 # gcc has the whole build with -Werror (make lint); clang reads every file a second time with its own warnings.
@@ -51,7 +51,7 @@ fi
 # shellcheck disable=SC2086
 if have shellcheck; then
     # SC1007: `a= b=` empties two variables, and that is meant.
-    shellcheck -e SC1007 $scripts || found "shellcheck"
+    shellcheck -S warning -e SC1007 $scripts || found "shellcheck"
 fi
 
 for f in $c_files $h_files $kernels $scripts Makefile; do
