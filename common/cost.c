@@ -1,0 +1,54 @@
+/* cost.c: what an op costs in arithmetic and in bytes moved, from the graph's own shapes. Part of graph.h. */
+#include "graph.h"
+
+static double elements_of(const graph *g, tensor_id t, int sequences) {
+    if (!t) return 0;
+    const tensor *x = &g->tensors[t];
+    double n = (double)tensor_elements(x);
+    bool by_sequence = x->role == ROLE_ACT || x->role == ROLE_INPUT;
+    return by_sequence ? n / (double)x->dim[0] * sequences : n;
+}
+
+double op_flops(const graph *g, const op *o, int sequences) {
+    double rows = (double)sequences * g->length;
+    const tensor *t = g->tensors;
+    switch (o->code) {
+    case OP_LINEAR:
+    case OP_LINEAR_DX: return 2 * rows * (double)tensor_elements(&t[o->arg[2]]);
+    case OP_LINEAR_DW: return 2 * rows * (double)tensor_elements(&t[o->arg[0]]);
+    case OP_HEAD: return 3 * 2 * rows * (double)tensor_elements(&t[o->arg[4]]);
+    case OP_HEAD_LOSS: return 2 * rows * (double)tensor_elements(&t[o->arg[2]]);
+    case OP_LOGITS: return 2 * (double)tensor_elements(&t[o->arg[2]]);
+    /* 2 products forward, 5 backward, each 2 * C for every pair (i, j <= i) */
+    case OP_ATTENTION: return 2 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[0]].dim[2];
+    case OP_ATTENTION_DX: return 5 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[1]].dim[2];
+    case OP_NORM: return 8 * elements_of(g, o->arg[0], sequences);
+    case OP_NORM_DX: return 11 * elements_of(g, o->arg[0], sequences);
+    case OP_NORM_DW: return 5 * elements_of(g, o->arg[2], sequences);
+    case OP_GELU:
+    case OP_GELU_DX: return 25 * elements_of(g, o->arg[0], sequences);
+    case OP_EMBED:
+    case OP_RESIDUAL:
+    case OP_RESIDUAL_DX:
+    case OP_ADD: return elements_of(g, o->arg[0], sequences);
+    case OP_EMBED_DW: return 2 * elements_of(g, o->arg[2], sequences);
+    case OP_SUM_SQUARES: return 2 * elements_of(g, o->arg[1], sequences);
+    case OP_ADAMW: return 14 * elements_of(g, o->arg[0], sequences);
+    default: return 0;
+    }
+}
+
+double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes) {
+    const op_info *info = op_describe(o->code);
+    double n = 0;
+    for (int a = 0; a < info->arguments; a++)
+        n += elements_of(g, o->arg[a], sequences) * (info->access[a] == 'A' ? 2 : 1);
+    /* embeddings touch only the rows that occur; the head's logits are written, read twice and read by two products */
+    if (o->code == OP_EMBED) n -= elements_of(g, o->arg[2], sequences) - elements_of(g, o->arg[0], sequences);
+    if (o->code == OP_EMBED_DW)
+        n -= 2 * elements_of(g, o->arg[0], sequences) - 2 * elements_of(g, o->arg[2], sequences);
+    if (o->code == OP_HEAD || o->code == OP_HEAD_LOSS)
+        n += (o->code == OP_HEAD ? 6 : 3) * (double)sequences * g->length *
+             (double)g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]].dim[0];
+    return n * (double)real_bytes;
+}

@@ -1,0 +1,72 @@
+/* grads.c: see grads.h. */
+#include "grads.h"
+#include "checkpoint.h"
+#include "safetensors.h"
+#include "setup.h"
+
+/* Tensor `name` of the batch file as int32 [N,T], into out; values in [low, vocabulary). */
+static status read_ids(const st_file *f, const char *name, int64_t n, int64_t length, int64_t low, int64_t vocabulary,
+                       int32_t *out, error *e) {
+    const st_tensor *t = st_find(f, name);
+    if (!t || t->rank != 2 || t->dim[0] != n || t->dim[1] != length || (t->type != ST_I32 && t->type != ST_I64))
+        return fail(e, BAD_INPUT, "%s: needs the tensor %s as int32 [%lld,%lld]", f->path, name, (long long)n,
+                    (long long)length);
+    for (int64_t i = 0; i < n * length; i++) {
+        double id = st_value(t, i);
+        if (id < (double)low || id >= (double)vocabulary)
+            return fail(e, BAD_INPUT, "%s: %s[%lld,%lld] is %.0f, outside [%lld, %lld)", f->path, name,
+                        (long long)(i / length), (long long)(i % length), id, (long long)low, (long long)vocabulary);
+        out[i] = (int32_t)id;
+    }
+    return OK;
+}
+
+static status read_batch(const config *c, int positions, int64_t vocabulary, batch *b, error *e) {
+    st_file f;
+    TRY(st_open(c->batch, &f, e));
+    const st_tensor *x = st_find(&f, "x");
+    status s = OK;
+    if (!x || x->rank != 2 || x->dim[0] < 1 || x->dim[1] < 1)
+        s = fail(e, BAD_INPUT, "%s: needs the tensors x and y as int32 [N,T]", c->batch);
+    else if (x->dim[1] > positions)
+        s = fail(e, BAD_INPUT, "%s: sequences of %lld tokens, but the model has %d positions", c->batch,
+                 (long long)x->dim[1], positions);
+    if (s == OK) {
+        *b = batch_new(x->dim[0], x->dim[1]);
+        s = read_ids(&f, "x", b->sequences, b->length, 0, vocabulary, b->x, e);
+        if (s == OK) s = read_ids(&f, "y", b->sequences, b->length, -1, vocabulary, b->y, e);
+        if (s != OK) batch_free(b);
+    }
+    st_close(&f);
+    return s;
+}
+
+status grads_run(const config *c, error *e) {
+    if (c->n_positional != 1 || !c->batch[0])
+        return fail(e, BAD_INPUT, "grads: type snug grads FOLDER --batch=FILE.safetensors [--out=FILE.safetensors]");
+    const char *folder = c->positional[0];
+    gpt_shape shape;
+    fit_request r;
+    model m;
+    batch b;
+    backend *device;
+    int length;
+    TRY(setup_shape_of(c, folder, &shape, &length, e));
+    TRY(read_batch(c, length, shape.vocabulary, &b, e));
+    setup_request(c, &shape, GRAPH_GRADS, (int)b.length, b.sequences, &r);
+    status s = setup_device(c, &device, NULL, e);
+    if (s == OK) s = setup_model(&r, device, &m, NULL, NULL, e);
+    if (s == OK) {
+        double loss, norm;
+        step_settings settings = {.seed = (uint64_t)c->seed};
+        s = checkpoint_load_weights(folder, &shape, &m.gpt, m.backend, e);
+        if (s == OK) s = model_gradients(&m, &b, &settings, &loss, e);
+        if (s == OK) s = model_finish(&m, &settings, &norm, e);
+        checkpoint_set set = {"", m.gpt.grad};
+        if (s == OK && c->out[0]) s = checkpoint_save_tensors(c->out, &m.gpt, &set, 1, m.backend, NULL, e);
+        if (s == OK) printf("loss %.17g\n", loss);
+        model_close(&m);
+    }
+    batch_free(&b);
+    return s;
+}

@@ -1,0 +1,70 @@
+/* main.c: the command line: one function per command, and the way an error leaves the program. */
+#include "config.h"
+#include "grads.h"
+#include "prepare.h"
+#include "version.h"
+#include <stdlib.h>
+#include <string.h>
+
+static status command_prepare(const config *c, error *e) { return prepare_run(c, stdout, e); }
+
+static status command_version(const config *c, error *e) {
+    (void)c, (void)e;
+    printf("snug %s (%s)\n", snug_version(), snug_build());
+    return OK;
+}
+
+static status command_help(const config *c, error *e);
+
+typedef struct {
+    const char *name, *arguments, *help;
+    status (*run)(const config *, error *);
+} command;
+static const command COMMANDS[] = {
+    {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", command_prepare},
+    {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
+    {"version", "", "the program's version and build", command_version},
+    {"help", "[COMMAND]", "this text", command_help},
+};
+enum { N_COMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
+
+static status command_help(const config *c, error *e) {
+    (void)c, (void)e;
+    printf("usage: snug COMMAND [CONFIG.py] [--key=value ...]\n\ncommands\n");
+    for (int i = 0; i < N_COMMANDS; i++)
+        printf("  %-12s %-22s %s\n", COMMANDS[i].name, COMMANDS[i].arguments, COMMANDS[i].help);
+    printf("\n");
+    config_help(stdout);
+    return OK;
+}
+
+static int leave(const error *e) {
+    fflush(stdout);
+    fprintf(stderr, "snug: %s\n", e->text);
+    return 1;
+}
+
+int main(int argc, char **argv) {
+    error e = {""};
+    const char *name = argc > 1 ? argv[1] : "help";
+    if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";
+    if (!strcmp(name, "--version")) name = "version";
+    const command *found = NULL;
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(COMMANDS[i].name, name)) found = &COMMANDS[i];
+    if (!found) {
+        fail(&e, BAD_INPUT, "%s is no command; 'snug help' lists them", name);
+        return leave(&e);
+    }
+    config *c = xcalloc(1, sizeof *c);
+    status s = config_parse(c, argc > 2 ? argc - 2 : 0, argv + 2, &e);
+    if (s == OK) {
+        for (int i = 0; i < c->n_notes; i++) fprintf(stderr, "note: %s\n", c->notes[i]);
+        s = config_check(c, &e);
+        if (s == OK) s = found->run(c, &e);
+        config_free(c);
+    }
+    free(c);
+    if (s == OK && (fflush(stdout) || ferror(stdout))) s = fail(&e, FAILED, "can't write to standard output");
+    return s == OK ? 0 : leave(&e);
+}

@@ -1,0 +1,163 @@
+/* model.c: see model.h. */
+#include "model.h"
+#include "hash.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 1 << 16 }; /* reals moved at once between host and backend */
+
+status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
+    *m = (model){.shape = *shape, .run = *run};
+    TRY(gpt_build(shape, run, b->scratch, b->limits.real_bytes, &m->gpt, e));
+    status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
+    if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
+    if (s == OK)
+        m->backend = b;
+    else
+        model_close(m);
+    return s;
+}
+
+void model_close(model *m) {
+    if (m->backend) m->backend->close(m->backend);
+    plan_free(&m->plan);
+    gpt_free(&m->gpt);
+    *m = (model){0};
+}
+
+status model_read(model *m, tensor_id t, int64_t first, int64_t count, double *out, error *e) {
+    if (m->backend->limits.real_bytes == 8)
+        return m->backend->read(m->backend, t, out, (size_t)first * 8, (size_t)count * 8, e);
+    float *part = xcalloc(CHUNK, sizeof *part);
+    status s = OK;
+    for (int64_t i = 0; i < count && s == OK; i += CHUNK) {
+        int64_t n = count - i < CHUNK ? count - i : CHUNK;
+        s = m->backend->read(m->backend, t, part, (size_t)(first + i) * 4, (size_t)n * 4, e);
+        for (int64_t j = 0; j < n && s == OK; j++) out[i + j] = part[j];
+    }
+    free(part);
+    return s;
+}
+
+status model_write(model *m, tensor_id t, int64_t first, int64_t count, const double *in, error *e) {
+    if (m->backend->limits.real_bytes == 8)
+        return m->backend->write(m->backend, t, in, (size_t)first * 8, (size_t)count * 8, e);
+    float *part = xcalloc(CHUNK, sizeof *part);
+    status s = OK;
+    for (int64_t i = 0; i < count && s == OK; i += CHUNK) {
+        int64_t n = count - i < CHUNK ? count - i : CHUNK;
+        for (int64_t j = 0; j < n; j++) part[j] = (float)in[i + j];
+        s = m->backend->write(m->backend, t, part, (size_t)(first + i) * 4, (size_t)n * 4, e);
+    }
+    free(part);
+    return s;
+}
+
+status model_init(model *m, uint64_t seed, error *e) {
+    double *part = xcalloc(CHUNK, sizeof *part);
+    status s = OK;
+    for (tensor_id p = 1; p <= m->gpt.n_params && s == OK; p++) {
+        int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
+        for (int64_t i = 0; i < n && s == OK; i += CHUNK) {
+            int64_t some = n - i < CHUNK ? n - i : CHUNK;
+            gpt_init(&m->shape, m->gpt.graph, p, seed, i, some, part);
+            s = model_write(m, p, i, some, part, e);
+        }
+    }
+    free(part);
+    return s;
+}
+
+status model_hash(model *m, char sha256[65], error *e) {
+    size_t real = m->backend->limits.real_bytes;
+    char *part = xcalloc(CHUNK, real);
+    hash *h = hash_new();
+    status s = OK;
+    for (tensor_id p = 1; p <= m->gpt.n_params && s == OK; p++) {
+        size_t n = tensor_bytes(&m->gpt.graph->tensors[p], real), step = CHUNK * real;
+        for (size_t at = 0; at < n && s == OK; at += step) {
+            size_t some = n - at < step ? n - at : step;
+            s = m->backend->read(m->backend, p, part, at, some, e);
+            if (s == OK) hash_add(h, part, some);
+        }
+    }
+    hash_end(h, sha256);
+    free(part);
+    return s;
+}
+
+/* ---- batches ---- */
+
+batch batch_new(int64_t sequences, int64_t length) {
+    size_t n = (size_t)(sequences * length);
+    return (batch){sequences, length, xcalloc(n, sizeof(int32_t)), xcalloc(n, sizeof(int32_t))};
+}
+
+void batch_free(batch *b) {
+    free(b->x);
+    free(b->y);
+    *b = (batch){0};
+}
+
+int64_t batch_targets(const batch *b) {
+    int64_t n = 0;
+    for (int64_t i = 0; i < b->sequences * b->length; i++) n += b->y[i] >= 0;
+    return n;
+}
+
+status batch_draw(batch *b, const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t first,
+                  error *e) {
+    for (int64_t i = 0; i < b->sequences; i++)
+        TRY(data_sequence(f, order, stream, step, first + i, b->x + i * b->length, b->y + i * b->length, e));
+    return OK;
+}
+
+/* ---- steps ---- */
+
+/* Runs `what` for every micro-batch of b, then adds up the losses, sequence by sequence. */
+static status run_batch(model *m, span what, const batch *b, const step_settings *s, double inv_targets, double *sum,
+                        error *e) {
+    backend *be = m->backend;
+    for (int64_t first = 0; first < b->sequences; first += m->run.micro_batch) {
+        int64_t n = b->sequences - first < m->run.micro_batch ? b->sequences - first : m->run.micro_batch;
+        size_t at = (size_t)(first * b->length), bytes = (size_t)(n * b->length) * sizeof(int32_t);
+        step_args a = {.sequences = (int)n,
+                       .first_sequence = (int)first,
+                       .length = (int)b->length,
+                       .step = s->step,
+                       .lr = s->lr,
+                       .inv_targets = inv_targets,
+                       .seed = s->seed};
+        TRY(be->write(be, m->gpt.tokens, b->x + at, 0, bytes, e));
+        TRY(be->write(be, m->gpt.targets, b->y + at, 0, bytes, e));
+        TRY(be->run(be, what, &a, e));
+        if (s->progress) s->progress(s->context, first + n, b->sequences);
+    }
+    double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
+    status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);
+    *sum = 0;
+    for (int64_t i = 0; i < b->sequences; i++) *sum += losses[i];
+    free(losses);
+    return result;
+}
+
+status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
+    int64_t targets = batch_targets(b);
+    double inverse = targets ? 1.0 / (double)targets : 0; /* R5: one division, by what counts in the whole step */
+    step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
+    TRY(m->backend->run(m->backend, m->gpt.graph->begin, &a, e));
+    TRY(run_batch(m, m->gpt.graph->micro, b, s, inverse, loss, e));
+    *loss = targets ? *loss / (double)targets : 0;
+    return OK;
+}
+
+status model_finish(model *m, const step_settings *s, double *norm, error *e) {
+    step_args a = {.length = m->run.length, .step = s->step, .lr = s->lr, .seed = s->seed};
+    TRY(m->backend->run(m->backend, m->gpt.graph->finish, &a, e));
+    *norm = 0;
+    return m->gpt.norm ? model_read(m, m->gpt.norm, 0, 1, norm, e) : OK;
+}
+
+status model_loss(model *m, const batch *b, double *sum, error *e) {
+    return run_batch(m, m->gpt.graph->eval, b, &(step_settings){0}, 0, sum, e);
+}

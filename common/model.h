@@ -1,0 +1,58 @@
+/* model.h: a GPT bound to a backend, and the pieces of a step. What train, eval, sample, grads, gradcheck and
+ * equivalence share. */
+#ifndef SNUG_MODEL_H
+#define SNUG_MODEL_H
+
+#include "backend.h"
+#include "data.h"
+#include "gpt.h"
+
+typedef struct {
+    gpt_shape shape;
+    gpt_run run;
+    gpt gpt;
+    plan plan;
+    backend *backend;
+} model;
+
+/* Builds the graph, plans it and binds it to b, which m owns from then on. On failure m holds nothing and b is still
+   the caller's; after NO_MEMORY a smaller run may be tried on the same b. */
+status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e);
+void model_close(model *m); /* closes the backend too */
+
+/* Writes the initial weights (gpt_init). */
+status model_init(model *m, uint64_t seed, error *e);
+/* Moves count reals of a tensor, from element first on, converting between double and the run's type. */
+status model_read(model *m, tensor_id t, int64_t first, int64_t count, double *out, error *e);
+status model_write(model *m, tensor_id t, int64_t first, int64_t count, const double *in, error *e);
+
+/* The sequences of a step, on the host: x, y [N,T]; a target of -1 does not count. */
+typedef struct {
+    int64_t sequences, length;
+    int32_t *x, *y;
+} batch;
+batch batch_new(int64_t sequences, int64_t length);
+void batch_free(batch *b);
+int64_t batch_targets(const batch *b);
+/* Sequences `first` .. of step `step`. */
+status batch_draw(batch *b, const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t first,
+                  error *e);
+
+typedef struct {
+    int64_t step;
+    double lr;
+    uint64_t seed;
+    void (*progress)(void *context, int64_t done, int64_t of); /* sequences; may be NULL */
+    void *context;
+} step_settings;
+
+/* begin, then micro for every micro-batch of b (which has at most run.sequences). *loss = sum of losses / targets. */
+status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e);
+/* finish: clips and updates where the graph has an optimizer. *norm = gradient norm before clipping (0 without one). */
+status model_finish(model *m, const step_settings *s, double *norm, error *e);
+/* Forward only: *sum of the token losses. */
+status model_loss(model *m, const batch *b, double *sum, error *e);
+/* SHA-256 of all weights' bytes in the checkpoint's order. */
+status model_hash(model *m, char sha256[65], error *e);
+
+#endif

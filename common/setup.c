@@ -1,0 +1,153 @@
+/* setup.c: see setup.h. The only file that knows whether OpenCL was built in. */
+#include "setup.h"
+#include "checkpoint.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef OPENCL
+#include "../opencl/device.h"
+#endif
+
+/* ---- devices ---- */
+
+/* The host's memory less 1.5 GiB or an eighth, whichever is more. */
+static uint64_t host_cap(void) {
+    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
+    uint64_t reserve = all / 8 > 3ull << 29 ? all / 8 : 3ull << 29;
+    return all > 2 * reserve ? all - reserve : all / 2;
+}
+
+static size_t real_bytes_of(const config *c) { return strcmp(c->dtype, "float64") ? 4 : 8; }
+
+#ifdef OPENCL
+static status open_gpu(const config *c, const char *selector, backend **b, error *e) {
+    if (real_bytes_of(c) == 8)
+        return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
+    return opencl_open(selector, c->vram_cap, b, e);
+}
+#else
+static bool opencl_has_gpu(char *why, size_t size) {
+    snprintf(why, size, "this build has no OpenCL");
+    return false;
+}
+static status open_gpu(const config *c, const char *selector, backend **b, error *e) {
+    (void)c, (void)b;
+    return fail(e, BAD_INPUT, "device %s: this build has no OpenCL (built with OPENCL=0); use --device=cpu", selector);
+}
+#endif
+
+static bool wants_cpu(const config *c, FILE *report) {
+    char why[256];
+    if (!strcmp(c->device, "cpu")) return true;
+    if (strcmp(c->device, "auto")) return false;
+    if (real_bytes_of(c) == 8) return true;
+    if (opencl_has_gpu(why, sizeof why)) return false;
+    if (report) fprintf(report, "device: the CPU backend, since %s\n", why);
+    return true;
+}
+
+status setup_device(const config *c, backend **b, FILE *report, error *e) {
+    if (!wants_cpu(c, report))
+        TRY(open_gpu(c, c->device, b, e));
+    else
+        *b = cpu_open(real_bytes_of(c), c->vram_cap ? c->vram_cap : host_cap());
+    if (report) fprintf(report, "device: %s\n", (*b)->device);
+    return OK;
+}
+
+status setup_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e) {
+    (void)e;
+    bool cpu = !strcmp(c->device, "cpu") || real_bytes_of(c) == 8;
+    *scratch = cpu ? cpu_scratch : opencl_scratch;
+    *cost = cpu ? cost_default_cpu : cost_default_gpu;
+    /* an OpenCL device that is not open: the strictest alignment and the smallest largest block of those we know */
+    *limits = (memory_limits){.real_bytes = real_bytes_of(c), .alignment = cpu ? 64 : 4096, .cap = c->vram_cap};
+    return OK;
+}
+
+/* ---- shapes ---- */
+
+status setup_shape_new(const config *c, int64_t vocabulary, gpt_shape *s, int *length, error *e) {
+    *s = (gpt_shape){.layers = (int)c->n_layer,
+                     .heads = (int)c->n_head,
+                     .channels = (int)c->n_embd,
+                     .positions = (int)c->block_size,
+                     .vocabulary = c->vocab_size ? c->vocab_size : vocabulary,
+                     .bias = c->bias,
+                     .tanh_gelu = !strcmp(c->activation, "gelu_tanh"),
+                     .norm_epsilon = 1e-5};
+    *length = s->positions;
+    if (s->vocabulary < vocabulary && c->vocab_size)
+        return fail(e, BAD_INPUT,
+                    "vocab_size %lld is smaller than the data's vocabulary of %lld: raise it, or leave it out",
+                    (long long)s->vocabulary, (long long)vocabulary);
+    return OK;
+}
+
+static status agree(const config *c, option_id id, const char *folder, int64_t wanted, int64_t there, error *e) {
+    if (!c->given[id] || wanted == there) return OK;
+    return fail(e, BAD_INPUT, "%s: %s is %lld, but the checkpoint %s has %lld: leave it out, or start from scratch",
+                c->given[id], option_table[id].name, (long long)wanted, folder, (long long)there);
+}
+
+status setup_shape_of(const config *c, const char *folder, gpt_shape *s, int *length, error *e) {
+    TRY(checkpoint_shape(folder, s, e));
+    TRY(agree(c, OPTION_n_layer, folder, c->n_layer, s->layers, e));
+    TRY(agree(c, OPTION_n_head, folder, c->n_head, s->heads, e));
+    TRY(agree(c, OPTION_n_embd, folder, c->n_embd, s->channels, e));
+    TRY(agree(c, OPTION_bias, folder, c->bias, s->bias, e));
+    if (c->vocab_size) TRY(agree(c, OPTION_vocab_size, folder, c->vocab_size, s->vocabulary, e));
+    *length = s->positions;
+    if (!c->given[OPTION_block_size]) return OK;
+    if (c->block_size > s->positions)
+        return fail(e, BAD_INPUT, "%s: block_size %lld is more than the %d positions that %s has",
+                    c->given[OPTION_block_size], (long long)c->block_size, s->positions, folder);
+    *length = (int)c->block_size;
+    return OK;
+}
+
+/* ---- models ---- */
+
+void setup_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
+                   fit_request *r) {
+    *r = (fit_request){.shape = *shape,
+                       .micro_batch = (int)c->micro_batch_size,
+                       .policy = recompute_find(c->recompute) /* NULL for auto */};
+    if (r->micro_batch > sequences) r->micro_batch = (int)sequences;
+    r->run = (gpt_run){.purpose = purpose,
+                       .length = length,
+                       .sequences = sequences,
+                       .batch_invariant = c->batch_invariant,
+                       .dropout = c->dropout,
+                       .weight_decay = c->weight_decay,
+                       .beta1 = c->beta1,
+                       .beta2 = c->beta2,
+                       .grad_clip = c->grad_clip};
+}
+
+status setup_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e) {
+    fit_option o;
+    status s;
+    r->limits = b->limits;
+    r->scratch = b->scratch;
+    uint64_t promised = b->limits.cap;
+    while ((s = fit_choose(r, &o, e)) == OK) {
+        gpt_run run = r->run;
+        run.micro_batch = o.micro_batch;
+        run.recompute = o.policy->dropped;
+        s = model_open(m, b, &r->shape, &run, e);
+        if (s != NO_MEMORY) break;
+        char peak[32];
+        if (report)
+            fprintf(report, "the device refused %s: %s; trying less\n", bytes_print(o.peak, peak, sizeof peak),
+                    e->text);
+        r->limits.cap = o.peak - o.peak / 16; /* steps of a sixteenth: few tries, and little is given away */
+    }
+    if (s != OK) {
+        b->close(b);
+        return s;
+    }
+    if (report && r->limits.cap < promised) fprintf(report, "settled for less than the cap\n");
+    if (chosen) *chosen = o;
+    return OK;
+}

@@ -1,0 +1,28 @@
+/* setup.h: from settings to a bound model: which device, which shape, which micro-batch. */
+#ifndef SNUG_SETUP_H
+#define SNUG_SETUP_H
+
+#include "config.h"
+#include "fit.h"
+#include "model.h"
+
+/* Opens the device that the settings ask for, with their cap (0 = what the device has, less a reserve). Says on
+   `report` (may be NULL) what was chosen and why. Fails where a GPU was asked for and there is none. */
+status setup_device(const config *c, backend **b, FILE *report, error *e);
+/* Without opening anything: the limits and the scratch rule that a plan for this device goes by. */
+status setup_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e);
+
+/* The shape of a new model (vocabulary: of the data; the key vocab_size beats it), or of a checkpoint folder, with
+   *length, the positions of a sequence. An option that was given and disagrees with the checkpoint is an error that
+   names both. */
+status setup_shape_new(const config *c, int64_t vocabulary, gpt_shape *shape, int *length, error *e);
+status setup_shape_of(const config *c, const char *folder, gpt_shape *shape, int *length, error *e);
+
+/* What fit is asked, for an effective batch of `sequences`. */
+void setup_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
+                   fit_request *r);
+/* Chooses by fit and binds b. When the device refuses although the cap would allow it, asks for geometrically smaller
+   plans and says so on `report`. *chosen (may be NULL) is what was bound. On failure b is closed. */
+status setup_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e);
+
+#endif
