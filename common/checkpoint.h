@@ -1,5 +1,5 @@
-/* checkpoint.h: folders in Hugging Face GPT-2 layout: config.json + model.safetensors (+ tokenizer.json), and for runs
-   optimizer.safetensors + state.json. Written under a temporary name, fsynced, renamed. */
+/* checkpoint.h: folders in Hugging Face GPT-2 layout: config.json + model.safetensors. Knows which names and settings
+   the format has; what makes a folder a run's checkpoint, and safe, is in runs.h. */
 #ifndef SNUG_CHECKPOINT_H
 #define SNUG_CHECKPOINT_H
 
@@ -8,18 +8,32 @@
 #include "safetensors.h"
 
 /* Reads config.json of a folder. tanh_gelu by activation_function ("gelu" exact; "gelu_new", "gelu_pytorch_tanh" tanh);
-   bias false only where "bias": false stands. Fails on models that are not GPT-2 (model_type, scale options we do not
-   compute). */
+   bias false only where "bias": false stands. Fails on models that are not GPT-2 (model_type, options that change the
+   mathematics and that we do not compute). */
 status checkpoint_shape(const char *folder, gpt_shape *shape, error *e);
 
 /* Loads model.safetensors into the bound backend's parameters. Names with and without "transformer."; attn.bias and
    attn.masked_bias buffers and a tied lm_head.weight are ignored; F32, F64, F16, BF16 are converted. Missing tensor,
-   wrong shape, unknown tensor: BAD_INPUT with the name. For bias=False, biases in the file must be zero and are
-   dropped. */
+   wrong shape, unknown tensor, a value that is not finite: BAD_INPUT with the name. For bias=False, biases in the file
+   must be zero and are dropped. */
 status checkpoint_load_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e);
 
-/* Writes folder/config.json and folder/model.safetensors from the backend's parameters. */
+/* Writes folder/config.json and folder/model.safetensors from the backend's parameters, in the run's dtype; makes the
+   folder. For bias=False zero biases are written for the sake of transformers. sha256[65], if not NULL, receives the
+   hash of model.safetensors: equal weights, equal hash. Does not fsync. */
 status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, char *sha256,
+                               error *e);
+
+/* For each parameter i the tensor ids[i] (m->grad, m->m, ... ; same shape as the parameter) under the parameter's name,
+   after `prefix`. Several sets go into one file. */
+typedef struct {
+    const char *prefix;
+    const tensor_id *ids;
+} checkpoint_set;
+status checkpoint_save_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
+                               char *sha256, error *e);
+/* The way back: every tensor of every set must be there, and no other. */
+status checkpoint_load_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
                                error *e);
 
 #endif

@@ -1,0 +1,299 @@
+/* checkpoint.c: weights, gradients and moments between a bound backend and safetensors files, by GPT-2's names. Streams
+   in chunks: host memory does not grow with the model. */
+#include "checkpoint.h"
+#include "checkpoint_config.h"
+#include "files.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME = 128, CHUNK = 1 << 18 }; /* elements at a time */
+static const char PREFIX[] = "transformer.";
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && !strcmp(s + n - k, end);
+}
+
+static const char *without_prefix(const char *name) {
+    return strncmp(name, PREFIX, strlen(PREFIX)) ? name : name + strlen(PREFIX);
+}
+
+/* "h.0.ln_1.weight" -> "h.0.ln_1.bias"; false for the two embeddings, which have none. */
+static bool bias_name(const char *weight, char *bias) {
+    if (!ends_with(weight, ".weight") || ends_with(weight, "wte.weight") || ends_with(weight, "wpe.weight"))
+        return false;
+    snprintf(bias, NAME, "%.*s.bias", (int)(strlen(weight) - strlen(".weight")), weight);
+    return true;
+}
+
+/* ---- saving ---- */
+
+typedef struct {
+    st_tensor *tensors;
+    tensor_id *ids;
+    int n;
+} listing; /* ids: 0 = zeros */
+
+static void list_add(listing *l, char *name, const tensor *like, int first_dim, size_t real_bytes, tensor_id id) {
+    st_tensor *t = &l->tensors[l->n];
+    *t = (st_tensor){.name = name, .type = real_bytes == 4 ? ST_F32 : ST_F64, .rank = like->rank - first_dim};
+    for (int i = 0; i < t->rank; i++) t->dim[i] = like->dim[first_dim + i];
+    l->ids[l->n++] = id;
+}
+
+static listing list_new(int room) {
+    return (listing){.tensors = xcalloc((unsigned long)room, sizeof(st_tensor)),
+                     .ids = xcalloc((unsigned long)room, sizeof(tensor_id))};
+}
+
+static void list_free(listing *l) {
+    for (int i = 0; i < l->n; i++) free(l->tensors[i].name);
+    free(l->tensors);
+    free(l->ids);
+}
+
+typedef struct {
+    const listing *list;
+    backend *b;
+} filler;
+
+static status fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e) {
+    const filler *f = context;
+    tensor_id id = f->list->ids[t - f->list->tensors];
+    if (id) return f->b->read(f->b, id, buffer, (size_t)offset, size, e);
+    memset(buffer, 0, size);
+    return OK;
+}
+
+static status list_write(const char *path, const listing *l, backend *b, char *sha256, error *e) {
+    return st_write(path, l->tensors, l->n, fill, &(filler){l, b}, sha256, e);
+}
+
+status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, char *sha256,
+                               error *e) {
+    size_t real_bytes = b->limits.real_bytes;
+    TRY(folder_make(folder, e));
+    TRY(checkpoint_write_config(folder, shape, real_bytes, NULL, e));
+    listing l = list_new(2 * m->n_params);
+    for (tensor_id p = 1; p <= m->n_params; p++) {
+        const tensor *t = &m->graph->tensors[p];
+        char name[NAME], bias[NAME];
+        gpt_param_name(m->graph, p, name, sizeof name);
+        list_add(&l, xstrdup(name), t, 0, real_bytes, p);
+        if (!shape->bias && bias_name(name, bias)) list_add(&l, xstrdup(bias), t, t->rank - 1, real_bytes, 0);
+    }
+    char *path = xprintf("%s/model.safetensors", folder);
+    status s = list_write(path, &l, b, sha256, e);
+    free(path);
+    list_free(&l);
+    return s;
+}
+
+status checkpoint_save_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
+                               char *sha256, error *e) {
+    listing l = list_new(n_sets * m->n_params);
+    for (int k = 0; k < n_sets; k++)
+        for (tensor_id p = 1; p <= m->n_params; p++) {
+            char name[NAME];
+            gpt_param_name(m->graph, p, name, sizeof name);
+            list_add(&l, xprintf("%s%s", sets[k].prefix, name), &m->graph->tensors[p], 0, b->limits.real_bytes,
+                     sets[k].ids[p]);
+        }
+    status s = list_write(path, &l, b, sha256, e);
+    list_free(&l);
+    return s;
+}
+
+/* ---- loading ---- */
+
+static bool is_real(st_type t) { return t == ST_F32 || t == ST_F64 || t == ST_F16 || t == ST_BF16; }
+
+static char *dims_print(int rank, const int64_t *dim, char *text, size_t size) {
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%" PRId64, i ? ", " : "", dim[i]);
+    if (at < size) snprintf(text + at, size - at, "]");
+    return text;
+}
+
+static status check_shape(const st_file *f, const st_tensor *t, int rank, const int64_t *dim, error *e) {
+    bool same = t->rank == rank;
+    for (int i = 0; same && i < rank; i++) same = t->dim[i] == dim[i];
+    if (!is_real(t->type))
+        return fail(e, BAD_INPUT, "%s: \"%s\" has dtype %s; weights must be F32, F64, F16 or BF16", f->path, t->name,
+                    st_name(t->type));
+    if (same) return OK;
+    char has[200], wants[100];
+    bool turned = rank == 2 && t->rank == 2 && t->dim[0] == dim[1] && t->dim[1] == dim[0];
+    return fail(e, BAD_INPUT, "%s: \"%s\" has shape %s, but config.json makes it %s%s", f->path, t->name,
+                dims_print(t->rank, t->dim, has, sizeof has), dims_print(rank, dim, wants, sizeof wants),
+                turned ? "; GPT-2's files keep linear weights as [in, out]: transpose it" : "");
+}
+
+static bool all_finite(const void *values, int64_t count, size_t real_bytes) {
+    const float *f = values;
+    const double *d = values;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(real_bytes == 4 ? (double)f[i] : d[i])) return false;
+    return true;
+}
+
+static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, backend *b, error *e) {
+    size_t real_bytes = b->limits.real_bytes;
+    void *buffer = xcalloc(CHUNK, real_bytes);
+    status s = OK;
+    for (int64_t at = 0; s == OK && at < t->elements; at += CHUNK) {
+        int64_t count = t->elements - at < CHUNK ? t->elements - at : CHUNK;
+        st_convert(t, at, count, real_bytes, buffer);
+        if (!all_finite(buffer, count, real_bytes))
+            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value that is infinite or no number; such a model can't be used",
+                     f->path, t->name);
+        else
+            s = b->write(b, id, buffer, (size_t)at * real_bytes, (size_t)count * real_bytes, e);
+    }
+    free(buffer);
+    return s;
+}
+
+static bool all_zero(const st_tensor *t) {
+    for (int64_t i = 0; i < t->elements; i++)
+        if (st_value(t, i) != 0) return false;
+    return true;
+}
+
+static bool same_values(const st_tensor *a, const st_tensor *b) {
+    if (a->elements != b->elements) return false;
+    if (a->type == b->type) return !memcmp(a->data, b->data, a->bytes);
+    for (int64_t i = 0; i < a->elements; i++)
+        if (st_value(a, i) != st_value(b, i)) return false;
+    return true;
+}
+
+/* name as we have it, with the prefix; *t is the tensor of the file under either name, or NULL. */
+static status find(const st_file *f, const char *name, const st_tensor **t, error *e) {
+    const st_tensor *with = st_find(f, name), *without = st_find(f, without_prefix(name));
+    *t = with ? with : without;
+    if (!with || !without || with == without) return OK;
+    return fail(e, BAD_INPUT, "%s: \"%s\" is there twice, with and without \"transformer.\"; remove one", f->path,
+                name);
+}
+
+/* "h.12.attn.bias": the causal mask that older transformers saved beside the weights. */
+static bool is_mask(const char *name) {
+    int end = 0;
+    sscanf(name, "h.%*u.attn.%n", &end);
+    return end && (!strcmp(name + end, "bias") || !strcmp(name + end, "masked_bias"));
+}
+
+/* Takes the biases of a model without biases: they must be zero. *count grows by those that are there. */
+static status drop_bias(const st_file *f, const tensor *weight, const char *name, int *count, error *e) {
+    char bias[NAME];
+    const st_tensor *t;
+    if (!bias_name(name, bias)) return OK;
+    TRY(find(f, bias, &t, e));
+    if (!t) return OK;
+    *count += 1;
+    TRY(check_shape(f, t, 1, &weight->dim[weight->rank - 1], e));
+    if (all_zero(t)) return OK;
+    return fail(e, BAD_INPUT, "%s: \"%s\" is not zero, but config.json says \"bias\": false; set it to true", f->path,
+                t->name);
+}
+
+static bool is_param(const gpt *m, bool bias, const char *name) {
+    for (tensor_id p = 1; p <= m->n_params; p++) {
+        char own[NAME], extra[NAME];
+        gpt_param_name(m->graph, p, own, sizeof own);
+        if (!strcmp(without_prefix(own), name)) return true;
+        if (!bias && bias_name(without_prefix(own), extra) && !strcmp(extra, name)) return true;
+    }
+    return false;
+}
+
+/* What is in the file beside the `known` parameters: masks and a tied head pass, anything else is named. */
+static status check_others(const st_file *f, const gpt *m, bool bias, int known, error *e) {
+    const st_tensor *wte, *unknown = NULL;
+    TRY(find(f, "transformer.wte.weight", &wte, e));
+    for (const st_tensor *t = f->tensors; t < f->tensors + f->n; t++) {
+        const char *name = without_prefix(t->name);
+        if (!strcmp(name, "lm_head.weight")) {
+            known++;
+            if (!same_values(t, wte))
+                return fail(e, BAD_INPUT, "%s: \"%s\" differs from wte.weight: untied heads are not supported", f->path,
+                            t->name);
+        } else if (is_mask(name))
+            known++;
+    }
+    for (const st_tensor *t = f->tensors; known < f->n && !unknown && t < f->tensors + f->n; t++) {
+        const char *name = without_prefix(t->name);
+        if (strcmp(name, "lm_head.weight") && !is_mask(name) && !is_param(m, bias, name)) unknown = t;
+    }
+    if (!unknown) return OK;
+    return fail(e, BAD_INPUT, "%s: \"%s\" does not belong to the GPT-2 of config.json; check n_layer, or remove it",
+                f->path, unknown->name);
+}
+
+static status load_params(const st_file *f, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+    int known = m->n_params;
+    for (tensor_id p = 1; p <= m->n_params; p++) { /* all checks before the first byte is written */
+        const tensor *t = &m->graph->tensors[p];
+        const st_tensor *found;
+        char name[NAME];
+        gpt_param_name(m->graph, p, name, sizeof name);
+        TRY(find(f, name, &found, e));
+        if (!found)
+            return fail(e, BAD_INPUT, "%s: \"%s\" is missing%s", f->path, name,
+                        ends_with(name, ".bias") ? "; for a model without biases, config.json needs \"bias\": false"
+                                                 : "; does config.json belong to this file?");
+        TRY(check_shape(f, found, t->rank, t->dim, e));
+        if (!shape->bias) TRY(drop_bias(f, t, name, &known, e));
+    }
+    TRY(check_others(f, m, shape->bias, known, e));
+    for (tensor_id p = 1; p <= m->n_params; p++) {
+        const st_tensor *found;
+        char name[NAME];
+        TRY(find(f, gpt_param_name(m->graph, p, name, sizeof name), &found, e));
+        TRY(load_tensor(f, found, p, b, e));
+    }
+    return OK;
+}
+
+status checkpoint_load_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+    char *path = xprintf("%s/model.safetensors", folder);
+    st_file f;
+    status s = st_open(path, &f, e);
+    if (s == OK) {
+        s = load_params(&f, shape, m, b, e);
+        st_close(&f);
+    }
+    free(path);
+    return s;
+}
+
+static status load_sets(const st_file *f, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b, error *e) {
+    if (f->n != n_sets * m->n_params)
+        return fail(e, BAD_INPUT, "%s: has %d tensors where %d are expected: it belongs to another model", f->path,
+                    f->n, n_sets * m->n_params);
+    for (int i = 0; i < n_sets * m->n_params; i++) {
+        const checkpoint_set *set = &sets[i / m->n_params];
+        tensor_id p = 1 + i % m->n_params;
+        const tensor *t = &m->graph->tensors[p];
+        char name[NAME], full[NAME + 16];
+        snprintf(full, sizeof full, "%s%s", set->prefix, gpt_param_name(m->graph, p, name, sizeof name));
+        const st_tensor *found = st_find(f, full);
+        if (!found) return fail(e, BAD_INPUT, "%s: \"%s\" is missing: it belongs to another model", f->path, full);
+        TRY(check_shape(f, found, t->rank, t->dim, e));
+        TRY(load_tensor(f, found, set->ids[p], b, e));
+    }
+    return OK;
+}
+
+status checkpoint_load_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
+                               error *e) {
+    st_file f;
+    TRY(st_open(path, &f, e));
+    status s = load_sets(&f, m, sets, n_sets, b, e);
+    st_close(&f);
+    return s;
+}

@@ -1,0 +1,153 @@
+/* checkpoint_config.c: config.json of a GPT-2 folder, both ways. What would change the mathematics is refused by name:
+   a model that loads but computes something else is worse than one that does not load. */
+#include "checkpoint_config.h"
+#include "files.h"
+#include "json_value.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+    const char *path;
+    const cJSON *json;
+} source;
+
+/* One of the sizes, between 1 and high; `other` is an older name for it, or NULL. */
+static status get_size(source c, const char *key, const char *other, int64_t high, int64_t *value, error *e) {
+    const cJSON *v = json_get(c.json, key);
+    if (!v && other) v = json_get(c.json, other);
+    if (!v) return fail(e, BAD_INPUT, "%s: \"%s\" is missing: is this the config.json of a GPT-2?", c.path, key);
+    if (!json_integer(v, value) || *value < 1 || *value > high)
+        return fail(e, BAD_INPUT, "%s: \"%s\" must be a whole number from 1 to %" PRId64, c.path, key, high);
+    return OK;
+}
+
+static status get_bool(source c, const char *key, bool otherwise, bool *value, error *e) {
+    const cJSON *v = json_get(c.json, key);
+    if (v && !cJSON_IsBool(v)) return fail(e, BAD_INPUT, "%s: \"%s\" must be true or false", c.path, key);
+    *value = v ? cJSON_IsTrue(v) : otherwise;
+    return OK;
+}
+
+/* Text that may go into a message: short and on one line. */
+static const char *text_of(const cJSON *v) {
+    const char *s = cJSON_IsString(v) ? v->valuestring : "?";
+    for (const char *p = s; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f || p - s > 60) return "?";
+    return s;
+}
+
+static status check_kind(source c, error *e) {
+    const cJSON *type = json_get(c.json, "model_type"), *names = json_get(c.json, "architectures");
+    const cJSON *first = cJSON_IsArray(names) ? names->child : NULL;
+    if (type && strcmp(text_of(type), "gpt2"))
+        return fail(e, BAD_INPUT, "%s: \"model_type\" is \"%s\"; snug trains gpt2 only", c.path, text_of(type));
+    if (!type && !first)
+        return fail(e, BAD_INPUT, "%s: neither \"model_type\" nor \"architectures\" says that this is a gpt2", c.path);
+    if (first && strcmp(text_of(first), "GPT2LMHeadModel") && strcmp(text_of(first), "GPT2Model"))
+        return fail(e, BAD_INPUT, "%s: \"architectures\" says \"%s\"; snug trains GPT2LMHeadModel only", c.path,
+                    text_of(first));
+    return OK;
+}
+
+/* Switches that must stand at GPT-2's value, which is also what a missing key means. */
+static const struct {
+    const char *key;
+    bool value;
+} fixed[] = {{"scale_attn_weights", true},
+             {"scale_attn_by_inverse_layer_idx", false},
+             {"add_cross_attention", false},
+             {"is_encoder_decoder", false},
+             {"tie_word_embeddings", true}};
+
+static status check_mathematics(source c, int64_t channels, error *e) {
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        bool value;
+        TRY(get_bool(c, fixed[i].key, fixed[i].value, &value, e));
+        if (value != fixed[i].value)
+            return fail(e, BAD_INPUT, "%s: \"%s\": %s is not supported; snug computes %s only", c.path, fixed[i].key,
+                        value ? "true" : "false", fixed[i].value ? "true" : "false");
+    }
+    const cJSON *inner = json_get(c.json, "n_inner");
+    int64_t n;
+    if (inner && (!json_integer(inner, &n) || n != 4 * channels))
+        return fail(e, BAD_INPUT,
+                    "%s: \"n_inner\" must be null or 4 * n_embd = %" PRId64 "; other widths are not supported", c.path,
+                    4 * channels);
+    return OK;
+}
+
+static status get_activation(source c, bool *tanh_gelu, error *e) {
+    const cJSON *v = json_get(c.json, "activation_function");
+    const char *name = v ? text_of(v) : "gelu_new"; /* the default of transformers */
+    *tanh_gelu = strcmp(name, "gelu") != 0;
+    if (!*tanh_gelu || !strcmp(name, "gelu_new") || !strcmp(name, "gelu_pytorch_tanh")) return OK;
+    return fail(e, BAD_INPUT,
+                "%s: \"activation_function\" is \"%s\"; snug computes gelu, gelu_new and gelu_pytorch_tanh", c.path,
+                name);
+}
+
+static status read_shape(source c, gpt_shape *s, error *e) {
+    int64_t layers, heads, channels, positions;
+    TRY(check_kind(c, e));
+    TRY(get_size(c, "n_layer", NULL, 1024, &layers, e));
+    TRY(get_size(c, "n_head", NULL, 1024, &heads, e));
+    TRY(get_size(c, "n_embd", NULL, 65536, &channels, e));
+    TRY(get_size(c, "n_positions", "n_ctx", 1048576, &positions, e));
+    TRY(get_size(c, "vocab_size", NULL, 16777216, &s->vocabulary, e));
+    if (channels % heads)
+        return fail(e, BAD_INPUT, "%s: n_embd = %" PRId64 " cannot be shared among n_head = %" PRId64 " heads", c.path,
+                    channels, heads);
+    s->layers = (int)layers;
+    s->heads = (int)heads;
+    s->channels = (int)channels;
+    s->positions = (int)positions;
+    TRY(check_mathematics(c, channels, e));
+    TRY(get_activation(c, &s->tanh_gelu, e));
+    TRY(get_bool(c, "bias", true, &s->bias, e));
+    const cJSON *epsilon = json_get(c.json, "layer_norm_epsilon");
+    s->norm_epsilon = epsilon ? cJSON_IsNumber(epsilon) ? epsilon->valuedouble : -1 : 1e-5;
+    if (s->norm_epsilon > 0 && s->norm_epsilon < 1) return OK;
+    return fail(e, BAD_INPUT, "%s: \"layer_norm_epsilon\" must be a number between 0 and 1", c.path);
+}
+
+status checkpoint_shape(const char *folder, gpt_shape *shape, error *e) {
+    *shape = (gpt_shape){0};
+    char *path = xprintf("%s/config.json", folder);
+    cJSON *json;
+    status s = json_read_object(path, &json, e);
+    if (s == OK) {
+        s = read_shape((source){path, json}, shape, e);
+        cJSON_Delete(json);
+    }
+    free(path);
+    return s;
+}
+
+/* ---- writing ---- */
+
+/* The special tokens are GPT-2's own where the vocabulary has them: transformers would assume 50256 for any model. */
+static void print_config(FILE *f, const gpt_shape *s, size_t real_bytes) {
+    fputs("{\n \"model_type\": \"gpt2\",\n \"architectures\": [\"GPT2LMHeadModel\"],\n", f);
+    fprintf(f, " \"n_layer\": %d,\n \"n_head\": %d,\n \"n_embd\": %d,\n", s->layers, s->heads, s->channels);
+    fprintf(f, " \"n_positions\": %d,\n \"n_ctx\": %d,\n \"n_inner\": null,\n", s->positions, s->positions);
+    fprintf(f, " \"vocab_size\": %" PRId64 ",\n", s->vocabulary);
+    fprintf(f, " \"activation_function\": \"%s\",\n", s->tanh_gelu ? "gelu_new" : "gelu");
+    fprintf(f, " \"bias\": %s,\n \"layer_norm_epsilon\": %.17g,\n", s->bias ? "true" : "false", s->norm_epsilon);
+    fputs(" \"resid_pdrop\": 0.0,\n \"embd_pdrop\": 0.0,\n \"attn_pdrop\": 0.0,\n", f);
+    const char *special = s->vocabulary > 50256 ? "50256" : "null";
+    fprintf(f, " \"bos_token_id\": %s,\n \"eos_token_id\": %s,\n", special, special);
+    fprintf(f, " \"tie_word_embeddings\": true,\n \"torch_dtype\": \"float%d\"\n}\n", real_bytes == 4 ? 32 : 64);
+}
+
+status checkpoint_write_config(const char *folder, const gpt_shape *shape, size_t real_bytes, char *sha256, error *e) {
+    char *text, *path = xprintf("%s/config.json", folder);
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    print_config(f, shape, real_bytes);
+    fclose(f);
+    status s = file_write(path, text, bytes, false, sha256, e);
+    free(text);
+    free(path);
+    return s;
+}
