@@ -208,6 +208,11 @@ deps:
 deps-check:
 	@OPENCL=$(OPENCL_WISH) sh .ci/deps --check test
 
+demo:
+	@$(APT_BUILD)
+	@$(AGAIN) $(JOBS) all
+	@SNUG=$(BUILD)/snug sh data/demo.sh
+
 # ---- tests ----------------------------------------------------------------------------------------------------------
 # Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0), which is what valgrind can
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
