@@ -16,11 +16,33 @@ status tokenizer_from_characters(const char *text, size_t bytes, tokenizer **t, 
 tokenizer *tokenizer_bytes(void);
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_size(const tokenizer *t);
+/* "char", "byte" or "bpe". */
+const char *tokenizer_kind_name(const tokenizer *t);
 
 /* Ids of a text; *ids is the caller's to free. Fails, naming the character and its place, on text that has no token. */
 status tokenizer_encode(const tokenizer *t, const char *text, size_t bytes, uint32_t **ids, size_t *n, error *e);
 /* The bytes of one id (may be part of a UTF-8 sequence); "" for an id that has none. Lives as long as t. */
 const char *tokenizer_decode(const tokenizer *t, uint32_t id, size_t *bytes);
+/* The id of a whole token such as "<|endoftext|>", -1 if there is none. */
+int64_t tokenizer_find(const tokenizer *t, const char *token);
+/* Writes a tokenizer.json; save_folder writes it into a folder together with the tokenizer_config.json by which
+   transformers' AutoTokenizer takes it as it is, instead of building GPT-2's own around it. */
 status tokenizer_save(const tokenizer *t, const char *path, error *e);
+status tokenizer_save_folder(const tokenizer *t, const char *folder, error *e);
+
+/* For texts that are too long to have all their ids in memory: `take` gets the ids of text[begin] ... text[end - 1] in
+   order, some at a time. Places in errors count from text[0]. */
+typedef status token_sink(void *context, const uint32_t *ids, size_t n, error *e);
+status tokenizer_stream(const tokenizer *t, const char *text, size_t begin, size_t end, token_sink *take, void *context,
+                        error *e);
+
+/* Training a byte-level BPE: count the words of all texts, then merge the most frequent pairs. `size` ids are the 256
+   bytes, the merges and <|endoftext|>, fewer where no pair occurs twice any more. */
+typedef struct word_counts word_counts;
+enum { BPE_SIZE_MIN = 257, BPE_SIZE_MAX = 1 << 20 };
+word_counts *word_counts_new(void);
+void word_counts_free(word_counts *w);
+status word_counts_add(word_counts *w, const char *text, size_t begin, size_t end, error *e);
+status tokenizer_train(const word_counts *w, int64_t size, tokenizer **t, error *e);
 
 #endif

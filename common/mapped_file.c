@@ -1,0 +1,54 @@
+/* mapped_file.c: see mapped_file.h. */
+#include "mapped_file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static status map_descriptor(int fd, const char *path, mapped_file *f, error *e) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) return fail(e, FAILED, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(info.st_mode)) return fail(e, BAD_INPUT, "%s is a folder; a file is wanted here", path);
+    if (!S_ISREG(info.st_mode)) return fail(e, BAD_INPUT, "%s is not a regular file; copy its content into one", path);
+    *f = (mapped_file){"", (size_t)info.st_size};
+    if (info.st_size == 0) return OK; /* mmap refuses length 0 */
+    void *map = mmap(NULL, f->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED) return fail(e, FAILED, "%s cannot be mapped: %s", path, strerror(errno));
+    f->data = map;
+    return OK;
+}
+
+status file_map(const char *path, const char *advice, mapped_file *f, error *e) {
+    *f = (mapped_file){"", 0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make us wait before it is refused */
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return fail(e, BAD_INPUT, "%s does not exist%s%s", path, *advice ? "; " : "", advice);
+    if (fd < 0) return fail(e, BAD_INPUT, "%s cannot be read: %s", path, strerror(errno));
+    status s = map_descriptor(fd, path, f, e);
+    close(fd);
+    return s;
+}
+
+void file_unmap(mapped_file *f) {
+    if (f->bytes > 0) munmap((void *)f->data, f->bytes);
+    *f = (mapped_file){"", 0};
+}
+
+const char *file_mistaken(const mapped_file *f) {
+    static const struct {
+        const char *magic;
+        size_t bytes;
+        const char *what;
+    } known[] = {
+        {"GGUF", 4, "a GGUF model of llama.cpp"}, {"\x80\x02", 2, "a Python pickle"},
+        {"\x80\x03", 2, "a Python pickle"},       {"\x80\x04", 2, "a Python pickle"},
+        {"\x80\x05", 2, "a Python pickle"},       {"PK\x03\x04", 4, "a zip archive (PyTorch checkpoints are)"},
+        {"\x93NUMPY", 6, "a NumPy .npy file"},    {"\x1f\x8b", 2, "a gzip file"},
+        {"\x28\xb5\x2f\xfd", 4, "a zstd file"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (f->bytes >= known[i].bytes && memcmp(f->data, known[i].magic, known[i].bytes) == 0) return known[i].what;
+    return NULL;
+}

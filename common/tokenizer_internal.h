@@ -1,0 +1,99 @@
+/* tokenizer_internal.h: what the tokenizer's own files share. Nobody else includes it. */
+#ifndef SNUG_TOKENIZER_INTERNAL_H
+#define SNUG_TOKENIZER_INTERNAL_H
+
+#include "tokenizer.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+#define NO_ID UINT32_MAX
+enum { TOKENIZER_SIZE_MAX = 1 << 24 }; /* ids a vocab_size can be set to */
+
+typedef enum { CHARACTERS, BYTES, BPE } token_kind; /* BYTES: a BPE without merges and without added tokens */
+
+/* A token that is looked for in the text before anything else, as Hugging Face's AddedToken. */
+typedef struct {
+    char *content;
+    size_t bytes;
+    uint32_t id;
+    bool lstrip, rstrip, special, normalized;
+} added_token;
+
+typedef struct {
+    uint32_t left, right, id;
+} merge; /* rank = index */
+typedef struct {
+    uint64_t pair;
+    uint32_t rank, id;
+} merge_slot; /* rank NO_ID: empty */
+
+typedef struct splitter splitter; /* GPT-2's splitting rule, compiled */
+
+struct tokenizer {
+    token_kind kind;
+    uint32_t size;
+    char **text; /* by id: the bytes it decodes to, never NULL in a finished tokenizer */
+    uint32_t *text_bytes;
+    bool *added_only; /* by id: in added_tokens but not in the model's vocabulary */
+
+    uint32_t *id_of_code; /* CHARACTERS: by code point, NO_ID where there is none */
+    uint32_t codes;       /* length of id_of_code */
+
+    uint32_t id_of_byte[256]; /* BYTES, BPE */
+    merge *merges;
+    uint32_t n_merges;
+    merge_slot *merge_table; /* open addressing over pairs; merge_mask + 1 slots */
+    uint64_t merge_mask;
+    splitter *split; /* NULL: a text is one word */
+
+    added_token *added;
+    uint32_t n_added;
+};
+
+/* tokenizer.c */
+tokenizer *tokenizer_new(token_kind kind, uint32_t size);
+void tokenizer_set_text(tokenizer *t, uint32_t id, const char *text, size_t bytes);
+/* Builds what encoding looks things up in, from text, merges and added; decides between BYTES and BPE. */
+void tokenizer_finish(tokenizer *t);
+status not_utf8(const char *text, size_t at, error *e);
+
+/* tokenizer_json.c: GPT-2 writes each byte as one visible letter. */
+uint32_t letter_of_byte(unsigned char byte);
+int byte_of_letter(uint32_t code); /* -1: no such letter */
+
+/* tokenizer_split.c */
+splitter *splitter_new(void);
+void splitter_free(splitter *s);
+typedef struct split_work split_work; /* one thread's */
+split_work *split_work_new(const splitter *s);
+void split_work_free(split_work *w);
+/* Length in bytes of the word at text[at]; 0 when the regex library failed. The text is UTF-8. */
+size_t split_next(split_work *w, const char *text, size_t bytes, size_t at);
+bool is_space(uint32_t code);
+/* A place in (begin, end], near begin + want, at which a text can be cut without changing its words. */
+size_t split_cut(const char *text, size_t begin, size_t end, size_t want);
+
+/* word_counts.c */
+typedef struct {
+    uint64_t hash, count; /* count 0: an empty slot */
+    size_t at;
+    uint32_t bytes;
+} counted_word;
+struct word_counts {
+    counted_word *slots; /* open addressing, at most half full; mask + 1 of them */
+    uint64_t mask, used;
+    char *text; /* the words, one after the other */
+    size_t text_bytes, text_room;
+};
+
+/* tokenizer_bpe.c */
+uint64_t text_hash(const char *bytes, size_t n);
+const merge_slot *merge_find(const tokenizer *t, uint32_t left, uint32_t right);
+void merge_table_build(tokenizer *t);
+typedef struct bpe_encoder bpe_encoder; /* caches of all threads, for the length of one call */
+bpe_encoder *bpe_encoder_new(const tokenizer *t);
+void bpe_encoder_free(bpe_encoder *b);
+status bpe_encode(bpe_encoder *b, const char *text, size_t begin, size_t end, token_sink *take, void *context,
+                  error *e);
+
+#endif

@@ -1,0 +1,125 @@
+/* tokenizer_save.c: writing a tokenizer.json that Hugging Face `tokenizers` loads and that gives the same ids there. */
+#include "files.h"
+#include "json_file.h"
+#include "tokenizer_internal.h"
+#include "utf8.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Bytes as the letters of GPT-2's byte alphabet, in quotes. */
+static void print_letters(FILE *f, const char *bytes, size_t n) {
+    putc('"', f);
+    for (size_t i = 0; i < n; i++) {
+        char utf8[4];
+        size_t length = utf8_put(letter_of_byte((unsigned char)bytes[i]), utf8);
+        if (utf8[0] == '"' || utf8[0] == '\\') putc('\\', f);
+        fwrite(utf8, 1, length, f);
+    }
+    putc('"', f);
+}
+
+static bool is_added_token(const tokenizer *t, uint32_t id) {
+    for (uint32_t i = 0; i < t->n_added; i++)
+        if (t->added[i].id == id) return true;
+    return false;
+}
+
+static void print_token(FILE *f, const tokenizer *t, uint32_t id) {
+    if (t->kind == CHARACTERS || is_added_token(t, id))
+        json_print_string(f, t->text[id], t->text_bytes[id]);
+    else
+        print_letters(f, t->text[id], t->text_bytes[id]);
+}
+
+static const char *yes(bool b) { return b ? "true" : "false"; }
+
+static void print_added(FILE *f, const tokenizer *t) {
+    fprintf(f, "  \"added_tokens\": [");
+    for (uint32_t i = 0; i < t->n_added; i++) {
+        const added_token *a = &t->added[i];
+        fprintf(f, "%s\n    {\"id\": %u, \"content\": ", i ? "," : "", a->id);
+        json_print_string(f, a->content, a->bytes);
+        fprintf(f, ", \"single_word\": false, \"lstrip\": %s, \"rstrip\": %s, \"normalized\": %s, \"special\": %s}",
+                yes(a->lstrip), yes(a->rstrip), yes(a->normalized), yes(a->special));
+    }
+    fprintf(f, "%s],\n", t->n_added ? "\n  " : "");
+}
+
+/* Characters: a BPE without merges over the whole text leaves its characters, white space and all; the decoder Fuse
+   puts them together without spaces between. Bytes: the same over GPT-2's byte alphabet. */
+static void print_tokenizer(FILE *f, const tokenizer *t) {
+    fprintf(f, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n");
+    print_added(f, t);
+    fprintf(f, "  \"normalizer\": null,\n  \"pre_tokenizer\": ");
+    if (t->kind == CHARACTERS)
+        fprintf(f, "null,\n  \"post_processor\": null,\n  \"decoder\": {\"type\": \"Fuse\"},\n");
+    else
+        fprintf(f,
+                "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": %s},\n"
+                "  \"post_processor\": null,\n"
+                "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
+                "\"use_regex\": true},\n",
+                yes(t->split != NULL));
+    fprintf(f, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+               "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
+               "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {");
+    bool first = true;
+    for (uint32_t id = 0; id < t->size; id++) {
+        if (t->added_only[id]) continue;
+        fprintf(f, "%s\n      ", first ? "" : ",");
+        print_token(f, t, id);
+        fprintf(f, ": %u", id);
+        first = false;
+    }
+    fprintf(f, "\n    },\n    \"merges\": [");
+    for (uint32_t i = 0; i < t->n_merges; i++) {
+        fprintf(f, "%s\n      [", i ? "," : "");
+        print_token(f, t, t->merges[i].left);
+        fprintf(f, ", ");
+        print_token(f, t, t->merges[i].right);
+        fprintf(f, "]");
+    }
+    fprintf(f, "%s]\n  }\n}\n", t->n_merges ? "\n    " : "");
+}
+
+/* Through memory, so that files.h does the writing: all of it or nothing. */
+static status write_text(const char *path, char *text, size_t bytes, error *e) {
+    status s = file_write(path, text, bytes, true, NULL, e);
+    free(text);
+    return s;
+}
+
+status tokenizer_save(const tokenizer *t, const char *path, error *e) {
+    char *text;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f) return fail(e, FAILED, "%s: no memory to write it", path);
+    print_tokenizer(f, t);
+    if (fclose(f) != 0) return fail(e, FAILED, "%s: no memory to write it", path);
+    return write_text(path, text, bytes, e);
+}
+
+/* Without the class name, AutoTokenizer reads "gpt2" in config.json and rebuilds GPT-2's own tokenizer from the
+   vocabulary; without the clean-up switched off, decoding takes the space before a full stop away. */
+static void print_config(FILE *f, const tokenizer *t) {
+    fprintf(f, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": false");
+    if (tokenizer_find(t, "<|endoftext|>") >= 0)
+        fprintf(f, ",\n  \"bos_token\": \"<|endoftext|>\",\n  \"eos_token\": \"<|endoftext|>\"");
+    fprintf(f, "\n}\n");
+}
+
+status tokenizer_save_folder(const tokenizer *t, const char *folder, error *e) {
+    char *path = xprintf("%s/tokenizer.json", folder), *text;
+    size_t bytes;
+    status s = tokenizer_save(t, path, e);
+    free(path);
+    if (s != OK) return s;
+    FILE *f = open_memstream(&text, &bytes);
+    if (!f) return fail(e, FAILED, "%s: no memory to write tokenizer_config.json", folder);
+    print_config(f, t);
+    if (fclose(f) != 0) return fail(e, FAILED, "%s: no memory to write tokenizer_config.json", folder);
+    path = xprintf("%s/tokenizer_config.json", folder);
+    s = write_text(path, text, bytes, e);
+    free(path);
+    return s;
+}
