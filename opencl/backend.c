@@ -1,0 +1,275 @@
+/* backend.c: the OpenCL backend behind backend.h: open, bind, run, write, read, close. The ops are in files of their
+   own. One in-order queue; run only enqueues, read waits. */
+#include "ops.h"
+#include "device.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- launching ---- */
+
+cl_uint8 op_dropout(const opencl *b) {
+    const op_attr *a = &b->op->attr;
+    float scale = (float)(1 / (1 - a->dropout));
+    cl_uint bits, layer = a->layer < 0 ? 0 : (cl_uint)a->layer;
+    memcpy(&bits, &scale, sizeof bits);
+    return (cl_uint8){.s = {(cl_uint)b->args.seed, (cl_uint)(b->args.seed >> 32), (cl_uint)b->args.step,
+                            (cl_uint)b->args.first_sequence, (cl_uint)a->site, layer,
+                            (cl_uint)(uint64_t)(a->dropout * 4294967296.0), bits}};
+}
+
+static const char *const kernel_function[KERNEL_COUNT] = {
+#define X(program, name) #name,
+    KERNELS(X)
+#undef X
+};
+static const program_id kernel_program[KERNEL_COUNT] = {
+#define X(program, name) PROGRAM_##program,
+    KERNELS(X)
+#undef X
+};
+
+status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e) {
+    cl_kernel kernel = b->kernel[k];
+    for (int i = 0; i < count; i++) CL(&b->device, clSetKernelArg(kernel, (cl_uint)i, args[i].size, args[i].value));
+    if (b->dry) return OK;
+    int code = clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL);
+    return device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e);
+}
+
+/* ---- programs ---- */
+
+static status make_kernels(opencl *b, program_id program, error *e) {
+    for (int k = 0; k < KERNEL_COUNT; k++) {
+        cl_int code;
+        if (kernel_program[k] != program) continue;
+        b->kernel[k] = clCreateKernel(b->program[program], kernel_function[k], &code);
+        TRY(device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e));
+    }
+    return OK;
+}
+
+#define OPTIONS_ALL "-cl-std=CL1.2 -Du32=uint -Du64=ulong"
+
+static status build_common(opencl *b, error *e) {
+    static const char *const sources[] = {"philox.h", "prelude.cl", "norm.cl", "gemm.cl", "vocab.cl", "elementwise.cl"};
+    char options[128];
+    snprintf(options, sizeof options, OPTIONS_ALL " -DPARTIAL_ROWS=%d", PARTIAL_ROWS);
+    TRY(device_build(&b->device, sources, 6, options, &b->program[PROGRAM_COMMON], e));
+    return make_kernels(b, PROGRAM_COMMON, e);
+}
+
+/* attention.cl is built for the graph's head size; a graph has one. */
+static status build_attention(opencl *b, const graph *g, error *e) {
+    static const char *const sources[] = {"philox.h", "prelude.cl", "attention.cl"};
+    int D = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        if (o->code != OP_ATTENTION && o->code != OP_ATTENTION_DX) continue;
+        int64_t C = g->tensors[o->arg[o->code == OP_ATTENTION ? 0 : 1]].dim[2];
+        int size = (int)(C / o->attr.heads);
+        if (D && size != D) return fail(e, FAILED, "OpenCL: a graph with head sizes %d and %d", D, size);
+        D = size;
+    }
+    if (!D) return OK;
+    attention_tiles t;
+    if (!attention_tiles_for(D, &t))
+        return fail(e, BAD_INPUT,
+                    "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu", D);
+    char options[256];
+    snprintf(options, sizeof options, OPTIONS_ALL " -DD=%d -DFQ=%d -DFK=%d -DQQ=%d -DQK=%d -DKQ=%d -DKK=%d", D, t.FQ,
+             t.FK, t.QQ, t.QK, t.KQ, t.KK);
+    TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
+    return make_kernels(b, PROGRAM_ATTENTION, e);
+}
+
+static void drop_program(opencl *b, program_id program) {
+    for (int k = 0; k < KERNEL_COUNT; k++)
+        if (kernel_program[k] == program && b->kernel[k]) {
+            clReleaseKernel(b->kernel[k]);
+            b->kernel[k] = NULL;
+        }
+    if (b->program[program]) clReleaseProgram(b->program[program]);
+    b->program[program] = NULL;
+}
+
+/* ---- running ---- */
+
+/* A marker ends when all before it has ended, so the time between two of them is the op's, CLBlast's copies included.
+ */
+static status profile_mark(opencl *b, int op, error *e) {
+    if (!b->profile) return OK;
+    if (b->n_events == b->event_room) {
+        b->event_room = b->event_room ? 2 * b->event_room : 1024;
+        b->events = xrealloc(b->events, sizeof *b->events * (size_t)b->event_room);
+        b->event_op = xrealloc(b->event_op, sizeof *b->event_op * (size_t)b->event_room);
+    }
+    CL(&b->device, clEnqueueMarkerWithWaitList(b->device.queue, 0, NULL, &b->events[b->n_events]));
+    b->event_op[b->n_events++] = op;
+    return OK;
+}
+
+static status run_op(opencl *b, int index, error *e) {
+    b->op = &b->graph->ops[index];
+    b->device.op = index;
+    switch (b->op->code) {
+#define X(name, access, names)                                                                                         \
+    case OP_##name: return opencl_##name(b, e);
+        OPS(X)
+#undef X
+    default: return fail(e, FAILED, "OpenCL: unknown op %d", (int)b->op->code);
+    }
+}
+
+static status backend_run(backend *base, span s, const step_args *args, error *e) {
+    opencl *b = (opencl *)base;
+    b->args = *args;
+    status result = profile_mark(b, -1, e);
+    for (int i = s.first; i < s.end && result == OK; i++) {
+        result = run_op(b, i, e);
+        if (result == OK) result = profile_mark(b, i, e);
+    }
+    b->device.op = -1;
+    TRY(result);
+    CL(&b->device, clFlush(b->device.queue));
+    return OK;
+}
+
+/* Every op once with nothing enqueued: arguments, shapes and CLBlast's temporaries are right before step 0. */
+static status rehearse(opencl *b, error *e) {
+    b->dry = true;
+    b->args = (step_args){.sequences = b->graph->micro_batch, .length = b->graph->length, .inv_targets = 1};
+    status s = OK;
+    for (int i = 0; i < b->graph->n_ops && s == OK; i++) s = run_op(b, i, e);
+    b->dry = false;
+    b->device.op = -1;
+    return s;
+}
+
+static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
+    opencl *b = (opencl *)base;
+    TRY(build_attention(b, g, e));
+    TRY(memory_reserve(&b->memory, &b->device, g, p, base->limits.cap, e));
+    b->graph = b->device.graph = g;
+    base->allocated = b->memory.live;
+    if (b->profile) b->op_seconds = xcalloc((size_t)g->n_ops, sizeof *b->op_seconds);
+    return rehearse(b, e);
+}
+
+static status check_range(const opencl *b, tensor_id id, size_t offset, size_t bytes, error *e) {
+    uint64_t all = tensor_bytes(&b->graph->tensors[id], 4);
+    if (offset <= all && bytes <= all - offset) return OK;
+    return fail(e, FAILED, "OpenCL: bytes %zu to %zu of a tensor of %llu: a bug", offset, offset + bytes,
+                (unsigned long long)all);
+}
+
+static status backend_write(backend *base, tensor_id id, const void *data, size_t offset, size_t bytes, error *e) {
+    opencl *b = (opencl *)base;
+    TRY(check_range(b, id, offset, bytes, e));
+    if (!bytes) return OK;
+    CL(&b->device,
+       clEnqueueWriteBuffer(b->device.queue, b->memory.tensor[id], CL_TRUE, offset, bytes, data, 0, NULL, NULL));
+    return OK;
+}
+
+static status backend_read(backend *base, tensor_id id, void *data, size_t offset, size_t bytes, error *e) {
+    opencl *b = (opencl *)base;
+    TRY(check_range(b, id, offset, bytes, e));
+    if (!bytes) return OK;
+    CL(&b->device,
+       clEnqueueReadBuffer(b->device.queue, b->memory.tensor[id], CL_TRUE, offset, bytes, data, 0, NULL, NULL));
+    return OK;
+}
+
+/* ---- opening and closing ---- */
+
+static void drop_events(opencl *b) {
+    for (int i = 0; i < b->n_events; i++) clReleaseEvent(b->events[i]);
+    b->n_events = 0;
+}
+
+static void backend_close(backend *base) {
+    opencl *b = (opencl *)base;
+    memory_release(&b->memory);
+    drop_events(b);
+    for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
+    gemm_close();
+    device_close(&b->device);
+    free(b->op_seconds);
+    free(b->events);
+    free(b->event_op);
+    free(b);
+}
+
+status opencl_op_seconds(backend *base, double *seconds, error *e) {
+    opencl *b = (opencl *)base;
+    CL(&b->device, clFinish(b->device.queue));
+    cl_ulong before = 0;
+    for (int i = 0; i < b->n_events; i++) {
+        cl_ulong end = 0;
+        clGetEventProfilingInfo(b->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+        if (b->event_op[i] >= 0) b->op_seconds[b->event_op[i]] += 1e-9 * (double)(end - before);
+        before = end;
+    }
+    drop_events(b);
+    memcpy(seconds, b->op_seconds, sizeof *seconds * (size_t)b->graph->n_ops);
+    return OK;
+}
+
+opencl_memory opencl_memory_now(const backend *base) {
+    const opencl *b = (const opencl *)base;
+    return (opencl_memory){b->memory.live, b->memory.peak, b->memory.n_blocks};
+}
+
+static size_t power_of_two(size_t n) {
+    size_t p = 1;
+    while (p < n) p *= 2;
+    return p;
+}
+
+/* The limits that plans for this device must keep. */
+static memory_limits limits_of(const device_info *d, uint64_t cap) {
+    size_t alignment = power_of_two(d->alignment);
+    memory_limits l = {.real_bytes = 4, .alignment = alignment > 512 ? alignment : 512};
+    l.max_block = d->largest / l.alignment * l.alignment;
+    l.cap = cap ? cap : device_default_cap(d);
+    return l;
+}
+
+status opencl_open_with(const opencl_options *o, backend **out, error *e) {
+    device_info *list;
+    int count, index = 0;
+    char why[512];
+    TRY(devices_list(&list, &count, e));
+    status s = devices_choose(list, count, o->selector, &index, why, sizeof why, e);
+    opencl *b = xcalloc(1, sizeof *b);
+    b->base = (backend){.name = "opencl",
+                        .scratch = opencl_scratch,
+                        .bind = backend_bind,
+                        .run = backend_run,
+                        .write = backend_write,
+                        .read = backend_read,
+                        .close = backend_close};
+    b->profile = o->profile;
+    b->min_indirect = o->min_indirect;
+    if (s == OK) s = device_open(&b->device, &list[index], o->profile, e);
+    if (s == OK) {
+        const device_info *d = &b->device.info;
+        b->base.limits = limits_of(d, o->cap);
+        snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
+        s = gemm_open(b, e);
+    }
+    if (s == OK) s = build_common(b, e);
+    free(list);
+    if (s != OK) {
+        backend_close(&b->base);
+        return s;
+    }
+    *out = &b->base;
+    return OK;
+}
+
+status opencl_open(const char *selector, uint64_t cap, backend **b, error *e) {
+    return opencl_open_with(&(opencl_options){.selector = selector, .cap = cap}, b, e);
+}

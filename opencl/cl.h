@@ -1,0 +1,63 @@
+/* cl.h: which OpenCL device, and the way to call it. Knows no graph op. */
+#ifndef SNUG_CL_H
+#define SNUG_CL_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+#include "graph.h"
+#include "kernels.h"
+
+typedef struct {
+    cl_platform_id platform;
+    cl_device_id id;
+    char name[128], vendor[128], platform_name[128], driver[128], version[128], pci[32], extensions[4096];
+    cl_device_type type;
+    cl_ulong memory, largest, local; /* bytes: global memory, largest allocation, local memory */
+    cl_uint alignment;               /* of sub-buffers, in bytes */
+    cl_uint units;
+    size_t group; /* largest work-group */
+    bool unified; /* shares the host's memory */
+    bool available;
+    uint64_t free; /* bytes free now; 0 where nobody says */
+} device_info;
+
+/* All devices of all platforms, in their order: index N is `opencl:N`. *list is the caller's to free. 0 devices is not
+   a failure. */
+status devices_list(device_info **list, int *count, error *e);
+/* Index of the device that the selector means, with a line on why; BAD_INPUT says what is there instead. */
+status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,
+                      error *e);
+/* One line on why there may be no GPU: driver without its ICD file, no rights on /dev/dri, ... "" if nothing is known.
+ */
+void devices_diagnose(char *text, size_t size);
+/* Free bytes by AMD's query, sysfs or NVML; 0 if none of them knows. device_free.c */
+uint64_t device_free_bytes(const device_info *info);
+/* What a cap of 0 means: the device's memory less a reserve. */
+uint64_t device_default_cap(const device_info *info);
+
+/* An opened device. graph and op say what is at work, for error messages; op is -1 outside of run. */
+typedef struct {
+    device_info info;
+    cl_context context;
+    cl_command_queue queue;
+    const graph *graph;
+    int op;
+} device;
+
+status device_open(device *d, const device_info *info, bool profile, error *e);
+void device_close(device *d);
+
+/* Builds the named sources (see kernels.h) with options; from the cache if it has exactly this. program.c */
+status device_build(device *d, const char *const *sources, int count, const char *options, cl_program *program,
+                    error *e);
+
+/* "CL_OUT_OF_RESOURCES"; CLBlast's codes too. */
+const char *device_error_name(int code);
+/* code 0 is OK; else a line with the call, its file and line, the error's name, and the op and tensors at work.
+   Refusals of memory are NO_MEMORY. */
+status device_check(const device *d, int code, const char *call, const char *file, int line, error *e);
+#define CL(d, call) TRY(device_check(d, (call), #call, __FILE__, __LINE__, e))
+
+#endif

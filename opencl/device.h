@@ -1,0 +1,35 @@
+/* device.h: what the rest of the program may ask of the OpenCL backend beyond backend.h. No OpenCL type in sight. */
+#ifndef SNUG_OPENCL_DEVICE_H
+#define SNUG_OPENCL_DEVICE_H
+
+#include "backend.h"
+#include <stdbool.h>
+
+/* Is there a GPU that "auto" takes? Writes one line either way: which one and why, or why not and what would help. */
+bool opencl_has_gpu(char *why, size_t size);
+
+/* Every device with what matters about it, and which one "auto" takes. FAILED when there is none: e says what to do. */
+status devices_print(FILE *f, error *e);
+
+typedef struct {
+    const char *selector; /* as opencl_open's */
+    uint64_t cap;         /* 0: the device's memory less a reserve */
+    size_t
+        min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
+    bool profile;     /* time every op: slower */
+} opencl_options;
+/* opencl_open with its settings spelled out, for tests and benches. */
+status opencl_open_with(const opencl_options *o, backend **b, error *e);
+
+/* Seconds that the device spent in op i of the bound graph since bind, summed; only with opencl_options.profile. Waits.
+ */
+status opencl_op_seconds(backend *b, double *seconds /* [g->n_ops] */, error *e);
+
+/* Bytes in buffers now and at most, and how many buffers: what the allocator counted. */
+typedef struct {
+    uint64_t live, peak;
+    int buffers;
+} opencl_memory;
+opencl_memory opencl_memory_now(const backend *b);
+
+#endif

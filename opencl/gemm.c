@@ -1,0 +1,138 @@
+/* gemm.c: matrix products by CLBlast, and the linear layers made of them. CLBlast never allocates here: its temporaries
+   lie in the op's scratch, and the batched routines (which allocate inside) are not used. */
+#include "ops.h"
+#include <clblast_c.h>
+
+/* Products of fewer than this cubed multiply-adds go to the direct kernel. Far below what a layer of GPT-2 needs. */
+enum { MIN_INDIRECT = 192, LANES = 256, ROW_LANES = 64 };
+
+status gemm_open(opencl *b, error *e) {
+    const char *name = "XGEMM_MIN_INDIRECT_SIZE";
+    if (!b->min_indirect) b->min_indirect = MIN_INDIRECT;
+    CL(&b->device, (int)CLBlastOverrideParameters(b->device.info.id, "GemmRoutine", CLBlastPrecisionSingle, 1, &name,
+                                                  &b->min_indirect));
+    return OK;
+}
+
+/* CLBlast keeps programs, and with them their context, until told otherwise. */
+void gemm_close(void) { CLBlastClearCache(); }
+
+/* CLBlast's own rule. */
+static bool is_direct(const opencl *b, int64_t m, int64_t n, int64_t k) {
+    return (double)m * (double)n * (double)k <
+           (double)b->min_indirect * (double)b->min_indirect * (double)b->min_indirect;
+}
+
+/* CLBlast works on columns: row-major C = A B is column-major C^T = B^T A^T, so the operands change places and every
+   leading dimension is the row length. */
+typedef struct {
+    CLBlastTranspose ta, tb;
+    size_t m, n, k, lda, ldb, ldc;
+    memory_range a, b, c;
+} column_major;
+
+static status enqueue(opencl *b, const column_major *g, float beta, error *e) {
+    memory_range temporary = {0};
+    TRY(memory_slice(&b->memory, b->op->scratch, 0, 0, &temporary, e));
+    CL(&b->device,
+       (int)CLBlastSgemmWithTempBuffer(CLBlastLayoutColMajor, g->ta, g->tb, g->m, g->n, g->k, 1.0f, g->a.buffer,
+                                       g->a.offset, g->lda, g->b.buffer, g->b.offset, g->ldb, beta, g->c.buffer,
+                                       g->c.offset, g->ldc, &b->device.queue, NULL, temporary.buffer));
+    return OK;
+}
+
+/* What the plan promised must be enough for what CLBlast wants here and now. */
+static status check_temporaries(opencl *b, const column_major *g, uint64_t scratch_bytes, error *e) {
+    size_t needed = 0;
+    CL(&b->device,
+       (int)CLBlastSGemmTempBufferSize(CLBlastLayoutColMajor, g->ta, g->tb, g->m, g->n, g->k, g->a.offset, g->lda,
+                                       g->b.offset, g->ldb, g->c.offset, g->ldc, &b->device.queue, &needed));
+    if (needed <= scratch_bytes) return OK;
+    return fail(e, FAILED, "CLBlast wants %zu bytes for a product of %zu x %zu x %zu, planned were %llu: a bug", needed,
+                g->m, g->n, g->k, (unsigned long long)scratch_bytes);
+}
+
+status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
+                uint64_t scratch_bytes, error *e) {
+    column_major g = {.ta = tb ? CLBlastTransposeYes : CLBlastTransposeNo,
+                      .tb = ta ? CLBlastTransposeYes : CLBlastTransposeNo,
+                      .m = (size_t)n,
+                      .n = (size_t)m,
+                      .k = (size_t)k,
+                      .lda = (size_t)(tb ? k : n),
+                      .ldb = (size_t)(ta ? m : k),
+                      .ldc = (size_t)n};
+    status s = memory_slice(&b->memory, B.id, B.at, 4 * (uint64_t)(k * n), &g.a, e);
+    if (s == OK) s = memory_slice(&b->memory, A.id, A.at, 4 * (uint64_t)(m * k), &g.b, e);
+    if (s == OK) s = memory_slice(&b->memory, C.id, C.at, 4 * (uint64_t)(m * n), &g.c, e);
+    if (s == OK) s = b->dry ? check_temporaries(b, &g, scratch_bytes, e) : enqueue(b, &g, beta, e);
+    memory_drop(&g.a);
+    memory_drop(&g.b);
+    memory_drop(&g.c);
+    return s;
+}
+
+/* ---- rows by rows ----
+
+   One product takes whole sequences up to GEMM_ROWS rows, or a part of one sequence. In batch-invariant graphs
+   sequences share a product only where every row comes out the same in any company: in activations (`joinable`) and by
+   the indirect kernel, which pads to full tiles and treats all rows alike. Whether one sequence alone would take the
+   indirect kernel decides, so that a micro-batch's size can't. The direct kernel has code of its own for the edges of a
+   matrix. */
+typedef struct {
+    int64_t row, rows;
+} row_chunk;
+
+static bool next_chunk(const opencl *b, bool joinable, int64_t n, int64_t k, row_chunk *c) {
+    int64_t T = b->args.length, all = op_rows(b), first = c->row + c->rows;
+    if (first >= all) return false;
+    int64_t together = 1;
+    if (!b->graph->batch_invariant || (joinable && !is_direct(b, T < GEMM_ROWS ? T : GEMM_ROWS, n, k)))
+        together = T < GEMM_ROWS ? GEMM_ROWS / T : 1;
+    int64_t end = (first / T + together) * T;
+    c->row = first;
+    c->rows = (end < all ? end : all) - first;
+    if (c->rows > GEMM_ROWS) c->rows = GEMM_ROWS;
+    return true;
+}
+
+/* y[B,T,O] = x[B,T,I] w[I,O] + b[O] */
+status opencl_LINEAR(opencl *b, error *e) {
+    int64_t I = op_tensor(b, 2)->dim[0], O = op_tensor(b, 2)->dim[1];
+    const tensor_id *arg = b->op->arg;
+    bool bias = arg[3] != 0;
+    if (bias)
+        RUN(b, bias_rows, grid_items((uint64_t)(op_rows(b) * O), LANES), ARGUMENT(b, 0), ARGUMENT(b, 3),
+            ULONG(op_rows(b)), INT(O));
+    for (row_chunk c = {0, 0}; next_chunk(b, true, O, I, &c);)
+        TRY(gemm_run(b, false, false, c.rows, O, I, (matrix){arg[1], 4 * (uint64_t)(c.row * I)}, (matrix){arg[2], 0},
+                     bias ? 1.0f : 0.0f, (matrix){arg[0], 4 * (uint64_t)(c.row * O)}, scratch_gemm(c.rows, O, I), e));
+    return OK;
+}
+
+/* dx[B,T,I] = dy[B,T,O] w[I,O]^T */
+status opencl_LINEAR_DX(opencl *b, error *e) {
+    int64_t I = op_tensor(b, 2)->dim[0], O = op_tensor(b, 2)->dim[1];
+    const tensor_id *arg = b->op->arg;
+    for (row_chunk c = {0, 0}; next_chunk(b, true, I, O, &c);)
+        TRY(gemm_run(b, false, true, c.rows, I, O, (matrix){arg[1], 4 * (uint64_t)(c.row * O)}, (matrix){arg[2], 0},
+                     0.0f, (matrix){arg[0], 4 * (uint64_t)(c.row * I)}, scratch_gemm(c.rows, I, O), e));
+    return OK;
+}
+
+/* dw[I,O] += x^T dy, db[O] += sums of dy's columns: sequence by sequence. */
+status opencl_LINEAR_DW(opencl *b, error *e) {
+    int64_t I = op_tensor(b, 0)->dim[0], O = op_tensor(b, 0)->dim[1], T = b->args.length;
+    const tensor_id *arg = b->op->arg;
+    for (row_chunk c = {0, 0}; next_chunk(b, false, I, O, &c);)
+        TRY(gemm_run(b, true, false, I, O, c.rows, (matrix){arg[3], 4 * (uint64_t)(c.row * I)},
+                     (matrix){arg[2], 4 * (uint64_t)(c.row * O)}, 1.0f, (matrix){arg[0], 0}, scratch_gemm(I, O, c.rows),
+                     e));
+    if (!arg[1]) return OK;
+    size_t chunks = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
+    kernel_grid grid = grid_items((uint64_t)O, ROW_LANES);
+    grid.global[1] = chunks;
+    grid.global[2] = (size_t)b->args.sequences;
+    RUN(b, bias_dw, grid, SCRATCH(b), ARGUMENT(b, 2), INT(T), INT(O));
+    return partials_add(b, 1, O, 0, 1, e);
+}

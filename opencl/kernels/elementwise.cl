@@ -1,0 +1,137 @@
+/* elementwise.cl: ops on one element at a time, and the optimizer. */
+
+#define LANES 256
+
+/* y = x + dropout(p); a work-item four elements of one sequence: one Philox draw. n = T * C. */
+__kernel void residual(__global float *y, __global const float *x, __global const float *p, ulong n,
+                       dropout_args dropout) {
+    ulong quad = get_global_id(0), s = get_global_id(1);
+    if (4 * quad < n) {
+        float4 factor = dropout_factors(dropout, s, quad);
+        for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
+            ulong i = s * n + 4 * quad + j;
+            y[i] = x[i] + pick(factor, j) * p[i];
+        }
+    }
+}
+
+__kernel void residual_dx(__global float *dp, __global const float *dy, ulong n, dropout_args dropout) {
+    ulong quad = get_global_id(0), s = get_global_id(1);
+    if (4 * quad < n) {
+        float4 factor = dropout_factors(dropout, s, quad);
+        for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
+            ulong i = s * n + 4 * quad + j;
+            dp[i] = pick(factor, j) * dy[i];
+        }
+    }
+}
+
+#define SQRT_HALF 0.70710678118654752f         /* 1 / sqrt(2) */
+#define INV_SQRT_2PI 0.39894228040143268f      /* 1 / sqrt(2 pi) */
+#define SQRT_2_OVER_PI 0.79788456080286536f    /* sqrt(2 / pi) */
+#define GELU_CUBIC 0.044715f
+
+/* x * Phi(x), or its tanh form (GELU, arXiv 1606.08415). erfc keeps the digits that 1 + erf loses far left. */
+__kernel void gelu(__global float *y, __global const float *x, ulong n, int tanh_form) {
+    ulong i = get_global_id(0);
+    if (i < n) {
+        float v = x[i];
+        y[i] = tanh_form ? 0.5f * v * (1.0f + tanh(SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v)))
+                         : 0.5f * v * erfc(-v * SQRT_HALF);
+    }
+}
+
+__kernel void gelu_dx(__global float *d, __global const float *x, ulong n, int tanh_form) {
+    ulong i = get_global_id(0);
+    if (i < n) {
+        float v = x[i], slope;
+        if (tanh_form) {
+            float u = tanh(SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v));
+            float du = SQRT_2_OVER_PI * (1.0f + 3.0f * GELU_CUBIC * v * v);
+            slope = 0.5f * (1.0f + u) + 0.5f * v * (1.0f - u * u) * du;
+        } else {
+            slope = 0.5f * erfc(-v * SQRT_HALF) + v * INV_SQRT_2PI * exp(-0.5f * v * v);
+        }
+        d[i] *= slope;
+    }
+}
+
+__kernel void add(__global float *y, __global const float *x, ulong n) {
+    ulong i = get_global_id(0);
+    if (i < n) y[i] += x[i];
+}
+
+/* Sums of squares keep 48 bits in pairs (high, low) of floats: the same code and bits with or without cl_khr_fp64, and
+   faster than doubles on most cards. Knuth's two-sum; the low halves only ever need a plain sum. */
+#pragma OPENCL FP_CONTRACT OFF
+inline float2 pair_add(float2 a, float2 b) {
+    float sum = a.x + b.x;
+    float part = sum - a.x;
+    float lost = (a.x - (sum - part)) + (b.x - part);
+    float low = a.y + b.y + lost;
+    float high = sum + low;
+    return (float2)(high, low - (high - sum));
+}
+
+inline float2 group_pair_sum(float2 v, __local float2 *space) {
+    uint lane = get_local_id(0);
+    space[lane] = v;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint half_size = LANES / 2; half_size > 0; half_size /= 2) {
+        if (lane < half_size) space[lane] = pair_add(space[lane], space[lane + half_size]);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    return space[0];
+}
+
+/* The number of groups is a constant, so the order of the sum depends on n alone. */
+__attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
+squares_partial(__global float2 *partial, /* [groups] */
+                __global const float *x, ulong n) {
+    __local float2 space[LANES];
+    float2 sum = (float2)(0.0f, 0.0f);
+    for (ulong i = get_global_id(0); i < n; i += get_global_size(0)) {
+        float v = x[i];
+        float square = v * v;
+        sum = pair_add(sum, (float2)(square, fma(v, v, -square)));
+    }
+    sum = group_pair_sum(sum, space);
+    if (get_local_id(0) == 0) partial[get_group_id(0)] = sum;
+}
+
+__attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
+squares_total(__global float *sums, int index, __global const float2 *partial, int groups) {
+    __local float2 space[LANES];
+    int lane = get_local_id(0);
+    float2 sum = lane < groups ? partial[lane] : (float2)(0.0f, 0.0f);
+    sum = group_pair_sum(sum, space);
+    if (lane == 0) sums[index] = sum.x;
+}
+
+/* A single work-item: there is one sum a parameter tensor. */
+__kernel void grad_norm(__global float *norm, __global const float *sums, int count, float clip) {
+    if (get_global_id(0) == 0) {
+        float2 total = (float2)(0.0f, 0.0f);
+        for (int i = 0; i < count; i++) total = pair_add(total, (float2)(sums[i], 0.0f));
+        float length = sqrt(total.x);
+        norm[0] = length;
+        norm[1] = clip > 0.0f ? fmin(1.0f, clip / (length + 1e-6f)) : 1.0f;
+    }
+}
+
+/* AdamW (arXiv 1711.05101) in PyTorch's order: clip, decay, moments, step.
+   keep = 1 - lr * decay; step_size = lr / (1 - beta1^t); root2 = sqrt(1 - beta2^t). */
+__kernel void adamw(__global float *p, __global float *m, __global float *v, __global const float *g,
+                    __global const float *norm, ulong n, float keep, float beta1, float beta1_rest, float beta2,
+                    float beta2_rest, float step_size, float root2, float epsilon) {
+    ulong i = get_global_id(0);
+    if (i < n) {
+        float grad = g[i] * norm[1];
+        float weight = p[i] * keep;
+        float mean = beta1 * m[i] + beta1_rest * grad;
+        float square = beta2 * v[i] + beta2_rest * grad * grad;
+        m[i] = mean;
+        v[i] = square;
+        p[i] = weight - step_size * mean / (sqrt(square) / root2 + epsilon);
+    }
+}

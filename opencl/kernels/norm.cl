@@ -1,0 +1,105 @@
+/* norm.cl: layer norm, its gradients, and sums over tokens. Rows are [sequences * T]. */
+
+#define ROW_LANES 64
+
+/* y = (x - mean) * rstd * w + b; a work-group a row. Variance in a second pass: E[x^2] - mean^2 cancels. */
+__attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
+norm(__global float *y,        /* [rows, C] */
+     __global float *stats,    /* [rows, 2] */
+     __global const float *x,  /* [rows, C] */
+     __global const float *w,  /* [C] */
+     __global const float *b,  /* [C], not read unless has_bias */
+     int has_bias, int C, float epsilon) {
+    __local float space[ROW_LANES];
+    ulong row = get_group_id(0);
+    int lane = get_local_id(0);
+    x += row * C;
+    y += row * C;
+    float sum = 0.0f;
+    for (int c = lane; c < C; c += ROW_LANES) sum += x[c];
+    float mean = group_sum(sum, space, ROW_LANES) / C;
+    sum = 0.0f;
+    for (int c = lane; c < C; c += ROW_LANES) {
+        float d = x[c] - mean;
+        sum += d * d;
+    }
+    float rstd = 1.0f / sqrt(group_sum(sum, space, ROW_LANES) / C + epsilon);
+    for (int c = lane; c < C; c += ROW_LANES) {
+        float v = (x[c] - mean) * rstd * w[c];
+        y[c] = has_bias ? v + b[c] : v;
+    }
+    if (lane == 0) {
+        stats[2 * row] = mean;
+        stats[2 * row + 1] = rstd;
+    }
+}
+
+/* dx = dres + rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w; a work-group a row. */
+__attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
+norm_dx(__global float *dx,          /* [rows, C] */
+        __global const float *dy,    /* [rows, C] */
+        __global const float *x,     /* [rows, C] */
+        __global const float *stats, /* [rows, 2] */
+        __global const float *w,     /* [C] */
+        __global const float *dres,  /* [rows, C], not read unless has_dres */
+        int has_dres, int C) {
+    __local float space[ROW_LANES];
+    ulong row = get_group_id(0);
+    int lane = get_local_id(0);
+    float mean = stats[2 * row], rstd = stats[2 * row + 1];
+    dx += row * C;
+    dy += row * C;
+    x += row * C;
+    float sum_g = 0.0f, sum_gx = 0.0f;
+    for (int c = lane; c < C; c += ROW_LANES) {
+        float g = dy[c] * w[c];
+        sum_g += g;
+        sum_gx += g * (x[c] - mean) * rstd;
+    }
+    sum_g = group_sum(sum_g, space, ROW_LANES) / C;
+    sum_gx = group_sum(sum_gx, space, ROW_LANES) / C;
+    for (int c = lane; c < C; c += ROW_LANES) {
+        float d = rstd * (dy[c] * w[c] - sum_g - (x[c] - mean) * rstd * sum_gx);
+        dx[c] = has_dres ? dres[row * C + c] + d : d;
+    }
+}
+
+/* Sums over tokens come in two passes (R6): here, of PARTIAL_ROWS rows of one sequence; add_partials then adds those up
+   within each sequence, and the sequences one after the other. A work-item a channel, chunk and sequence. */
+__kernel void norm_dw(__global float *partial,      /* [sequences, chunks, 2, C]: dw, db */
+                      __global const float *dy,     /* [sequences, T, C] */
+                      __global const float *x,      /* [sequences, T, C] */
+                      __global const float *stats,  /* [sequences, T, 2] */
+                      int T, int C) {
+    int c = get_global_id(0);
+    ulong chunk = get_global_id(1), chunks = get_global_size(1), s = get_global_id(2);
+    if (c < C) {
+        int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
+        float dw = 0.0f, db = 0.0f;
+        for (int t = first; t < end; t++) {
+            ulong row = s * T + t;
+            float g = dy[row * C + c];
+            dw += g * (x[row * C + c] - stats[2 * row]) * stats[2 * row + 1];
+            db += g;
+        }
+        ulong at = (s * chunks + chunk) * 2 * C + c;
+        partial[at] = dw;
+        partial[at + C] = db;
+    }
+}
+
+/* y[c] += the partial sums of one plane. */
+__kernel void add_partials(__global float *y,             /* [C] */
+                           __global const float *partial, /* [sequences, chunks, planes, C] */
+                           int C, int plane, int planes, int chunks, int sequences) {
+    int c = get_global_id(0);
+    if (c < C) {
+        float total = y[c];
+        for (int s = 0; s < sequences; s++) {
+            float sum = 0.0f;
+            for (int k = 0; k < chunks; k++) sum += partial[(((ulong)s * chunks + k) * planes + plane) * C + c];
+            total += sum;
+        }
+        y[c] = total;
+    }
+}

@@ -1,0 +1,110 @@
+/* memory.c: see memory.h. */
+#include "memory.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The one call of clCreateBuffer (R8). */
+static status create(memory *m, uint64_t bytes, cl_mem *buffer, error *e) {
+    if (m->sealed)
+        return fail(e, FAILED, "OpenCL: a buffer of %llu bytes was asked for after bind: a bug",
+                    (unsigned long long)bytes);
+    if (m->cap && bytes > m->cap - m->live)
+        return fail(e, NO_MEMORY, "a buffer of %llu bytes on top of %llu would pass the cap of %llu bytes",
+                    (unsigned long long)bytes, (unsigned long long)m->live, (unsigned long long)m->cap);
+    cl_int code;
+    CL(m->d, (*buffer = clCreateBuffer(m->d->context, CL_MEM_READ_WRITE, bytes, NULL, &code), code));
+    m->live += bytes;
+    if (m->live > m->peak) m->peak = m->live;
+    return OK;
+}
+
+/* Writes zeros to every byte: the device must find the memory now, not at step 300. */
+static status touch(memory *m, error *e) {
+    const cl_uint zero = 0;
+    for (int i = 0; i < m->n_blocks; i++) {
+        cl_event event;
+        cl_int state = CL_COMPLETE;
+        CL(m->d, clEnqueueFillBuffer(m->d->queue, m->block[i], &zero, sizeof zero, 0, m->plan->block_bytes[i], 0, NULL,
+                                     &event));
+        int code = clWaitForEvents(1, &event);
+        if (code == CL_SUCCESS) clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
+        clReleaseEvent(event);
+        CL(m->d, code);
+        CL(m->d, state < 0 ? state : CL_SUCCESS);
+    }
+    CL(m->d, clFinish(m->d->queue));
+    return OK;
+}
+
+static status make_tensors(memory *m, error *e) {
+    for (int t = 1; t < m->n_tensors; t++) {
+        const slot *s = &m->plan->slots[t];
+        if (s->first_op < 0 && !tensor_is_persistent(&m->graph->tensors[t])) continue;
+        cl_int code;
+        cl_buffer_region region = {s->offset, s->bytes};
+        if (!region.size) continue;
+        CL(m->d, (m->tensor[t] = clCreateSubBuffer(m->block[s->block], 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code),
+                  code));
+    }
+    return OK;
+}
+
+static status reserve(memory *m, error *e) {
+    for (int i = 0; i < m->n_blocks; i++) TRY(create(m, m->plan->block_bytes[i], &m->block[i], e));
+    TRY(touch(m, e));
+    return make_tensors(m, e);
+}
+
+status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e) {
+    if (m->sealed) return fail(e, FAILED, "OpenCL: bind was called twice: a bug");
+    *m = (memory){.d = d, .cap = cap, .peak = m->peak, .graph = g, .plan = p};
+    m->n_blocks = p->n_blocks;
+    m->n_tensors = g->n_tensors;
+    m->block = xcalloc((size_t)p->n_blocks, sizeof *m->block);
+    m->tensor = xcalloc((size_t)g->n_tensors, sizeof *m->tensor);
+    status s = reserve(m, e);
+    if (s == OK) {
+        m->sealed = true;
+        return OK;
+    }
+    memory_release(m);
+    return NO_MEMORY; /* whatever name the driver gave to it: with less memory it may work */
+}
+
+void memory_release(memory *m) {
+    if (m->d && m->d->queue && m->n_blocks) clFinish(m->d->queue);
+    for (int t = 0; t < m->n_tensors; t++)
+        if (m->tensor[t]) clReleaseMemObject(m->tensor[t]);
+    for (int i = 0; i < m->n_blocks; i++)
+        if (m->block[i]) {
+            clReleaseMemObject(m->block[i]);
+            m->live -= m->plan->block_bytes[i];
+        }
+    free(m->tensor);
+    free(m->block);
+    m->tensor = m->block = NULL;
+    m->n_tensors = m->n_blocks = 0;
+    m->sealed = false;
+}
+
+status memory_slice(memory *m, tensor_id t, uint64_t at, uint64_t bytes, memory_range *r, error *e) {
+    *r = (memory_range){.buffer = m->tensor[t]};
+    if (at == 0) return OK;
+    const slot *s = &m->plan->slots[t];
+    if (at % m->d->info.alignment) {
+        r->offset = at / 4;
+        return OK;
+    }
+    /* No sub-buffer of a sub-buffer: it is cut from the block. */
+    cl_int code;
+    cl_buffer_region region = {s->offset + at, bytes};
+    CL(m->d,
+       (r->buffer = clCreateSubBuffer(m->block[s->block], 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code), code));
+    r->owned = true;
+    return OK;
+}
+
+void memory_drop(memory_range *r) {
+    if (r->owned) clReleaseMemObject(r->buffer);
+    *r = (memory_range){0};
+}

@@ -1,0 +1,105 @@
+/* ops.h: the opened backend as the ops see it, and how they launch kernels and matrix products. */
+#ifndef SNUG_OPENCL_OPS_H
+#define SNUG_OPENCL_OPS_H
+
+#include "backend.h"
+#include "cl.h"
+#include "memory.h"
+#include "scratch.h"
+
+typedef struct {
+    backend base; /* first: a backend * is an opencl * */
+    device device;
+    memory memory;
+    cl_program program[PROGRAM_COUNT];
+    cl_kernel kernel[KERNEL_COUNT];
+    size_t min_indirect; /* see gemm_is_direct */
+    bool profile;
+    double *op_seconds; /* by op; profile only */
+    cl_event *events;   /* markers: one before a span and one after every op; profile only */
+    int *event_op, n_events, event_room;
+    /* What is running. */
+    const graph *graph;
+    const op *op;
+    step_args args;
+    bool dry; /* bind's rehearsal: nothing is enqueued, but every shape goes through the checks */
+} opencl;
+
+/* Tensor behind argument i of the op at work. */
+static inline const tensor *op_tensor(const opencl *b, int i) { return &b->graph->tensors[b->op->arg[i]]; }
+/* The dimensions of an activation [B,T,C] as they are in this run: args.sequences, args.length, and C. */
+static inline int64_t op_rows(const opencl *b) { return (int64_t)b->args.sequences * b->args.length; }
+
+/* ---- launching: KERNEL(b, name, global sizes and local sizes by dimension, arguments ...) ---- */
+
+typedef struct {
+    size_t size;
+    const void *value;
+} kernel_arg;
+#define INT(x)                                                                                                         \
+    {                                                                                                                  \
+        sizeof(cl_int), &(cl_int) { (cl_int)(x) }                                                                      \
+    }
+#define ULONG(x)                                                                                                       \
+    {                                                                                                                  \
+        sizeof(cl_ulong), &(cl_ulong) { (cl_ulong)(x) }                                                                \
+    }
+#define FLOAT(x)                                                                                                       \
+    {                                                                                                                  \
+        sizeof(cl_float), &(cl_float) { (cl_float)(x) }                                                                \
+    }
+/* Argument i of the op; its first argument when there is none (the kernel is told not to read it). */
+#define ARGUMENT(b, i)                                                                                                 \
+    { sizeof(cl_mem), &(b)->memory.tensor[(b)->op->arg[i] ? (b)->op->arg[i] : (b)->op->arg[0]] }
+#define SCRATCH(b)                                                                                                     \
+    { sizeof(cl_mem), &(b)->memory.tensor[(b)->op->scratch] }
+
+typedef struct {
+    size_t global[3], local[3];
+} kernel_grid;
+/* n items in groups of `lanes`, rounded up. */
+static inline kernel_grid grid_items(uint64_t n, size_t lanes) {
+    return (kernel_grid){{(n + lanes - 1) / lanes * lanes, 1, 1}, {lanes, 1, 1}};
+}
+/* n groups of `lanes`. */
+static inline kernel_grid grid_groups(uint64_t n, size_t lanes) {
+    return (kernel_grid){{n * lanes, 1, 1}, {lanes, 1, 1}};
+}
+
+status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e);
+#define RUN(b, name, grid, ...)                                                                                        \
+    TRY(kernel_run(b, KERNEL_##name, grid, (int)(sizeof((kernel_arg[]){__VA_ARGS__}) / sizeof(kernel_arg)),            \
+                   (kernel_arg[]){__VA_ARGS__}, e))
+
+/* The op's dropout in the kernels' form (prelude.cl). */
+cl_uint8 op_dropout(const opencl *b);
+
+/* ---- matrix products (gemm.c) ---- */
+
+typedef struct {
+    tensor_id id;
+    uint64_t at; /* byte offset */
+} matrix;
+/* C[m,n] = op(A) op(B) + beta C, row-major and dense: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb. Its
+   temporaries go to the start of the op's scratch, at most scratch_bytes. */
+status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
+                uint64_t scratch_bytes, error *e);
+/* Pins the choice between CLBlast's two ways on this device (its own database differs by device and version). */
+status gemm_open(opencl *b, error *e);
+void gemm_close(void);
+/* y[c] += partial sums, see add_partials in norm.cl: argument i of the op, from plane `plane` of its scratch. */
+status partials_add(opencl *b, int i, int64_t C, int plane, int planes, error *e);
+
+/* ---- the ops: gemm.c, norm.c, attention.c, vocab.c, elementwise.c ---- */
+
+#define X(name, access, names) status opencl_##name(opencl *b, error *e);
+OPS(X)
+#undef X
+
+/* Options that build attention.cl for one head size; false when its tiles don't fit 32 KiB of local memory. */
+typedef struct {
+    int FQ, FK, QQ, QK, KQ, KK;
+} attention_tiles;
+bool attention_tiles_for(int head_size, attention_tiles *t);
+
+#endif

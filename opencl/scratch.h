@@ -1,0 +1,33 @@
+/* scratch.h: the constants that shape the OpenCL backend's working space, and where each part lies in an op's scratch
+   tensor. Pure arithmetic that plan and kernels share; no OpenCL here. The constants fix the order of sums, so that
+   neither the cap nor the micro-batch can change bits (R7). */
+#ifndef SNUG_OPENCL_SCRATCH_H
+#define SNUG_OPENCL_SCRATCH_H
+
+#include "graph.h"
+
+enum {
+    GEMM_ROWS = 2048,           /* rows of activations in one matrix product, at most */
+    GEMM_TILE = 128,            /* CLBlast pads to its tiles; no tuned tile side is larger */
+    HEAD_ROWS = 256,            /* rows whose logits exist at once */
+    HEAD_TILE_BYTES = 16 << 20, /* of the vocabulary's weights in one product, at most ... */
+    HEAD_TILE_WORDS = 8192,     /* ... and words */
+    PARTIAL_ROWS = 32,          /* rows of one sequence in one partial sum */
+    SQUARE_GROUPS = 128,        /* work-groups of SUM_SQUARES; at most 256 */
+    SCRATCH_ALIGNMENT = 4096    /* of the parts of a scratch tensor */
+};
+
+/* What CLBlast may need for C[m,n] = A[m,k] B[k,n], in bytes: padded copies of all three. */
+uint64_t scratch_gemm(int64_t m, int64_t n, int64_t k);
+/* Partial sums of `planes` rows of C channels for `sequences` sequences of T rows, in bytes. */
+uint64_t scratch_partials(int64_t sequences, int64_t T, int64_t C, int64_t planes);
+
+/* HEAD and HEAD_LOSS: [GEMM temporaries | logits, tile after tile | loss of every row]; offsets in bytes. */
+typedef struct {
+    int64_t rows; /* of a chunk */
+    int64_t tile; /* words of the vocabulary in one product; a multiple of GEMM_TILE unless all of it */
+    uint64_t logits, row_losses, bytes;
+} head_layout;
+head_layout scratch_head(const graph *g, const op *o);
+
+#endif

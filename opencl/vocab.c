@@ -1,0 +1,98 @@
+/* vocab.c: embeddings and the head over the vocabulary. The logits of all rows never exist: a chunk of rows at a time,
+   and the vocabulary in tiles, each a dense matrix of its own, so that CLBlast copies little (R7). */
+#include "ops.h"
+
+enum { LANES = 256, EMBED_LANES = 64, HEAD_LANES = 256 }; /* as in vocab.cl */
+
+status opencl_EMBED(opencl *b, error *e) {
+    int64_t C = op_tensor(b, 0)->dim[2], n = b->args.length * C;
+    cl_uint8 dropout = op_dropout(b);
+    kernel_grid grid = grid_items((uint64_t)(n + 3) / 4, LANES);
+    grid.global[1] = (size_t)b->args.sequences;
+    RUN(b, embed, grid, ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2), ARGUMENT(b, 3), INT(b->args.length), INT(C),
+        {sizeof dropout, &dropout});
+    return OK;
+}
+
+status opencl_EMBED_DW(opencl *b, error *e) {
+    int64_t C = op_tensor(b, 2)->dim[2], n = b->args.length * C;
+    cl_uint8 dropout = op_dropout(b);
+    for (int s = 0; s < b->args.sequences; s++)
+        RUN(b, embed_dwte, grid_groups((uint64_t)b->args.length, EMBED_LANES), ARGUMENT(b, 0), ARGUMENT(b, 2),
+            ARGUMENT(b, 3), INT(s), INT(b->args.length), INT(C), {sizeof dropout, &dropout});
+    RUN(b, embed_dwpe, grid_items((uint64_t)n, LANES), ARGUMENT(b, 1), ARGUMENT(b, 2), INT(b->args.sequences), ULONG(n),
+        {sizeof dropout, &dropout});
+    return OK;
+}
+
+/* One chunk: logits = x wte^T, then losses and dlogits in place, then dx = dlogits wte and dwte += dlogits^T x.
+   losses, dx, dwte, x, wte, targets: HEAD's arguments; dx and dwte are 0 for the losses alone. */
+typedef struct {
+    tensor_id dx, dwte, x, wte;
+    int targets; /* argument number */
+    head_layout l;
+    int64_t C, V;
+} head;
+
+static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, error *e) {
+    const head_layout *l = &h->l;
+    matrix x = {h->x, 4 * (uint64_t)(row * h->C)}, dx = {h->dx, 4 * (uint64_t)(row * h->C)};
+    for (int64_t v = 0; v < h->V; v += l->tile) {
+        int64_t width = h->V - v < l->tile ? h->V - v : l->tile;
+        matrix wte = {h->wte, 4 * (uint64_t)(v * h->C)},
+               logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
+        TRY(gemm_run(b, false, true, rows, width, h->C, x, wte, 0.0f, logits, l->logits, e));
+    }
+    RUN(b, head_rows, grid_groups((uint64_t)rows, HEAD_LANES), SCRATCH(b), ULONG(l->logits / 4),
+        ULONG(l->row_losses / 4), ARGUMENT(b, h->targets), ULONG(row), INT(h->V), INT(l->tile), INT(h->dx != 0),
+        FLOAT(b->args.inv_targets));
+    if (!h->dx) return OK;
+    for (int64_t v = 0; v < h->V; v += l->tile) {
+        int64_t width = h->V - v < l->tile ? h->V - v : l->tile;
+        matrix wte = {h->wte, 4 * (uint64_t)(v * h->C)},
+               logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
+        matrix dwte = {h->dwte, wte.at};
+        TRY(gemm_run(b, false, false, rows, h->C, width, logits, wte, v ? 1.0f : 0.0f, dx, l->logits, e));
+        TRY(gemm_run(b, true, false, width, h->C, rows, logits, x, 1.0f, dwte, l->logits, e));
+    }
+    return OK;
+}
+
+/* Chunks end where a sequence ends, unless bits may depend on the split. */
+static status run_head(opencl *b, const head *h, error *e) {
+    int64_t all = op_rows(b), piece = b->graph->batch_invariant ? b->args.length : all;
+    for (int64_t row = 0; row < all;) {
+        int64_t end = (row / piece + 1) * piece, rows = end - row < h->l.rows ? end - row : h->l.rows;
+        TRY(run_chunk(b, h, row, rows, e));
+        row += rows;
+    }
+    RUN(b, head_losses, grid_items((uint64_t)b->args.sequences, EMBED_LANES), ARGUMENT(b, 0),
+        INT(b->args.first_sequence), SCRATCH(b), ULONG(h->l.row_losses / 4), INT(b->args.sequences),
+        INT(b->args.length));
+    return OK;
+}
+
+status opencl_HEAD(opencl *b, error *e) {
+    const tensor_id *arg = b->op->arg;
+    head h = {.dx = arg[1], .dwte = arg[2], .x = arg[3], .wte = arg[4], .targets = 5};
+    h.l = scratch_head(b->graph, b->op);
+    h.C = op_tensor(b, 4)->dim[1];
+    h.V = op_tensor(b, 4)->dim[0];
+    return run_head(b, &h, e);
+}
+
+status opencl_HEAD_LOSS(opencl *b, error *e) {
+    const tensor_id *arg = b->op->arg;
+    head h = {.x = arg[1], .wte = arg[2], .targets = 3};
+    h.l = scratch_head(b->graph, b->op);
+    h.C = op_tensor(b, 2)->dim[1];
+    h.V = op_tensor(b, 2)->dim[0];
+    return run_head(b, &h, e);
+}
+
+status opencl_LOGITS(opencl *b, error *e) {
+    int64_t V = op_tensor(b, 2)->dim[0], C = op_tensor(b, 2)->dim[1];
+    RUN(b, logits_row, grid_groups((uint64_t)V, EMBED_LANES), ARGUMENT(b, 0), ARGUMENT(b, 1),
+        ULONG((b->args.length - 1) * C), ARGUMENT(b, 2), INT(C));
+    return OK;
+}

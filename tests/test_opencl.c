@@ -1,0 +1,307 @@
+/* test_opencl.c: every op on OpenCL in float32 against the CPU backend in float64, on the same inputs; the same bits
+   for every split of a batch; what the allocator counts. Runs on any OpenCL device there is, PoCL included. */
+#include "../common/backend.h"
+#include "../opencl/device.h"
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- one graph with every op, each on tensors that stay ---- */
+
+typedef struct {
+    int B, T, C, H, V, F; /* F: inner channels of the MLP */
+    double dropout;
+    bool invariant;
+} shape;
+
+typedef struct {
+    graph *g;
+    plan p;
+    backend *b;
+} side;
+
+static tensor_id real_tensor(graph *g, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
+    return graph_tensor(g, name, -1, ROLE_STEP, KIND_TEMP, TYPE_REAL, rank, (int64_t[]){a, b, c});
+}
+
+#define OP(code, ...) graph_op(g, OP_##code, (tensor_id[MAX_ARGUMENTS]){__VA_ARGS__})
+
+typedef struct {
+    tensor_id tokens, targets, wte, wpe, x, w, b, y, stats, w2, b2, qkv, att, lse, w3, fc, act, losses, logits;
+} forward_ids;
+
+static void add_forward(graph *g, const shape *s, forward_ids *t) {
+    int64_t B = s->B, T = s->T, C = s->C, V = s->V, F = s->F;
+    t->tokens = graph_tensor(g, "tokens", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, (int64_t[]){B, T});
+    t->targets = graph_tensor(g, "targets", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, (int64_t[]){B, T});
+    t->wte = real_tensor(g, "wte", 2, V, C, 0), t->wpe = real_tensor(g, "wpe", 2, T, C, 0);
+    t->x = real_tensor(g, "x", 3, B, T, C);
+    *OP(EMBED, t->x, t->tokens, t->wte, t->wpe) = (op_attr){.layer = -1, .site = SITE_EMBED, .dropout = s->dropout};
+    t->w = real_tensor(g, "w", 1, C, 0, 0), t->b = real_tensor(g, "b", 1, C, 0, 0);
+    t->y = real_tensor(g, "y", 3, B, T, C), t->stats = real_tensor(g, "stats", 3, B, T, 2);
+    OP(NORM, t->y, t->stats, t->x, t->w, t->b)->epsilon = 1e-5;
+    tensor_id plain = real_tensor(g, "plain", 3, B, T, C), plain_stats = real_tensor(g, "plain_stats", 3, B, T, 2);
+    OP(NORM, plain, plain_stats, t->x, t->w, 0)->epsilon = 1e-5;
+    t->w2 = real_tensor(g, "w2", 2, C, 3 * C, 0), t->b2 = real_tensor(g, "b2", 1, 3 * C, 0, 0);
+    t->qkv = real_tensor(g, "qkv", 3, B, T, 3 * C);
+    OP(LINEAR, t->qkv, t->y, t->w2, t->b2);
+    t->att = real_tensor(g, "att", 3, B, T, C), t->lse = real_tensor(g, "lse", 3, B, s->H, T);
+    *OP(ATTENTION, t->att, t->lse, t->qkv) =
+        (op_attr){.layer = 2, .heads = s->H, .site = SITE_ATTENTION, .dropout = s->dropout};
+    tensor_id r = real_tensor(g, "r", 3, B, T, C);
+    *OP(RESIDUAL, r, t->x, t->att) = (op_attr){.layer = 2, .site = SITE_ATTENTION_RESIDUAL, .dropout = s->dropout};
+    t->w3 = real_tensor(g, "w3", 2, C, F, 0), t->fc = real_tensor(g, "fc", 3, B, T, F);
+    OP(LINEAR, t->fc, r, t->w3, 0);
+    t->act = real_tensor(g, "act", 3, B, T, F);
+    OP(GELU, t->act, t->fc);
+    OP(GELU, real_tensor(g, "act_tanh", 3, B, T, F), t->fc)->tanh_gelu = true;
+    t->losses = real_tensor(g, "losses", 1, B + 5, 0, 0), t->logits = real_tensor(g, "logits", 1, V, 0, 0);
+    OP(HEAD_LOSS, t->losses, t->y, t->wte, t->targets);
+    OP(LOGITS, t->logits, t->y, t->wte);
+}
+
+static void add_backward(graph *g, const shape *s, const forward_ids *t) {
+    int64_t B = s->B, T = s->T, C = s->C, V = s->V, F = s->F;
+    tensor_id dx = real_tensor(g, "dx", 3, B, T, C), dwte = real_tensor(g, "dwte", 2, V, C, 0);
+    OP(HEAD, t->losses, dx, dwte, t->y, t->wte, t->targets);
+    tensor_id dw = real_tensor(g, "dw", 1, C, 0, 0), db = real_tensor(g, "db", 1, C, 0, 0);
+    tensor_id d2 = real_tensor(g, "d2", 3, B, T, C), d3 = real_tensor(g, "d3", 3, B, T, C);
+    OP(NORM_DW, dw, db, dx, t->x, t->stats);
+    OP(NORM_DW, real_tensor(g, "dw_only", 1, C, 0, 0), 0, dx, t->x, t->stats);
+    OP(NORM_DX, d2, dx, t->x, t->stats, t->w, t->y);
+    OP(NORM_DX, d3, dx, t->x, t->stats, t->w, 0);
+    *OP(RESIDUAL_DX, real_tensor(g, "dp", 3, B, T, C), d2) =
+        (op_attr){.layer = 2, .site = SITE_MLP_RESIDUAL, .dropout = s->dropout};
+    tensor_id dqkv = real_tensor(g, "dqkv", 3, B, T, 3 * C);
+    *OP(ATTENTION_DX, dqkv, d2, t->qkv, t->att, t->lse) =
+        (op_attr){.layer = 2, .heads = s->H, .site = SITE_ATTENTION, .dropout = s->dropout};
+    OP(LINEAR_DX, real_tensor(g, "dy", 3, B, T, C), dqkv, t->w2);
+    OP(LINEAR_DW, real_tensor(g, "dw2", 2, C, 3 * C, 0), real_tensor(g, "db2", 1, 3 * C, 0, 0), dqkv, t->y);
+    tensor_id dact = real_tensor(g, "dact", 3, B, T, F);
+    OP(GELU_DX, dact, t->fc);
+    OP(GELU_DX, dact, t->fc)->tanh_gelu = true;
+    OP(LINEAR_DW, real_tensor(g, "dw3", 2, C, F, 0), 0, dact, t->y);
+    tensor_id ewte = real_tensor(g, "dwte_embedding", 2, V, C, 0);
+    *OP(EMBED_DW, ewte, real_tensor(g, "dwpe", 2, T, C, 0), d3, t->tokens) =
+        (op_attr){.layer = -1, .site = SITE_EMBED, .dropout = s->dropout};
+    OP(ADD, dwte, ewte);
+    tensor_id sums = real_tensor(g, "sums", 1, 2, 0, 0), norm = real_tensor(g, "norm", 1, 2, 0, 0);
+    OP(SUM_SQUARES, sums, dwte)->index = 0;
+    OP(SUM_SQUARES, sums, db)->index = 1;
+    OP(GRAD_NORM, norm, sums)->clip = 0.5;
+    *OP(ADAMW, t->wte, real_tensor(g, "m", 2, V, C, 0), real_tensor(g, "v", 2, V, C, 0), dwte, norm) =
+        (op_attr){.epsilon = 1e-8, .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.95};
+    OP(ZERO, dwte);
+}
+
+static void open_side(side *s, const shape *shape_, backend *b) {
+    error e = {""};
+    forward_ids ids;
+    s->b = b;
+    s->g = graph_new(GRAPH_TRAIN, shape_->B, shape_->T, shape_->invariant);
+    add_forward(s->g, shape_, &ids);
+    add_backward(s->g, shape_, &ids);
+    s->g->micro = (span){0, s->g->n_ops};
+    graph_add_scratch(s->g, b->scratch, b->limits.real_bytes);
+    ck_assert_msg(plan_make(s->g, &b->limits, &s->p, &e) == OK, "%s", e.text);
+    ck_assert_msg(b->bind(b, s->g, &s->p, &e) == OK, "%s", e.text);
+    ck_assert_uint_eq(b->allocated, s->p.total);
+}
+
+static void close_side(side *s) {
+    s->b->close(s->b);
+    plan_free(&s->p);
+    graph_free(s->g);
+}
+
+static backend *open_opencl(size_t min_indirect, uint64_t cap) {
+    backend *b;
+    error e = {""};
+    opencl_options o = {.selector = getenv("SNUG_TEST_DEVICE") ? getenv("SNUG_TEST_DEVICE") : "opencl",
+                        .cap = cap,
+                        .min_indirect = min_indirect};
+    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
+    return b;
+}
+
+/* ---- values ---- */
+
+static uint64_t random_state = 1;
+static double uniform(void) { /* SplitMix64 */
+    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) / 9007199254740992.0;
+}
+
+static void put(const side *s, tensor_id t, const float *values, int64_t n) {
+    error e = {""};
+    if (s->b->limits.real_bytes == 4) {
+        ck_assert_msg(s->b->write(s->b, t, values, 0, 4 * (size_t)n, &e) == OK, "%s", e.text);
+        return;
+    }
+    double *d = malloc(sizeof *d * (size_t)n);
+    for (int64_t i = 0; i < n; i++) d[i] = values[i];
+    ck_assert_msg(s->b->write(s->b, t, d, 0, 8 * (size_t)n, &e) == OK, "%s", e.text);
+    free(d);
+}
+
+static double *get(const side *s, tensor_id t) {
+    error e = {""};
+    int64_t n = tensor_elements(&s->g->tensors[t]);
+    double *d = malloc(sizeof *d * (size_t)n);
+    if (s->b->limits.real_bytes == 8) {
+        ck_assert_msg(s->b->read(s->b, t, d, 0, 8 * (size_t)n, &e) == OK, "%s", e.text);
+        return d;
+    }
+    float *f = malloc(sizeof *f * (size_t)n);
+    ck_assert_msg(s->b->read(s->b, t, f, 0, 4 * (size_t)n, &e) == OK, "%s", e.text);
+    for (int64_t i = 0; i < n; i++) d[i] = f[i];
+    free(f);
+    return d;
+}
+
+/* Every tensor gets values around 0; those that must not be negative, positive ones. A fifth of the targets is ignored.
+ */
+static void fill(const shape *shape_, side **sides, int count) {
+    const graph *g = sides[0]->g;
+    for (tensor_id t = 1; t < g->n_tensors; t++) {
+        const tensor *x = &g->tensors[t];
+        int64_t n = tensor_elements(x);
+        if (x->role == ROLE_SCRATCH) continue;
+        if (x->type == TYPE_INT32) {
+            int32_t *v = malloc(4 * (size_t)n);
+            bool targets = strcmp(x->name, "targets") == 0;
+            for (int64_t i = 0; i < n; i++)
+                v[i] =
+                    targets && uniform() < 0.2 ? -1 : (int32_t)(uniform() * shape_->V * (targets || i % 3 ? 1 : 0.1));
+            for (int k = 0; k < count; k++) sides[k]->b->write(sides[k]->b, t, v, 0, 4 * (size_t)n, NULL);
+            free(v);
+            continue;
+        }
+        bool positive = strcmp(x->name, "v") == 0 || strcmp(x->name, "w") == 0;
+        double size = x->rank == 3 ? 1 : x->rank == 2 ? 0.2 : 0.5;
+        float *v = malloc(4 * (size_t)n);
+        for (int64_t i = 0; i < n; i++) v[i] = (float)(positive ? 0.1 + uniform() : size * (2 * uniform() - 1));
+        for (int k = 0; k < count; k++) put(sides[k], t, v, n);
+        free(v);
+    }
+}
+
+static step_args usual_args(const shape *s) {
+    return (step_args){.sequences = s->B,
+                       .first_sequence = 3,
+                       .length = s->T,
+                       .step = 4,
+                       .lr = 1e-3,
+                       .inv_targets = 1.0 / (s->B * s->T),
+                       .seed = 0x123456789abcdefu};
+}
+
+static double relative_error(const double *got, const double *want, int64_t n) {
+    double difference = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        difference += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+        if (isnan(got[i])) return INFINITY;
+    }
+    return size > 0 ? sqrt(difference / size) : sqrt(difference);
+}
+
+/* ---- node by node ---- */
+
+/* Runs op i on both; compares what it wrote; then both go on from the reference's values. */
+static void compare_op(side *opencl, side *cpu, int i, const step_args *args, const char *what) {
+    error e = {""};
+    const op *o = &cpu->g->ops[i];
+    const op_info *info = op_describe(o->code);
+    side *sides[] = {cpu, opencl};
+    for (int k = 0; k < 2; k++)
+        ck_assert_msg(sides[k]->b->run(sides[k]->b, (span){i, i + 1}, args, &e) == OK, "%s: %s", what, e.text);
+    for (int a = 0; a < info->arguments; a++) {
+        tensor_id t = o->arg[a];
+        if (!t || info->access[a] == 'R') continue;
+        int64_t n = tensor_elements(&cpu->g->tensors[t]);
+        double *want = get(cpu, t), *got = get(opencl, t);
+        double off = relative_error(got, want, n);
+        ck_assert_msg(off <= 1e-5, "%s: op %d %s, tensor %s: relative error %.3g", what, i, info->name,
+                      cpu->g->tensors[t].name, off);
+        float *next = malloc(4 * (size_t)n);
+        for (int64_t j = 0; j < n; j++) next[j] = (float)want[j];
+        for (int k = 0; k < 2; k++) put(sides[k], t, next, n);
+        free(next);
+        free(want);
+        free(got);
+    }
+}
+
+static void compare_all(const shape *s, size_t min_indirect) {
+    side cpu, opencl;
+    char what[128];
+    snprintf(what, sizeof what, "B=%d T=%d C=%d H=%d V=%d F=%d dropout=%g min_indirect=%zu%s", s->B, s->T, s->C, s->H,
+             s->V, s->F, s->dropout, min_indirect, s->invariant ? "" : ", not invariant");
+    open_side(&cpu, s, cpu_open(8, 0));
+    open_side(&opencl, s, open_opencl(min_indirect, 0));
+    fill(s, (side *[]){&cpu, &opencl}, 2);
+    step_args args = usual_args(s);
+    for (int i = 0; i < cpu.g->n_ops; i++) compare_op(&opencl, &cpu, i, &args, what);
+    args.sequences = s->B > 1 ? s->B - 1 : 1; /* a short last micro-batch */
+    fill(s, (side *[]){&cpu, &opencl}, 2);
+    for (int i = 0; i < cpu.g->n_ops; i++) compare_op(&opencl, &cpu, i, &args, what);
+    close_side(&opencl);
+    close_side(&cpu);
+}
+
+enum { ALWAYS_INDIRECT = 1, ALWAYS_DIRECT = 100000 };
+
+static const shape shapes[] = {
+    {3, 33, 80, 5, 131, 96, 0.0, true},   /* head size 16, multiples of nothing */
+    {2, 17, 15, 3, 131, 40, 0.2, true},   /* 5 */
+    {2, 64, 128, 2, 384, 256, 0.1, true}, /* 64; everything a multiple of the tiles */
+    {1, 70, 128, 1, 300, 64, 0.1, true},  /* 128 */
+    {2, 41, 48, 2, 1000, 50, 0.0, false}, /* 24 */
+    {2, 300, 20, 1, 67, 24, 0.1, true},   /* 20; more rows than a chunk of the head */
+    {5, 1, 8, 2, 9, 8, 0.0, true},        /* one position */
+    {1, 40, 192, 1, 64, 64, 0.5, false},  /* 192 */
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+START_TEST(every_op_matches_cpu_float64_by_the_indirect_gemm) { compare_all(&shapes[_i], ALWAYS_INDIRECT); }
+END_TEST
+
+START_TEST(every_op_matches_cpu_float64_by_the_direct_gemm) { compare_all(&shapes[_i], ALWAYS_DIRECT); }
+END_TEST
+
+/* Sampling runs short sequences in a graph made for long ones. */
+START_TEST(a_shorter_length_runs_densely_packed) {
+    shape s = {2, 48, 64, 2, 200, 96, 0.0, true};
+    side cpu, opencl;
+    open_side(&cpu, &s, cpu_open(8, 0));
+    open_side(&opencl, &s, open_opencl(0, 0));
+    fill(&s, (side *[]){&cpu, &opencl}, 2);
+    step_args args = usual_args(&s);
+    args.length = 19;
+    args.sequences = 1;
+    for (int i = 0; i < cpu.g->n_ops && cpu.g->ops[i].code != OP_HEAD_LOSS; i++)
+        if (cpu.g->ops[i].code != OP_RESIDUAL && cpu.g->ops[i].code != OP_GELU)
+            compare_op(&opencl, &cpu, i, &args, "short");
+    for (int i = 0; i < cpu.g->n_ops; i++)
+        if (cpu.g->ops[i].code == OP_LOGITS) compare_op(&opencl, &cpu, i, &args, "short");
+    close_side(&opencl);
+    close_side(&cpu);
+}
+END_TEST
+
+static int cases(void) { return SHAPES; }
+
+Suite *opencl_suite(void) {
+    Suite *suite = suite_create("opencl");
+    TCase *t = tcase_create("opencl");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, cases());
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, cases());
+    tcase_add_test(t, a_shorter_length_runs_densely_packed);
+    suite_add_tcase(suite, t);
+    return suite;
+}
