@@ -1,0 +1,163 @@
+/* run_state.c: see run_state.h. */
+#include "run_state.h"
+#include "files.h"
+#include "json_value.h"
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const run_file_names[RUN_FILES] = {"config.json", "model.safetensors", "optimizer.safetensors",
+                                               "tokenizer.json"};
+enum { FORMAT = 1, STATE_MAX = 16 << 20 };
+static const char CHECKSUM[] = ",\n \"checksum\": \""; /* of all that stands before it */
+static const char END[] = "\"\n}\n";
+
+run_state run_state_new(const char *device, const char *build, const char *gemm) {
+    return (run_state){.val_loss = NAN,
+                       .best_val_loss = INFINITY,
+                       .device = xstrdup(device),
+                       .build = xstrdup(build),
+                       .gemm = xstrdup(gemm)};
+}
+
+void run_state_free(run_state *s) {
+    for (int i = 0; i < s->n_settings; i++) {
+        free(s->settings[i].key);
+        free(s->settings[i].value);
+    }
+    free(s->settings);
+    free(s->device);
+    free(s->build);
+    free(s->gemm);
+    *s = (run_state){0};
+}
+
+static run_setting *find(const run_state *s, const char *key) {
+    for (int i = 0; i < s->n_settings; i++)
+        if (!strcmp(s->settings[i].key, key)) return &s->settings[i];
+    return NULL;
+}
+
+void run_state_set(run_state *s, const char *key, const char *value) {
+    run_setting *there = find(s, key);
+    if (there)
+        free(there->value);
+    else {
+        s->settings = xrealloc(s->settings, (unsigned long)(s->n_settings + 1) * sizeof *s->settings);
+        there = &s->settings[s->n_settings++];
+        there->key = xstrdup(key);
+    }
+    there->value = xstrdup(value);
+}
+
+const char *run_state_get(const run_state *s, const char *key) {
+    const run_setting *there = find(s, key);
+    return there ? there->value : NULL;
+}
+
+/* ---- writing ---- */
+
+static void print_text(FILE *f, const char *key, const char *value) {
+    fprintf(f, ",\n \"%s\": ", key);
+    json_print(f, value);
+}
+
+/* JSON has neither NaN nor infinity: null. */
+static void print_real(FILE *f, const char *key, double value) {
+    if (isfinite(value))
+        fprintf(f, ",\n \"%s\": %.17g", key, value);
+    else
+        fprintf(f, ",\n \"%s\": null", key);
+}
+
+static void print_state(FILE *f, const run_state *s) {
+    fprintf(f, "{\n \"format\": %d,\n \"iter\": %" PRId64 ",\n \"serial\": %" PRId64, FORMAT, s->iter, s->serial);
+    print_real(f, "val_loss", s->val_loss);
+    print_real(f, "best_val_loss", s->best_val_loss);
+    print_text(f, "device", s->device);
+    print_text(f, "build", s->build);
+    print_text(f, "gemm", s->gemm);
+    fputs(",\n \"config\": {", f);
+    for (int i = 0; i < s->n_settings; i++) {
+        fputs(i ? ",\n  " : "\n  ", f);
+        json_print(f, s->settings[i].key);
+        fputs(": ", f);
+        json_print(f, s->settings[i].value);
+    }
+    fputs("\n },\n \"files\": {", f);
+    const char *comma = "";
+    for (int i = 0; i < RUN_FILES; i++) {
+        if (!s->sha256[i][0]) continue;
+        fprintf(f, "%s\n  \"%s\": \"%s\"", comma, run_file_names[i], s->sha256[i]);
+        comma = ",";
+    }
+    fputs("\n }", f);
+}
+
+status run_state_write(const char *path, const run_state *s, error *e) {
+    char *text, hex[HASH_HEX];
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    print_state(f, s);
+    fflush(f);
+    hash_bytes(text, bytes, hex);
+    fprintf(f, "%s%s%s", CHECKSUM, hex, END);
+    fclose(f);
+    status result = file_write(path, text, bytes, false, NULL, e);
+    free(text);
+    return result;
+}
+
+/* ---- reading ---- */
+
+static bool checksum_is_right(const char *text, size_t bytes) {
+    size_t tail = strlen(CHECKSUM) + 64 + strlen(END);
+    if (bytes < tail || strlen(text) != bytes) return false;
+    const char *at = text + bytes - tail, *digits = at + strlen(CHECKSUM);
+    char hex[HASH_HEX];
+    hash_bytes(text, bytes - tail, hex);
+    return !strncmp(at, CHECKSUM, strlen(CHECKSUM)) && !strncmp(digits, hex, 64) && !strcmp(digits + 64, END);
+}
+
+static const char *text_of(const cJSON *v) { return cJSON_IsString(v) ? v->valuestring : ""; }
+
+static double real_of(const cJSON *v, double otherwise) { return cJSON_IsNumber(v) ? v->valuedouble : otherwise; }
+
+static status take_values(const char *path, const cJSON *json, run_state *s, error *e) {
+    int64_t format;
+    if (!json_integer(json_get(json, "format"), &format) || format != FORMAT)
+        return fail(e, BAD_INPUT, "%s: has a format that this snug does not know; use the snug that wrote it", path);
+    *s = run_state_new(text_of(json_get(json, "device")), text_of(json_get(json, "build")),
+                       text_of(json_get(json, "gemm")));
+    if (!json_integer(json_get(json, "iter"), &s->iter) || s->iter < 0 ||
+        !json_integer(json_get(json, "serial"), &s->serial) || s->serial < 0)
+        return fail(e, BAD_INPUT, "%s: \"iter\" and \"serial\" must be whole numbers", path);
+    s->val_loss = real_of(json_get(json, "val_loss"), NAN);
+    s->best_val_loss = real_of(json_get(json, "best_val_loss"), INFINITY);
+    const cJSON *settings = json_get(json, "config"), *files = json_get(json, "files");
+    for (const cJSON *c = cJSON_IsObject(settings) ? settings->child : NULL; c; c = c->next)
+        run_state_set(s, c->string, text_of(c));
+    for (int i = 0; i < RUN_FILES; i++) {
+        const char *hex = text_of(json_get(files, run_file_names[i]));
+        if (strlen(hex) == HASH_HEX - 1)
+            memcpy(s->sha256[i], hex, HASH_HEX);
+        else if (i != RUN_TOKENIZER)
+            return fail(e, BAD_INPUT, "%s: lacks the hash of %s", path, run_file_names[i]);
+    }
+    return OK;
+}
+
+status run_state_read(const char *path, run_state *s, error *e) {
+    char *text;
+    size_t bytes;
+    *s = (run_state){0};
+    TRY(file_read(path, STATE_MAX, &text, &bytes, e));
+    cJSON *json = checksum_is_right(text, bytes) ? cJSON_Parse(text) : NULL;
+    free(text);
+    if (!json) return fail(e, BAD_INPUT, "%s: is damaged: it is not what snug wrote", path);
+    status result = take_values(path, json, s, e);
+    cJSON_Delete(json);
+    if (result != OK) run_state_free(s);
+    return result;
+}

@@ -1,0 +1,42 @@
+/* run_state.h: state.json of a run's checkpoint: where the run stands, what it was started with, on what it ran (P4),
+   and the hashes of the files beside it. Reads and writes the text; knows nothing of folders. */
+#ifndef SNUG_RUN_STATE_H
+#define SNUG_RUN_STATE_H
+
+#include "hash.h"
+#include "status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { RUN_CONFIG, RUN_MODEL, RUN_OPTIMIZER, RUN_TOKENIZER, RUN_FILES };
+extern const char *const run_file_names[RUN_FILES]; /* "config.json" ... */
+
+typedef struct {
+    char *key, *value;
+} run_setting;
+
+typedef struct {
+    int64_t iter;                /* optimizer steps done: the next one is step `iter` */
+    double val_loss;             /* at this iter; NAN: not evaluated here */
+    double best_val_loss;        /* of the run so far; INFINITY: none yet */
+    int64_t serial;              /* counts the checkpoints of an out_dir; run_save sets it */
+    char *device, *build, *gemm; /* what P4's bits depend on; resuming on others deserves a warning */
+    run_setting *settings;       /* the options of the run, as text */
+    int n_settings;
+    char sha256[RUN_FILES][HASH_HEX]; /* "": there is no such file; run_save sets them */
+} run_state;
+
+/* Nothing done yet. Copies the three texts. */
+run_state run_state_new(const char *device, const char *build, const char *gemm);
+void run_state_free(run_state *s);
+/* Sets or replaces; copies both. */
+void run_state_set(run_state *s, const char *key, const char *value);
+/* NULL if there is none. */
+const char *run_state_get(const run_state *s, const char *key);
+
+/* Does not fsync. */
+status run_state_write(const char *path, const run_state *s, error *e);
+/* BAD_INPUT when the text is not, bit for bit, what was written. */
+status run_state_read(const char *path, run_state *s, error *e);
+
+#endif

@@ -1,0 +1,209 @@
+/* runs.c: saving. See runs.h; loading is in runs_load.c. */
+#include "runs.h"
+#include "files.h"
+#include "runs_list.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAKING ".snug-new-"   /* a checkpoint or link being made */
+#define ASIDE ".snug-aside-"  /* one that is being replaced by another of its name */
+#define REMOVING ".snug-old-" /* one that is being removed */
+
+/* ---- opening ---- */
+
+static bool exists(const char *path) {
+    struct stat there;
+    return lstat(path, &there) == 0;
+}
+
+/* One leftover of a killed run. A checkpoint set aside goes back if what should replace it never came. */
+static void clear_entry(const char *out, const char *name) {
+    char *path = xprintf("%s/%s", out, name);
+    if (!strncmp(name, ASIDE, strlen(ASIDE))) {
+        char *home = xprintf("%s/%s", out, name + strlen(ASIDE));
+        if (exists(home) || rename(path, home) < 0) folder_remove(path, NULL);
+        free(home);
+    } else if (!strncmp(name, MAKING, strlen(MAKING)) || !strncmp(name, REMOVING, strlen(REMOVING)) ||
+               !strncmp(name, "log.jsonl.tmp-", 14))
+        folder_remove(path, NULL);
+    free(path);
+}
+
+/* Names first, removal second: a folder must not change while it is read. */
+static void clear_leftovers(const char *out) {
+    DIR *folder = opendir(out);
+    if (!folder) return;
+    char **names = NULL;
+    int n = 0;
+    const struct dirent *d;
+    while ((d = readdir(folder))) {
+        if (strncmp(d->d_name, ".snug-", 6) && strncmp(d->d_name, "log.jsonl.", 10)) continue;
+        names = xrealloc(names, (unsigned long)(n + 1) * sizeof *names);
+        names[n++] = xstrdup(d->d_name);
+    }
+    closedir(folder);
+    for (int i = 0; i < n; i++) {
+        clear_entry(out, names[i]);
+        free(names[i]);
+    }
+    free(names);
+}
+
+status run_open(const char *out, run_folder *r, error *e) {
+    *r = (run_folder){.lock = -1};
+    TRY(folder_make(out, e));
+    char *path = xprintf("%s/.snug-lock", out);
+    int lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    status s = lock < 0 ? fail(e, FAILED, "%s: cannot write there: %s", out, strerror(errno)) : OK;
+    free(path);
+    if (s != OK) return s;
+    /* File systems without locks are let through: the lock guards against a slip, and a kill releases it. */
+    if (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        close(lock);
+        return fail(e, BAD_INPUT, "%s: another run is writing there; wait for it or give another --out_dir", out);
+    }
+    *r = (run_folder){.path = xstrdup(out), .lock = lock};
+    clear_leftovers(out);
+    return OK;
+}
+
+void run_close(run_folder *r) {
+    if (r->lock >= 0) close(r->lock);
+    free(r->path);
+    *r = (run_folder){.lock = -1};
+}
+
+/* ---- making a checkpoint under its temporary name ---- */
+
+static status write_files(const char *folder, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                          const char *tokenizer, error *e) {
+    char *path[RUN_FILES];
+    for (int i = 0; i < RUN_FILES; i++) path[i] = xprintf("%s/%s", folder, run_file_names[i]);
+    const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
+    s->sha256[RUN_TOKENIZER][0] = 0;
+    status r = checkpoint_save_weights(folder, shape, m, b, s->sha256[RUN_MODEL], e);
+    if (r == OK) r = hash_file(path[RUN_CONFIG], s->sha256[RUN_CONFIG], e);
+    if (r == OK) r = checkpoint_save_tensors(path[RUN_OPTIMIZER], m, moments, 2, b, s->sha256[RUN_OPTIMIZER], e);
+    if (r == OK && tokenizer) r = file_copy(tokenizer, path[RUN_TOKENIZER], s->sha256[RUN_TOKENIZER], e);
+    char *state = xprintf("%s/state.json", folder);
+    if (r == OK) r = run_state_write(state, s, e);
+    for (int i = 0; r == OK && i < RUN_FILES; i++)
+        if (s->sha256[i][0]) r = file_sync(path[i], e);
+    if (r == OK) r = file_sync(state, e);
+    if (r == OK) r = file_sync(folder, e);
+    for (int i = 0; i < RUN_FILES; i++) free(path[i]);
+    free(state);
+    return r;
+}
+
+/* ---- putting it in its place ---- */
+
+static status cannot(const char *what, const char *path, error *e) {
+    return fail(e, FAILED, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+/* Afterwards the new checkpoint is at home, and at `aside` is what was there before, if anything. The exchange is one
+   step; on file systems that lack it run_open mends what a kill between the two renames leaves. */
+static status place(const char *made, const char *home, const char *aside, error *e) {
+    if (!exists(home)) return rename(made, home) < 0 ? cannot("rename into place", home, e) : OK;
+    folder_remove(aside, NULL);
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, home, RENAME_EXCHANGE) == 0) {
+        if (rename(made, aside) == 0) return OK;
+        renameat2(AT_FDCWD, made, AT_FDCWD, home, RENAME_EXCHANGE);
+        return cannot("rename into place", home, e);
+    }
+    if (rename(home, aside) < 0) return cannot("set aside", home, e);
+    if (rename(made, home) == 0) return OK;
+    status s = cannot("rename into place", home, e);
+    rename(aside, home);
+    return s;
+}
+
+/* Undoes place: the folder at home becomes `made` again, and what was aside comes back. */
+static void unplace(const char *made, const char *home, const char *aside) {
+    if (rename(home, made) == 0 && exists(aside)) rename(aside, home);
+}
+
+static status switch_latest(const char *out, const char *name, error *e) {
+    char *link = xprintf("%s/latest", out), *made = xprintf("%s/" MAKING "latest", out);
+    unlink(made);
+    status s = OK;
+    if (symlink(name, made) < 0 || rename(made, link) < 0) s = cannot("switch the link", link, e);
+    if (s != OK) unlink(made);
+    free(link);
+    free(made);
+    return s;
+}
+
+static status publish(const char *out, const char *name, const char *made, error *e) {
+    char *home = xprintf("%s/%s", out, name), *aside = xprintf("%s/" ASIDE "%s", out, name);
+    status s = place(made, home, aside, e);
+    if (s == OK) {
+        s = file_sync(out, e);
+        if (s == OK) s = switch_latest(out, name, e);
+        if (s != OK)
+            unplace(made, home, aside);
+        else {
+            s = file_sync(out,
+                          e); /* should this fail, all is in place and complete, only perhaps not yet on the disk */
+            folder_remove(aside, NULL);
+        }
+    }
+    free(home);
+    free(aside);
+    return s;
+}
+
+/* ---- which old ones stay ---- */
+
+/* Failures here are let pass: the new checkpoint is safe, and the next save tries again. */
+static void prune(const char *out, const run_state *s, int keep) {
+    run_list l = run_list_make(out);
+    char *latest = run_latest_name(out);
+    double best = INFINITY;
+    for (int i = 0; i < l.n; i++) best = fmin(best, l.entries[i].val_loss); /* fmin passes over NAN */
+    for (int i = keep; i < l.n; i++) {
+        const run_entry *x = &l.entries[i];
+        bool is_best = x->val_loss == best || x->val_loss == s->best_val_loss; /* of all that lie here; of this run */
+        if (is_best || (latest && !strcmp(latest, x->name))) continue;
+        char *path = xprintf("%s/%s", out, x->name), *aside = xprintf("%s/" REMOVING "%s", out, x->name);
+        if (rename(path, aside) == 0) folder_remove(aside, NULL); /* never a half-removed ckpt-... */
+        free(path);
+        free(aside);
+    }
+    free(latest);
+    run_list_free(&l);
+}
+
+/* The first error is what matters; what the clean-up meets is not. */
+static status save_as(const char *out, const char *name, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                      const char *tokenizer, error *e) {
+    char *made = xprintf("%s/" MAKING "%s", out, name);
+    status r = folder_remove(made, e);
+    if (r == OK) r = write_files(made, s, shape, m, b, tokenizer, e);
+    if (r == OK) r = publish(out, name, made, e);
+    if (r != OK) folder_remove(made, NULL);
+    free(made);
+    return r;
+}
+
+status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                const char *tokenizer, int keep, error *e) {
+    run_list l = run_list_make(r->path);
+    s->serial = l.n && l.entries[0].serial >= 0 ? l.entries[0].serial + 1 : 1;
+    run_list_free(&l);
+    char *name = xprintf("ckpt-%06" PRId64, s->iter);
+    status result = save_as(r->path, name, s, shape, m, b, tokenizer, e);
+    free(name);
+    if (result == OK) prune(r->path, s, keep < 1 ? 1 : keep);
+    return result;
+}

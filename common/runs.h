@@ -1,0 +1,41 @@
+/* runs.h: a run's out_dir: checkpoints that are there completely or not at all, `latest`, and which old ones stay. What
+   stands in a checkpoint is checkpoint.h's and run_state.h's.
+
+       OUT/ckpt-000250/   config.json model.safetensors optimizer.safetensors state.json (tokenizer.json)
+       OUT/latest         symbolic link to the newest
+       OUT/.snug-*        being made, or being removed; cleared away by run_open
+
+   A checkpoint is written under a temporary name, every file and the folder fsynced, renamed, OUT fsynced, and only
+   then `latest` switched. Whatever step fails or is interrupted, what was there before still loads (P6, P7). */
+#ifndef SNUG_RUNS_H
+#define SNUG_RUNS_H
+
+#include "checkpoint.h"
+#include "run_state.h"
+
+typedef struct {
+    char *path;
+    int lock;
+} run_folder;
+
+/* Makes OUT, locks it against a second run (BAD_INPUT), and clears away what killed runs left. */
+status run_open(const char *out, run_folder *r, error *e);
+void run_close(run_folder *r);
+
+/* Saves the state, m's weights and moments from b (a TRAIN graph's), and a copy of the file `tokenizer` (may be NULL)
+   as OUT/ckpt-ITER; then removes old checkpoints but the newest `keep`, the best by val_loss, and the one that `latest`
+   names. Sets s->serial and s->sha256. An existing checkpoint of the same iter is replaced. On failure, e says which
+   file and why, and nothing has changed. */
+status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                const char *tokenizer, int keep, error *e);
+
+/* path: an out_dir (then what `latest` names, or else its newest checkpoint) or a checkpoint itself. The caller frees
+ *folder. BAD_INPUT: there is none; e says what to type. */
+status run_find_latest(const char *path, char **folder, error *e);
+/* Reads state.json and checks every file against its hash. BAD_INPUT: the damaged file, and what to type in order to go
+   on from the newest good checkpoint beside it. */
+status run_load_state(const char *folder, run_state *s, error *e);
+/* Weights and moments of a checkpoint that run_load_state has found good, into b. */
+status run_load_tensors(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e);
+
+#endif

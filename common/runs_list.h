@@ -1,0 +1,24 @@
+/* runs_list.h: the checkpoints that lie in an out_dir, newest first. For runs.c and runs_load.c. */
+#ifndef SNUG_RUNS_LIST_H
+#define SNUG_RUNS_LIST_H
+
+#include <stdint.h>
+
+typedef struct {
+    char *name;           /* "ckpt-000250" */
+    int64_t serial, iter; /* serial -1: its state.json can't be read */
+    double val_loss;      /* NAN: none */
+} run_entry;
+
+typedef struct {
+    run_entry *entries;
+    int n;
+} run_list;
+
+/* By serial, then iter: a run begun anew in the same out_dir is newer than the old one's later steps. */
+run_list run_list_make(const char *out);
+void run_list_free(run_list *l);
+/* The name that OUT/latest points to; NULL when there is no such link. The caller frees it. */
+char *run_latest_name(const char *out);
+
+#endif

@@ -1,0 +1,119 @@
+/* runs_load.c: finding a run's checkpoint, and believing it only after its hashes. See runs.h. */
+#include "files.h"
+#include "runs.h"
+#include "runs_list.h"
+#include <ctype.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Every file against its hash. */
+static status verify(const char *folder, run_state *s, error *e) {
+    char *path = xprintf("%s/state.json", folder);
+    status r = run_state_read(path, s, e);
+    free(path);
+    if (r != OK) return r;
+    for (int i = 0; r == OK && i < RUN_FILES; i++) {
+        if (!s->sha256[i][0]) continue;
+        char hex[HASH_HEX];
+        path = xprintf("%s/%s", folder, run_file_names[i]);
+        r = hash_file(path, hex, e);
+        if (r == OK && strcmp(hex, s->sha256[i]))
+            r = fail(e, BAD_INPUT, "%s: is damaged: its SHA-256 is not the one in state.json", path);
+        free(path);
+    }
+    if (r != OK) run_state_free(s);
+    return r;
+}
+
+/* A path as a shell takes it: in quotes where it has more than letters, digits and what is harmless. */
+static char *shell_word(const char *s) {
+    size_t n = strlen(s), plain = 0;
+    while (plain < n && (isalnum((unsigned char)s[plain]) || strchr("_./-+=:,@%", s[plain]))) plain++;
+    if (n && plain == n && s[0] != '-') return xstrdup(s);
+    char *out = xcalloc(4 * n + 3, 1), *at = out;
+    *at++ = '\'';
+    for (; *s; s++) at = *s == '\'' ? stpcpy(at, "'\\''") : (*at = *s, at + 1);
+    *at = '\'';
+    return out;
+}
+
+/* Adds to e what to do: the newest checkpoint of `out` but `damaged` whose hashes are right. */
+static void offer(const char *out, const char *damaged, error *e) {
+    run_list l = run_list_make(out);
+    size_t at = e ? strlen(e->text) : 0;
+    int found = -1;
+    for (int i = 0; e && found < 0 && i < l.n; i++) {
+        char *folder = xprintf("%s/%s", out, l.entries[i].name);
+        run_state s;
+        if (strcmp(l.entries[i].name, damaged) && verify(folder, &s, NULL) == OK) {
+            run_state_free(&s);
+            found = i;
+        }
+        free(folder);
+    }
+    if (found >= 0) {
+        char *link = xprintf("%s/latest", out), *word = shell_word(link);
+        snprintf(e->text + at, sizeof e->text - at, "; %s/%s is good: type  ln -sfn %s %s  and resume", out,
+                 l.entries[found].name, l.entries[found].name, word);
+        free(word);
+        free(link);
+    } else if (e)
+        snprintf(e->text + at, sizeof e->text - at, "; no other checkpoint here is good");
+    run_list_free(&l);
+}
+
+status run_load_state(const char *folder, run_state *s, error *e) {
+    status r = verify(folder, s, e);
+    if (r == OK) return OK;
+    char *copy = xstrdup(folder), *again = xstrdup(folder);
+    const char *name = basename(copy);
+    if (!strncmp(name, "ckpt-", 5)) offer(dirname(again), name, e);
+    free(again);
+    free(copy);
+    return r;
+}
+
+static bool has(const char *folder, const char *name) {
+    char *path = xprintf("%s/%s", folder, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+status run_find_latest(const char *path, char **folder, error *e) {
+    *folder = NULL;
+    if (has(path, "state.json")) {
+        *folder = xstrdup(path);
+        return OK;
+    }
+    char *name = run_latest_name(path);
+    status s = OK;
+    if (name && has(path, "latest")) {
+        *folder = name[0] == '/' ? xstrdup(name) : xprintf("%s/%s", path, name);
+    } else if (name) {
+        s = fail(e, BAD_INPUT, "%s/latest names %s, which is not there", path, name);
+        offer(path, name, e);
+    } else {
+        /* A kill before the first `latest`: a checkpoint that has its name is complete all the same. */
+        run_list l = run_list_make(path);
+        if (l.n)
+            *folder = xprintf("%s/%s", path, l.entries[0].name);
+        else
+            s = fail(e, BAD_INPUT, "%s: has no checkpoint to go on from; start one with --init_from=scratch", path);
+        run_list_free(&l);
+    }
+    free(name);
+    return s;
+}
+
+status run_load_tensors(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+    const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
+    TRY(checkpoint_load_weights(folder, shape, m, b, e));
+    char *path = xprintf("%s/%s", folder, run_file_names[RUN_OPTIMIZER]);
+    status s = checkpoint_load_tensors(path, m, moments, 2, b, e);
+    free(path);
+    return s;
+}

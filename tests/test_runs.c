@@ -1,0 +1,445 @@
+/* test_runs.c: what a run has saved still loads, whatever fails, breaks or is killed (P6, P7). */
+#include "../common/files.h"
+#include "../common/run_log.h"
+#include "../common/runs.h"
+#include "support_faultfs.h"
+#include "support_memory_backend.h"
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#undef fail /* Check has a macro of this name */
+
+static char out[64];
+static error e;
+static const gpt_shape small = {
+    .layers = 1, .heads = 2, .channels = 8, .positions = 6, .vocabulary = 11, .bias = false, .norm_epsilon = 1e-5};
+static gpt m;
+static backend *b;
+static run_folder r;
+
+static void begin(void) {
+    /* thousands of fsyncs: in memory where there is such a place */
+    strcpy(out, access("/dev/shm", W_OK) ? "/tmp/snug-test-XXXXXX" : "/dev/shm/snug-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(out));
+    m = memory_gpt(&small, GRAPH_TRAIN);
+    b = memory_backend_open(&m, 4);
+    ck_assert_msg(run_open(out, &r, &e) == OK, "%s", e.text);
+}
+
+static void end(void) {
+    run_close(&r);
+    b->close(b);
+    gpt_free(&m);
+    ck_assert_msg(folder_remove(out, &e) == OK, "%s", e.text);
+}
+
+/* The numbers that are saved follow from `salt`, which the state carries along. */
+static status save(int64_t iter, uint64_t salt, double val_loss, double best, int keep) {
+    char text[32];
+    run_state s = run_state_new("some device", "some build", "");
+    snprintf(text, sizeof text, "%llu", (unsigned long long)salt);
+    run_state_set(&s, "salt", text);
+    s.iter = iter;
+    s.val_loss = val_loss;
+    s.best_val_loss = best;
+    memory_fill(b, &m, salt);
+    status result = run_save(&r, &s, &small, &m, b, NULL, keep, &e);
+    run_state_free(&s);
+    return result;
+}
+
+static void must_save(int64_t iter, uint64_t salt, double val_loss, double best, int keep) {
+    status s = save(iter, salt, val_loss, best, keep);
+    ck_assert_msg(s == OK, "%s", e.text);
+}
+
+/* Loads a folder in full; returns the salt of what it holds. */
+static uint64_t load_folder(const char *folder, int64_t *iter) {
+    run_state s;
+    ck_assert_msg(run_load_state(folder, &s, &e) == OK, "%s", e.text);
+    uint64_t salt = strtoull(run_state_get(&s, "salt"), NULL, 10);
+    if (iter) *iter = s.iter;
+    run_state_free(&s);
+    memory_fill(b, &m, 999999);
+    ck_assert_msg(run_load_tensors(folder, &small, &m, b, &e) == OK, "%s", e.text);
+    ck_assert(memory_holds(b, &m, salt));
+    return salt;
+}
+
+static uint64_t load_latest(int64_t *iter) {
+    char *folder;
+    ck_assert_msg(run_find_latest(out, &folder, &e) == OK, "%s", e.text);
+    uint64_t salt = load_folder(folder, iter);
+    free(folder);
+    return salt;
+}
+
+static bool there(const char *name) {
+    char *path = xprintf("%s/%s", out, name);
+    struct stat s;
+    bool yes = lstat(path, &s) == 0;
+    free(path);
+    return yes;
+}
+
+static int leftovers(void) {
+    DIR *folder = opendir(out);
+    int n = 0;
+    const struct dirent *d;
+    while ((d = readdir(folder))) n += !strncmp(d->d_name, ".snug-", 6) && strcmp(d->d_name, ".snug-lock");
+    closedir(folder);
+    return n;
+}
+
+/* ---- saving, finding, pruning ---- */
+
+START_TEST(run_comes_back_as_it_was_saved) {
+    run_state s = run_state_new("a \"device\"\n", "build 1", "MWG=64"), again;
+    char *tokenizer = xprintf("%s/tok.json", out), *folder;
+    ck_assert_int_eq(file_write(tokenizer, "{}", 2, false, NULL, &e), OK);
+    s.iter = 250;
+    s.val_loss = 1.0 / 3;
+    s.best_val_loss = 0.1;
+    run_state_set(&s, "learning_rate", "0");
+    run_state_set(&s, "dataset", "x\ty");
+    run_state_set(&s, "learning_rate", "6e-4");
+    memory_fill(b, &m, 5);
+    ck_assert_msg(run_save(&r, &s, &small, &m, b, tokenizer, 2, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(run_find_latest(out, &folder, &e), OK);
+    ck_assert(strstr(folder, "/ckpt-000250") && there("ckpt-000250/tokenizer.json") && leftovers() == 0);
+    ck_assert_msg(run_load_state(folder, &again, &e) == OK, "%s", e.text);
+    ck_assert(again.iter == 250 && again.serial == 1 && again.val_loss == 1.0 / 3 && again.best_val_loss == 0.1);
+    ck_assert_str_eq(again.device, s.device);
+    ck_assert_str_eq(again.gemm, "MWG=64");
+    ck_assert_str_eq(run_state_get(&again, "learning_rate"), "6e-4");
+    ck_assert_str_eq(run_state_get(&again, "dataset"), "x\ty");
+    ck_assert_ptr_null(run_state_get(&again, "none"));
+    ck_assert_str_eq(again.sha256[RUN_MODEL], s.sha256[RUN_MODEL]);
+    memory_fill(b, &m, 6);
+    ck_assert_msg(run_load_tensors(folder, &small, &m, b, &e) == OK, "%s", e.text);
+    ck_assert(memory_holds(b, &m, 5));
+    run_state_free(&s);
+    run_state_free(&again);
+    free(folder);
+    free(tokenizer);
+}
+END_TEST
+
+START_TEST(newest_best_and_latest_stay) {
+    must_save(10, 1, 3.0, 3.0, 2);
+    must_save(20, 2, 2.0, 2.0, 2);
+    must_save(30, 3, 2.5, 2.0, 2);
+    must_save(40, 4, NAN, 2.0, 2);
+    must_save(50, 5, NAN, 2.0, 2);
+    ck_assert(!there("ckpt-000010") && there("ckpt-000020") && !there("ckpt-000030"));
+    ck_assert(there("ckpt-000040") && there("ckpt-000050"));
+    ck_assert(load_latest(NULL) == 5);
+    must_save(60, 6, 1.5, 1.5, 1);
+    ck_assert(!there("ckpt-000020") && !there("ckpt-000040") && !there("ckpt-000050") && there("ckpt-000060"));
+}
+END_TEST
+
+/* A run begun anew in the same folder: its small numbers are the newest, and it does not delete them as old. */
+START_TEST(new_run_in_an_old_folder_keeps_its_own) {
+    must_save(1000, 1, NAN, INFINITY, 2);
+    must_save(2000, 2, NAN, INFINITY, 2);
+    must_save(10, 3, NAN, INFINITY, 2);
+    ck_assert(!there("ckpt-001000") && there("ckpt-002000") && there("ckpt-000010"));
+    int64_t iter;
+    ck_assert(load_latest(&iter) == 3 && iter == 10);
+    must_save(20, 4, NAN, INFINITY, 2);
+    ck_assert(!there("ckpt-002000") && there("ckpt-000010") && there("ckpt-000020"));
+}
+END_TEST
+
+START_TEST(checkpoint_of_the_same_step_is_replaced) {
+    must_save(10, 1, NAN, INFINITY, 2);
+    must_save(10, 2, NAN, INFINITY, 2);
+    ck_assert(load_latest(NULL) == 2);
+    ck_assert_int_eq(leftovers(), 0);
+}
+END_TEST
+
+START_TEST(what_killed_runs_left_is_cleared_away) {
+    static const char *const left[] = {".snug-new-ckpt-000020/deep", ".snug-old-ckpt-000010/deep",
+                                       ".snug-aside-ckpt-000040/x"};
+    must_save(30, 1, NAN, INFINITY, 2);
+    must_save(40, 2, NAN, INFINITY, 2);
+    for (int i = 0; i < 3; i++) {
+        char *path = xprintf("%s/%s", out, left[i]);
+        ck_assert_int_eq(folder_make(path, &e), OK);
+        free(path);
+    }
+    char *home = xprintf("%s/ckpt-000030", out), *aside = xprintf("%s/.snug-aside-ckpt-000030", out);
+    ck_assert_int_eq(rename(home, aside), 0);
+    run_close(&r);
+    ck_assert_msg(run_open(out, &r, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(leftovers(), 0);
+    ck_assert(load_folder(home, NULL) == 1 && load_latest(NULL) == 2);
+    free(home);
+    free(aside);
+}
+END_TEST
+
+START_TEST(second_run_in_the_same_folder_is_refused) {
+    run_folder other;
+    ck_assert_int_eq(run_open(out, &other, &e), BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(e.text, "another run"));
+    run_close(&r);
+    ck_assert_int_eq(run_open(out, &r, &e), OK);
+}
+END_TEST
+
+START_TEST(without_latest_the_newest_complete_one_counts) {
+    char *folder, *link = xprintf("%s/latest", out);
+    ck_assert_int_eq(run_find_latest(out, &folder, &e), BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(e.text, "--init_from=scratch"));
+    must_save(10, 1, NAN, INFINITY, 3);
+    must_save(20, 2, NAN, INFINITY, 3);
+    unlink(link);
+    ck_assert(load_latest(NULL) == 2);
+    ck_assert_int_eq(symlink("ckpt-000030", link), 0);
+    ck_assert_int_eq(run_find_latest(out, &folder, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, "names ckpt-000030, which is not there") && strstr(e.text, "ln -sfn ckpt-000020"),
+                  "%s", e.text);
+    free(link);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+static const char *const run_files[] = {"config.json", "model.safetensors", "optimizer.safetensors", "state.json"};
+
+/* how: 0 .. 19 flip a bit at so many twentieths of the file, 20 cut it, 21 append to it, 22 remove it. */
+static void damage(const char *path, int how) {
+    char *text;
+    size_t bytes;
+    ck_assert_int_eq(file_read(path, 1 << 24, &text, &bytes, &e), OK);
+    unlink(path);
+    if (how < 20) text[bytes * (size_t)how / 20] ^= 4;
+    size_t now = how == 20 ? bytes / 2 : how == 21 ? bytes + 1 : bytes; /* a zero follows the text */
+    if (how < 22) ck_assert_int_eq(file_write(path, text, now, false, NULL, &e), OK);
+    free(text);
+}
+
+/* And the command that the message offers works when it is typed. */
+START_TEST(damaged_checkpoint_is_named_and_the_one_before_offered) {
+    int how = _i % 23;
+    const char *name = run_files[_i / 23];
+    must_save(10, 1, NAN, INFINITY, 3);
+    must_save(20, 2, NAN, INFINITY, 3);
+    must_save(30, 3, NAN, INFINITY, 3);
+    char *newest = xprintf("%s/ckpt-000030", out), *path = xprintf("%s/%s", newest, name), *folder;
+    char *older = xprintf("%s/ckpt-000020/model.safetensors", out);
+    damage(path, how);
+    if (how % 2) damage(older, how); /* the one before is bad too: then the one before that */
+    run_state s;
+    ck_assert_int_eq(run_find_latest(out, &folder, &e), OK);
+    ck_assert_str_eq(folder, newest);
+    ck_assert_int_ne(run_load_state(folder, &s, &e), OK);
+    ck_assert_msg(strstr(e.text, path) == e.text && !strchr(e.text, '\n'), "%s", e.text);
+    const char *from = strstr(e.text, "type  ln "), *to = strstr(e.text, "  and resume");
+    ck_assert_msg(from && to, "%s", e.text);
+    char *command = xprintf("%.*s", (int)(to - from - 6), from + 6);
+    ck_assert_int_eq(system(command), 0);
+    ck_assert(load_latest(NULL) == (how % 2 ? 1 : 2));
+    free(command);
+    free(newest);
+    free(path);
+    free(older);
+    free(folder);
+}
+END_TEST
+
+START_TEST(when_nothing_is_good_the_message_says_so) {
+    must_save(10, 1, NAN, INFINITY, 3);
+    char *folder = xprintf("%s/ckpt-000010", out), *path = xprintf("%s/model.safetensors", folder);
+    damage(path, 3);
+    run_state s;
+    ck_assert_int_eq(run_load_state(folder, &s, &e), BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(e.text, "no other checkpoint here is good"));
+    free(folder);
+    free(path);
+}
+END_TEST
+
+/* ---- failing disks ---- */
+
+static const struct {
+    int number;
+    bool sticky;
+} faults[] = {{ENOSPC, true}, {ENOSPC, false}, {EIO, false}, {EROFS, true}};
+
+/* Saves over {10, 20}, as a new step or again as 20, with the k-th call failing, for every k until a save has fewer
+ * calls. */
+static void fail_at_every_call(int64_t iter, int number, bool sticky) {
+    for (int k = 1;; k++) {
+        must_save(10, 1, NAN, INFINITY, 3);
+        must_save(20, 2, NAN, INFINITY, 3);
+        faultfs_arm(k, sticky, number);
+        status s = save(iter, 3, NAN, INFINITY, 3);
+        int calls = faultfs_disarm();
+        char *ten = xprintf("%s/ckpt-000010", out);
+        ck_assert_msg(load_folder(ten, NULL) == 1, "k = %d", k);
+        free(ten);
+        uint64_t latest = load_latest(NULL);
+        ck_assert_msg(latest == 3 || (s != OK && latest == 2), "k = %d: latest holds %d", k, (int)latest);
+        ck_assert_msg(leftovers() == 0 || sticky || s == OK, "k = %d: something is left", k);
+        if (s != OK)
+            ck_assert_msg(strstr(e.text, strerror(number)) && strstr(e.text, out) && !strchr(e.text, '\n'), "%s",
+                          e.text);
+        if (calls < k) {
+            ck_assert(s == OK && k > 20);
+            return;
+        }
+    }
+}
+
+START_TEST(save_that_fails_at_any_call_leaves_the_older_ones) {
+    fail_at_every_call(_i % 2 ? 20 : 30, faults[_i / 2].number, faults[_i / 2].sticky);
+}
+END_TEST
+
+START_TEST(interrupted_and_short_calls_are_gone_on_with) {
+    faultfs_arm(0, false, 0);
+    must_save(10, 1, NAN, INFINITY, 3);
+    int calls = faultfs_disarm();
+    for (int k = 1; k <= calls; k++) {
+        faultfs_arm(k, true, FAULT_SHORT_WRITE);
+        must_save(10 + k, (uint64_t)k, NAN, INFINITY, 2);
+        faultfs_disarm();
+        ck_assert(load_latest(NULL) == (uint64_t)k);
+    }
+    char *path = xprintf("%s/x", out), *text;
+    file_out f;
+    size_t bytes;
+    ck_assert_int_eq(file_create(&f, path, &e), OK);
+    faultfs_arm(1, false, EINTR);
+    ck_assert_int_eq(file_put(&f, "hello", 5, &e), OK);
+    faultfs_arm(1, false, EINTR);
+    ck_assert_int_eq(file_finish(&f, true, NULL, &e), OK);
+    faultfs_disarm();
+    ck_assert_int_eq(file_read(path, 100, &text, &bytes, &e), OK);
+    ck_assert_str_eq(text, "hello");
+    free(text);
+    free(path);
+}
+END_TEST
+
+/* ---- kills ---- */
+
+static void save_until_killed(uint64_t from) {
+    for (uint64_t salt = from;; salt++)
+        if (save((int64_t)(salt / 2), salt, NAN, INFINITY, 2) != OK) _exit(1); /* each step twice: replaced, too */
+}
+
+START_TEST(run_killed_at_any_moment_loads) {
+    uint64_t last = 1;
+    srand(1);
+    must_save(0, last, NAN, INFINITY, 2);
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0) save_until_killed(last + 1);
+        usleep((useconds_t)(rand() % 15000));
+        kill(child, SIGKILL);
+        int how;
+        waitpid(child, &how, 0);
+        ck_assert_msg(WIFSIGNALED(how), "a save failed before the kill");
+        run_close(&r);
+        ck_assert_msg(run_open(out, &r, &e) == OK, "%s", e.text);
+        ck_assert_int_eq(leftovers(), 0);
+        int64_t iter;
+        uint64_t salt = load_latest(&iter);
+        ck_assert(salt >= last && iter == (int64_t)(salt / 2));
+        last = salt;
+    }
+    ck_assert_uint_gt(last, 1); /* the kills did not all come before the first save */
+}
+END_TEST
+
+/* ---- the log ---- */
+
+static void log_is(const char *expected) {
+    char *path = xprintf("%s/log.jsonl", out), *text;
+    size_t bytes;
+    ck_assert_int_eq(file_read(path, 10000, &text, &bytes, &e), OK);
+    ck_assert_str_eq(text, expected);
+    free(text);
+    free(path);
+}
+
+#define STEP(i) "{\"iter\": " #i ", \"loss\": 2.5}"
+#define EVAL(i) "{\"iter\": " #i ", \"train_loss\": 2, \"val_loss\": 3}"
+
+START_TEST(log_is_cut_back_to_the_checkpoint) {
+    run_log l;
+    ck_assert_int_eq(run_log_cut(out, 3, &e), OK); /* no log yet */
+    ck_assert_int_eq(run_log_open(out, &l, &e), OK);
+    static const char *const lines[] = {EVAL(0), STEP(0), STEP(1), EVAL(2), STEP(2), STEP(3), EVAL(4)};
+    for (int i = 0; i < 7; i++) ck_assert_int_eq(run_log_line(&l, lines[i], &e), OK);
+    ck_assert_int_eq(write(l.fd, "{\"iter\": 1, \"lo", 15), 15); /* torn by a kill */
+    run_log_close(&l);
+    ck_assert_msg(run_log_cut(out, 2, &e) == OK, "%s", e.text);
+    log_is(EVAL(0) "\n" STEP(0) "\n" STEP(1) "\n" EVAL(2) "\n");
+    ck_assert_int_eq(run_log_cut(out, -1, &e), OK);
+    log_is("");
+}
+END_TEST
+
+START_TEST(log_never_has_a_torn_line) {
+    run_log l;
+    ck_assert_int_eq(run_log_open(out, &l, &e), OK);
+    ck_assert_int_eq(run_log_line(&l, STEP(0), &e), OK);
+    faultfs_arm(1, true, FAULT_SHORT_WRITE);
+    ck_assert_int_eq(run_log_line(&l, STEP(1), &e), OK);
+    faultfs_arm(1, false, EINTR);
+    ck_assert_int_eq(run_log_line(&l, STEP(2), &e), OK);
+    faultfs_arm(1, false, ENOSPC);
+    ck_assert_int_eq(run_log_line(&l, STEP(3), &e), FAILED);
+    faultfs_disarm();
+    ck_assert_ptr_nonnull(strstr(e.text, "log.jsonl: cannot write: No space left"));
+    log_is(STEP(0) "\n" STEP(1) "\n" STEP(2) "\n");
+    for (int k = 1; k <= 6; k++) {
+        faultfs_arm(k, true, ENOSPC);
+        status s = run_log_cut(out, 1, &e);
+        int calls = faultfs_disarm();
+        ck_assert(s == FAILED || calls < k);
+        if (s == FAILED && k < 4) log_is(STEP(0) "\n" STEP(1) "\n" STEP(2) "\n");
+    }
+    run_log_close(&l);
+}
+END_TEST
+
+Suite *runs_suite(void);
+Suite *runs_suite(void) {
+    Suite *s = suite_create("runs");
+    TCase *t = tcase_create("runs");
+    tcase_set_timeout(t, 300);
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_add_test(t, run_comes_back_as_it_was_saved);
+    tcase_add_test(t, newest_best_and_latest_stay);
+    tcase_add_test(t, new_run_in_an_old_folder_keeps_its_own);
+    tcase_add_test(t, checkpoint_of_the_same_step_is_replaced);
+    tcase_add_test(t, what_killed_runs_left_is_cleared_away);
+    tcase_add_test(t, second_run_in_the_same_folder_is_refused);
+    tcase_add_test(t, without_latest_the_newest_complete_one_counts);
+    tcase_add_loop_test(t, damaged_checkpoint_is_named_and_the_one_before_offered, 0, 4 * 23);
+    tcase_add_test(t, when_nothing_is_good_the_message_says_so);
+    tcase_add_loop_test(t, save_that_fails_at_any_call_leaves_the_older_ones, 0,
+                        2 * (int)(sizeof faults / sizeof faults[0]));
+    tcase_add_test(t, interrupted_and_short_calls_are_gone_on_with);
+    tcase_add_test(t, run_killed_at_any_moment_loads);
+    tcase_add_test(t, log_is_cut_back_to_the_checkpoint);
+    tcase_add_test(t, log_never_has_a_torn_line);
+    suite_add_tcase(s, t);
+    return s;
+}
