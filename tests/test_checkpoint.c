@@ -306,7 +306,7 @@ START_TEST(biases_of_a_model_without_biases_must_be_zero) {
     ck_assert_msg(edit_load(&x, &shape, &m, b) == OK, "%s", e.text);
     edit_begin(&x, &m);
     edit_add(&x, "transformer.h.0.ln_1.bias", 1, 8, 0);
-    ((float *)x.owned[x.n - 1])[7] = 1;
+    memcpy(x.owned[x.n - 1] + 7 * 4, &(float){1}, 4);
     ck_assert_int_eq(edit_load(&x, &shape, &m, b), BAD_INPUT);
     ck_assert_ptr_nonnull(strstr(e.text, "is not zero"));
     edit_begin(&x, &m);
