@@ -1,0 +1,167 @@
+/* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
+#include "../common/model.h"
+#include "../opencl/device.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALWAYS_INDIRECT = 1, ALWAYS_DIRECT = 100000 };
+
+static backend *open_device(size_t min_indirect, uint64_t cap) {
+    backend *b;
+    error e = {""};
+    opencl_options o = {.selector = getenv("SNUG_TEST_DEVICE") ? getenv("SNUG_TEST_DEVICE") : "opencl",
+                        .cap = cap,
+                        .min_indirect = min_indirect};
+    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
+    return b;
+}
+
+static gpt_run usual_run(int64_t sequences, int length, int micro_batch) {
+    return (gpt_run){.purpose = GRAPH_TRAIN,
+                     .micro_batch = micro_batch,
+                     .length = length,
+                     .sequences = sequences,
+                     .batch_invariant = true,
+                     .dropout = 0.1,
+                     .weight_decay = 0.1,
+                     .beta1 = 0.9,
+                     .beta2 = 0.95,
+                     .grad_clip = 1};
+}
+
+static void fill_batch(batch *b, int64_t vocabulary, int step) {
+    uint32_t state = 12345u + (uint32_t)step;
+    for (int64_t i = 0; i < b->sequences * b->length; i++) {
+        state = state * 1664525u + 1013904223u;
+        b->x[i] = (int32_t)((state >> 8) % (uint32_t)vocabulary);
+        state = state * 1664525u + 1013904223u;
+        b->y[i] = state % 7 == 0 ? -1 : (int32_t)((state >> 8) % (uint32_t)vocabulary);
+    }
+}
+
+/* Five steps; the hash of the weights and the last loss. */
+static void train(const gpt_shape *shape, const gpt_run *run, size_t min_indirect, char hash[65], double *loss) {
+    error e = {""};
+    model m;
+    double norm;
+    ck_assert_msg(model_open(&m, open_device(min_indirect, 0), shape, run, &e) == OK, "%s", e.text);
+    ck_assert_msg(model_init(&m, 7, &e) == OK, "%s", e.text);
+    batch b = batch_new(run->sequences, run->length);
+    for (int step = 0; step < 5; step++) {
+        fill_batch(&b, shape->vocabulary, step);
+        step_settings s = {.step = step, .lr = 1e-2, .seed = 99};
+        ck_assert_msg(model_gradients(&m, &b, &s, loss, &e) == OK, "%s", e.text);
+        ck_assert_msg(model_finish(&m, &s, &norm, &e) == OK, "%s", e.text);
+    }
+    ck_assert_msg(model_hash(&m, hash, &e) == OK, "%s", e.text);
+    batch_free(&b);
+    model_close(&m);
+}
+
+/* Sizes that are multiples of nothing, and sizes whose slices are sub-buffers. */
+static const gpt_shape shapes[] = {
+    {.layers = 2, .heads = 5, .channels = 40, .positions = 33, .vocabulary = 131, .bias = true, .norm_epsilon = 1e-5},
+    {.layers = 1, .heads = 2, .channels = 128, .positions = 64, .vocabulary = 384, .norm_epsilon = 1e-5},
+};
+
+static void expect_same_bits(const gpt_shape *shape, size_t min_indirect) {
+    static const int splits[] = {12, 1, 2, 3, 5, 7};
+    char hash[65], first[65];
+    double loss, first_loss;
+    for (int i = 0; i < 6; i++) {
+        gpt_run run = usual_run(12, shape->positions, splits[i]);
+        if (i == 3) run.recompute = 1u << KIND_GELU | 1u << KIND_NORM | 1u << KIND_ATTENTION;
+        train(shape, &run, min_indirect, i ? hash : first, i ? &loss : &first_loss);
+        if (!i) continue;
+        ck_assert_msg(loss == first_loss, "loss %.9g by micro-batches of %d, %.9g by 12", loss, splits[i], first_loss);
+        ck_assert_msg(strcmp(hash, first) == 0, "micro-batches of %d change the weights", splits[i]);
+    }
+}
+
+START_TEST(micro_batch_split_never_changes_bits_by_the_indirect_gemm) {
+    expect_same_bits(&shapes[_i], ALWAYS_INDIRECT);
+}
+END_TEST
+
+START_TEST(micro_batch_split_never_changes_bits_by_the_direct_gemm) { expect_same_bits(&shapes[_i], ALWAYS_DIRECT); }
+END_TEST
+
+/* Around the threshold one sequence goes to one kernel and twelve would go to the other. */
+START_TEST(micro_batch_split_never_changes_bits_near_the_threshold) { expect_same_bits(&shapes[_i], 60 + 20 * _i); }
+END_TEST
+
+START_TEST(planned_bytes_are_allocated_bytes) {
+    error e = {""};
+    model m;
+    gpt_run run = usual_run(4, 33, 3);
+    ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &run, &e), OK);
+    opencl_memory now = opencl_memory_now(m.backend);
+    ck_assert_uint_eq(now.live, m.plan.total);
+    ck_assert_uint_eq(now.peak, m.plan.total);
+    ck_assert_uint_eq(m.backend->allocated, m.plan.total);
+    model_close(&m);
+}
+END_TEST
+
+/* One byte too little is refused with nothing held; the same backend then takes a smaller plan. */
+START_TEST(a_cap_refuses_and_leaves_nothing_behind) {
+    error e = {""};
+    model m;
+    gpt_run large = usual_run(4, 33, 4), small = usual_run(4, 33, 1);
+    ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &large, &e), OK);
+    uint64_t total = m.plan.total;
+    model_close(&m);
+    backend *b = open_device(0, total - 1);
+    ck_assert_int_eq(model_open(&m, b, &shapes[0], &large, &e), NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(e.text, "cap"));
+    ck_assert_uint_eq(opencl_memory_now(b).live, 0);
+    ck_assert_msg(model_open(&m, b, &shapes[0], &small, &e) == OK, "%s", e.text);
+    ck_assert_uint_lt(m.plan.total, total);
+    model_close(&m);
+}
+END_TEST
+
+/* Plans made without a device promise no less than what is allocated with one. */
+START_TEST(the_stated_limits_without_a_device_are_upper_bounds) {
+    error e = {""};
+    model m;
+    gpt g;
+    plan p;
+    gpt_run run = usual_run(4, 33, 3);
+    memory_limits stated = {.real_bytes = 4, .alignment = 4096};
+    ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &run, &e), OK);
+    ck_assert_int_eq(gpt_build(&shapes[0], &run, opencl_scratch, 4, &g, &e), OK);
+    ck_assert_int_eq(plan_make(g.graph, &stated, &p, &e), OK);
+    ck_assert_uint_ge(p.total, m.plan.total);
+    plan_free(&p);
+    gpt_free(&g);
+    model_close(&m);
+}
+END_TEST
+
+START_TEST(unknown_devices_get_one_clear_line) {
+    static const char *const selectors[] = {"opencl:99", "opencl:no such", "no such card", ""};
+    for (int i = 0; i < 4; i++) {
+        error e = {""};
+        backend *b;
+        ck_assert_int_eq(opencl_open(selectors[i], 0, &b, &e), BAD_INPUT);
+        ck_assert_ptr_nonnull(strstr(e.text, "device"));
+    }
+}
+END_TEST
+
+Suite *opencl_batch_suite(void) {
+    Suite *suite = suite_create("opencl_batch");
+    TCase *t = tcase_create("opencl_batch");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_the_indirect_gemm, 0, 2);
+    tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_the_direct_gemm, 0, 2);
+    tcase_add_loop_test(t, micro_batch_split_never_changes_bits_near_the_threshold, 0, 2);
+    tcase_add_test(t, planned_bytes_are_allocated_bytes);
+    tcase_add_test(t, a_cap_refuses_and_leaves_nothing_behind);
+    tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
+    tcase_add_test(t, unknown_devices_get_one_clear_line);
+    suite_add_tcase(suite, t);
+    return suite;
+}
