@@ -1,0 +1,117 @@
+/* preload_count_buffers.c: an outside count of the buffers that a process makes, CLBlast's and the program's alike.
+   Preload it. SNUG_REFUSE_ABOVE=bytes refuses what would pass that many; a line goes to SNUG_COUNT_FILE, or stderr, at
+   exit. A test inside the process may also look up count_buffers_reset and count_buffers by name. */
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROOM = 65536 };
+static struct {
+    cl_mem buffer;
+    uint64_t bytes;
+    int references;
+} known[ROOM];
+static int n_known;
+static uint64_t live, peak, refuse_above, created, late; /* late: made after the first kernel was enqueued */
+static int launched;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *next(const char *name) {
+    void *f = dlsym(RTLD_NEXT, name);
+    if (f) return f;
+    fprintf(stderr, "count_buffers: no %s\n", name);
+    abort();
+}
+
+static int find(cl_mem buffer) {
+    for (int i = 0; i < n_known; i++)
+        if (known[i].buffer == buffer) return i;
+    return -1;
+}
+
+cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *code) {
+    cl_mem (*real)(cl_context, cl_mem_flags, size_t, void *, cl_int *);
+    *(void **)&real = next("clCreateBuffer");
+    pthread_mutex_lock(&lock);
+    cl_mem buffer = NULL;
+    if (refuse_above && live + size > refuse_above) {
+        if (code) *code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    } else if ((buffer = real(context, flags, size, host, code))) {
+        if (n_known == ROOM) abort();
+        known[n_known].buffer = buffer;
+        known[n_known].bytes = size;
+        known[n_known++].references = 1;
+        live += size;
+        if (live > peak) peak = live;
+        created++;
+        late += (uint64_t)launched;
+    }
+    pthread_mutex_unlock(&lock);
+    return buffer;
+}
+
+cl_int clRetainMemObject(cl_mem buffer) {
+    cl_int (*real)(cl_mem);
+    *(void **)&real = next("clRetainMemObject");
+    pthread_mutex_lock(&lock);
+    int i = find(buffer);
+    if (i >= 0) known[i].references++;
+    pthread_mutex_unlock(&lock);
+    return real(buffer);
+}
+
+cl_int clReleaseMemObject(cl_mem buffer) {
+    cl_int (*real)(cl_mem);
+    *(void **)&real = next("clReleaseMemObject");
+    pthread_mutex_lock(&lock);
+    int i = find(buffer);
+    if (i >= 0 && --known[i].references == 0) {
+        live -= known[i].bytes;
+        known[i] = known[--n_known];
+    }
+    pthread_mutex_unlock(&lock);
+    return real(buffer);
+}
+
+cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
+                              const size_t *global, const size_t *local, cl_uint waits, const cl_event *wait,
+                              cl_event *event) {
+    cl_int (*real)(cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,
+                   const cl_event *, cl_event *);
+    *(void **)&real = next("clEnqueueNDRangeKernel");
+    launched = 1;
+    return real(queue, kernel, dims, offset, global, local, waits, wait, event);
+}
+
+/* For tests in the process: starts over. Bytes that are live stay counted. */
+void count_buffers_reset(uint64_t refuse) {
+    refuse_above = refuse;
+    peak = live;
+    created = late = 0;
+    launched = 0;
+}
+/* which: 0 live bytes, 1 peak bytes, 2 buffers created, 3 of them after the first kernel. */
+uint64_t count_buffers(int which) {
+    const uint64_t value[] = {live, peak, created, late};
+    return value[which];
+}
+
+__attribute__((constructor)) static void start(void) {
+    const char *limit = getenv("SNUG_REFUSE_ABOVE");
+    refuse_above = limit ? strtoull(limit, NULL, 10) : 0;
+}
+
+__attribute__((destructor)) static void report(void) {
+    const char *path = getenv("SNUG_COUNT_FILE");
+    FILE *f = path ? fopen(path, "a") : stderr;
+    if (!f) return;
+    fprintf(f, "buffers: peak %llu bytes, %llu live at exit, %llu created, %llu of them after the first kernel\n",
+            (unsigned long long)peak, (unsigned long long)live, (unsigned long long)created, (unsigned long long)late);
+    if (path) fclose(f);
+}

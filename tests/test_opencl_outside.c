@@ -1,0 +1,152 @@
+/* test_opencl_outside.c: what preload_count_buffers.c counts from outside against what plan promised (P1, P2). Does
+   nothing unless that library is preloaded: tests/outside_count.sh does it. */
+#include "../common/model.h"
+#include "../opencl/device.h"
+#include <check.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void (*count_reset)(uint64_t refuse_above);
+static uint64_t (*count)(int which);
+enum { LIVE, PEAK, CREATED, LATE };
+
+static bool counting(void) {
+    *(void **)&count_reset = dlsym(RTLD_DEFAULT, "count_buffers_reset");
+    *(void **)&count = dlsym(RTLD_DEFAULT, "count_buffers");
+    return count_reset && count;
+}
+
+static backend *open_device(size_t min_indirect, uint64_t cap) {
+    backend *b;
+    error e = {""};
+    opencl_options o = {.selector = getenv("SNUG_TEST_DEVICE") ? getenv("SNUG_TEST_DEVICE") : "opencl",
+                        .cap = cap,
+                        .min_indirect = min_indirect};
+    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
+    return b;
+}
+
+static uint64_t state;
+static int draw(int low, int high) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return low + (int)((state >> 33) % (uint64_t)(high - low + 1));
+}
+
+static void random_config(gpt_shape *s, gpt_run *r) {
+    static const unsigned recompute[] = {0, 1u << KIND_GELU, 1u << KIND_NORM | 1u << KIND_GELU, 1u << KIND_ATTENTION};
+    int heads = draw(1, 4), sequences = draw(1, 7), micro_batch = draw(1, sequences);
+    *s = (gpt_shape){.layers = draw(1, 3),
+                     .heads = heads,
+                     .channels = heads * draw(5, 40),
+                     .positions = draw(2, 70),
+                     .vocabulary = draw(10, 400),
+                     .bias = draw(0, 1),
+                     .tanh_gelu = draw(0, 1),
+                     .norm_epsilon = 1e-5};
+    *r = (gpt_run){.purpose = GRAPH_TRAIN,
+                   .micro_batch = micro_batch,
+                   .length = s->positions,
+                   .sequences = sequences,
+                   .batch_invariant = draw(0, 3) > 0,
+                   .dropout = draw(0, 1) * 0.1,
+                   .weight_decay = 0.1,
+                   .beta1 = 0.9,
+                   .beta2 = 0.95,
+                   .grad_clip = 1,
+                   .recompute = recompute[draw(0, 3)]};
+}
+
+/* Two steps. */
+static void train(model *m, char hash[65]) {
+    error e = {""};
+    double loss, norm;
+    ck_assert_msg(model_init(m, 1, &e) == OK, "%s", e.text);
+    batch b = batch_new(m->run.sequences, m->run.length);
+    for (int64_t i = 0; i < b.sequences * b.length; i++) {
+        b.x[i] = (int32_t)(i * 7 % m->shape.vocabulary);
+        b.y[i] = (int32_t)(i * 11 % m->shape.vocabulary);
+    }
+    for (int step = 0; step < 2; step++) {
+        step_settings s = {.step = step, .lr = 1e-3, .seed = 5};
+        ck_assert_msg(model_gradients(m, &b, &s, &loss, &e) == OK, "%s", e.text);
+        ck_assert_msg(model_finish(m, &s, &norm, &e) == OK, "%s", e.text);
+    }
+    ck_assert_msg(model_hash(m, hash, &e) == OK, "%s", e.text);
+    batch_free(&b);
+}
+
+START_TEST(outside_peak_is_the_plan_and_nothing_comes_late) {
+    if (!counting()) return;
+    state = (uint64_t)_i + 1;
+    error e = {""};
+    gpt_shape shape;
+    gpt_run run;
+    model m;
+    char hash[65];
+    random_config(&shape, &run);
+    backend *b = open_device(_i % 2 ? 1 : 100000, 0);
+    count_reset(0);
+    ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
+    uint64_t total = m.plan.total;
+    train(&m, hash);
+    ck_assert_uint_eq(count(PEAK), total);
+    ck_assert_uint_eq(count(LATE), 0);
+    model_close(&m);
+    ck_assert_uint_eq(count(LIVE), 0);
+}
+END_TEST
+
+/* The device refuses above X for X over the whole range: a smaller plan gives the same bits, or NO_MEMORY says why. */
+START_TEST(a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits) {
+    if (!counting()) return;
+    error e = {""};
+    gpt_shape shape = {
+        .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
+    gpt_run run = {.purpose = GRAPH_TRAIN,
+                   .length = 40,
+                   .sequences = 6,
+                   .batch_invariant = true,
+                   .weight_decay = 0.1,
+                   .beta1 = 0.9,
+                   .beta2 = 0.95,
+                   .grad_clip = 1};
+    uint64_t largest = 0;
+    char first[65] = "", hash[65];
+    for (int share = 16; share >= 0; share--) {
+        backend *b = open_device(0, 0);
+        count_reset(largest ? largest * (uint64_t)share / 16 + 1 : 0);
+        status s = NO_MEMORY;
+        model m;
+        for (run.micro_batch = 6; s == NO_MEMORY && run.micro_batch > 0; run.micro_batch--) {
+            s = model_open(&m, b, &shape, &run, &e);
+            if (s == NO_MEMORY) {
+                ck_assert_uint_eq(count(LIVE), 0);
+                ck_assert_ptr_nonnull(strstr(e.text, "CL_MEM_OBJECT_ALLOCATION_FAILURE"));
+            }
+        }
+        if (s == NO_MEMORY) {
+            b->close(b);
+            continue;
+        }
+        ck_assert_msg(s == OK, "%s", e.text);
+        if (!largest) largest = m.plan.total;
+        train(&m, first[0] ? hash : first);
+        if (share < 16) ck_assert_str_eq(hash, first);
+        model_close(&m);
+        ck_assert_uint_eq(count(LIVE), 0);
+        if (share == 16) strcpy(hash, first);
+    }
+    ck_assert_uint_gt(largest, 0);
+}
+END_TEST
+
+Suite *opencl_outside_suite(void) {
+    Suite *suite = suite_create("opencl_outside");
+    TCase *t = tcase_create("opencl_outside");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, outside_peak_is_the_plan_and_nothing_comes_late, 0, 24);
+    tcase_add_test(t, a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits);
+    suite_add_tcase(suite, t);
+    return suite;
+}
