@@ -293,15 +293,24 @@ START_TEST(a_shorter_length_runs_densely_packed) {
 }
 END_TEST
 
-static int cases(void) { return SHAPES; }
+/* Small enough for a simulator (oclgrind.sh), large enough for more than one tile, chunk and group of each kernel. */
+START_TEST(every_op_at_toy_size) {
+    static const shape toys[] = {{2, 35, 6, 1, 17, 7, 0.0, true}, {1, 9, 10, 2, 11, 6, 0.3, true}};
+    compare_all(&toys[_i], ALWAYS_DIRECT);
+}
+END_TEST
 
 Suite *opencl_suite(void) {
     Suite *suite = suite_create("opencl");
     TCase *t = tcase_create("opencl");
     tcase_set_timeout(t, 600);
-    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, cases());
-    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, cases());
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, SHAPES);
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, SHAPES);
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
+    suite_add_tcase(suite, t);
+    t = tcase_create("toy");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, every_op_at_toy_size, 0, 2);
     suite_add_tcase(suite, t);
     return suite;
 }
