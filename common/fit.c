@@ -4,18 +4,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-const cost_model cost_default_cpu = {20e-6, 1 / 100e9, 1 / 15e9, false};
-const cost_model cost_default_gpu = {15e-6, 1 / 8e12, 1 / 400e9, false};
+/* Two cores of a desktop; a card of 10 TFLOP/s. Only their ratios are ever shown. */
+const cost_model cost_default_cpu = {5e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false};
+const cost_model cost_default_gpu = {10e-6, {1 / 8e12, 1 / 4e12, 1 / 6e12, 1 / 4e12}, 1 / 350e9, false};
 
 /* ---- time ---- */
+
+work_kind cost_work(op_code code) {
+    switch (code) {
+    case OP_LINEAR:
+    case OP_LINEAR_DX:
+    case OP_LINEAR_DW: return WORK_MATRIX;
+    case OP_ATTENTION:
+    case OP_ATTENTION_DX: return WORK_ATTENTION;
+    case OP_HEAD:
+    case OP_HEAD_LOSS: return WORK_HEAD;
+    default: return WORK_VECTOR;
+    }
+}
+
+double cost_launches(const graph *g, const op *o, int sequences) {
+    enum { CHUNK_ROWS = 256, CHUNK_KERNELS = 5 }; /* R7: logits, softmax, and two products, one of them in two parts */
+    if (o->code == OP_LINEAR_DW && g->batch_invariant) return sequences;
+    if (o->code != OP_HEAD && o->code != OP_HEAD_LOSS) return 1;
+    int64_t piece = (int64_t)g->length * (g->batch_invariant ? 1 : sequences),
+            pieces = g->batch_invariant ? sequences : 1;
+    return (double)((piece + CHUNK_ROWS - 1) / CHUNK_ROWS * pieces * CHUNK_KERNELS);
+}
+
+double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c) {
+    double arithmetic = op_flops(g, o, sequences) * c->flop[cost_work(o->code)];
+    double traffic = op_traffic(g, o, sequences, real_bytes) * c->byte;
+    return c->launch * cost_launches(g, o, sequences) + (arithmetic > traffic ? arithmetic : traffic);
+}
 
 static double span_seconds(const graph *g, span s, int sequences, const cost_model *c, size_t real_bytes,
                            double *flops) {
     double seconds = 0;
     for (int i = s.first; i < s.end; i++) {
-        double f = op_flops(g, &g->ops[i], sequences), b = op_traffic(g, &g->ops[i], sequences, real_bytes);
-        seconds += c->launch + (f * c->flop > b * c->byte ? f * c->flop : b * c->byte);
-        *flops += f;
+        seconds += cost_seconds(g, &g->ops[i], sequences, real_bytes, c);
+        *flops += op_flops(g, &g->ops[i], sequences);
     }
     return seconds;
 }
@@ -54,14 +82,11 @@ status fit_measure(const fit_request *r, fit_option *o, error *e) {
     return s;
 }
 
-static bool fits(const fit_request *r, const fit_option *o) { return !r->limits.cap || o->peak <= r->limits.cap; }
-
 /* ---- the search ---- */
 
 typedef struct {
     fit_option *options;
     int n, room;
-    fit_option smallest;
 } candidates;
 
 static void add_candidate(candidates *c, fit_option o) {
@@ -72,31 +97,50 @@ static void add_candidate(candidates *c, fit_option o) {
     c->options[c->n++] = o;
 }
 
+enum { SIZES_MAX = 8194 }; /* 2 sqrt(N) for the most sequences that config_check lets through, 2^24 */
+
 /* The micro-batches worth trying, ascending: for each number of micro-batches the smallest size that needs no more. */
 static int *sizes_of(int64_t n, int *count) {
-    int *sizes = xcalloc((size_t)(n < 4096 ? n : 4096) + 1, sizeof(int));
+    int *sizes = xcalloc(SIZES_MAX, sizeof(int));
     *count = 0;
     for (int64_t parts = n; parts >= 1;) {
         int64_t k = (n + parts - 1) / parts;
-        if (*count < 4096) sizes[(*count)++] = (int)k;
+        if (*count < SIZES_MAX) sizes[(*count)++] = (int)k;
         if (k == n) break;
-        parts = (n + k) / (k + 1); /* fewer parts with the next larger size */
+        parts = (n - 1) / k; /* the most parts that need a larger size */
     }
     return sizes;
 }
 
-/* Adds what fits under one policy, times filled in; peaks grow with the micro-batch, so the largest is found by
- * halving. */
+/* No plan of this setting can be smaller: all persistent bytes, and the transients of the fullest op. Grows with the
+   micro-batch, which a plan found by greedy placing need not. */
+static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *bytes, error *e) {
+    gpt m;
+    plan p;
+    TRY(build(r, o, &m, e));
+    status s = plan_make(m.graph, &r->limits, &p, e);
+    if (s == OK) {
+        *bytes = p.persistent + p.transient_live_peak;
+        plan_free(&p);
+    }
+    gpt_free(&m);
+    return s;
+}
+
+static bool fits(const fit_request *r, uint64_t bytes) { return !r->limits.cap || bytes <= r->limits.cap; }
+
+/* Adds all under one policy whose lower bound fits (found by halving), times filled in, peaks not: pick asks for those
+   that matter. */
 static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
                             candidates *c, error *e) {
-    int low = 0, high = n; /* sizes[0 .. low) fit, sizes[high ..) do not */
+    int low = 0, high = n; /* the bounds of sizes[0 .. low) fit, those of sizes[high ..) do not */
     while (low < high) {
         int middle = low + (high - low) / 2;
         fit_option o = {.micro_batch = sizes[middle], .policy = policy};
-        status s = fit_measure(r, &o, e);
-        if (s == OK && (!c->smallest.policy || o.peak < c->smallest.peak)) c->smallest = o;
-        if (s == BAD_INPUT && middle == 0 && n == 1) return s;
-        if (s == OK && fits(r, &o))
+        uint64_t bytes = 0;
+        status s = lower_bound(r, &o, &bytes, e);
+        if (s == FAILED) return s;
+        if (s == OK && fits(r, bytes))
             low = middle + 1;
         else
             high = middle;
@@ -104,18 +148,17 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     if (!low) return OK;
     fit_option o = {.micro_batch = sizes[0], .policy = policy};
     gpt m;
-    TRY(build(r, &o, &m, e));
+    TRY(build(r, &o, &m, e)); /* operations and traffic are asked by sequences: one graph serves all sizes */
     for (int i = 0; i < low; i++) {
         o.micro_batch = sizes[i];
         o.seconds = step_seconds(m.graph, r->run.sequences, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
-        o.peak = 0; /* found when it matters */
         add_candidate(c, o);
     }
     gpt_free(&m);
     return OK;
 }
 
-/* a is a better choice than b: less memory, then less time, then an even split. */
+/* a is a better choice than b: an even split, then less memory, then less time. */
 static bool better(const fit_request *r, const fit_option *a, const fit_option *b) {
     bool even_a = r->run.sequences % a->micro_batch == 0, even_b = r->run.sequences % b->micro_batch == 0;
     if (even_a != even_b) return even_a;
@@ -123,19 +166,54 @@ static bool better(const fit_request *r, const fit_option *a, const fit_option *
     return a->seconds < b->seconds;
 }
 
-static status pick(const fit_request *r, candidates *c, fit_option *best, error *e) {
-    double least = c->options[0].seconds;
-    for (int i = 1; i < c->n; i++)
-        if (c->options[i].seconds < least) least = c->options[i].seconds;
-    bool found = false;
-    for (int i = 0; i < c->n; i++) {
+static int compare_seconds(const void *a, const void *b) {
+    double x = ((const fit_option *)a)->seconds, y = ((const fit_option *)b)->seconds;
+    return (x > y) - (x < y);
+}
+
+/* Fastest first; those up to 3 % slower than the first that fits compete by memory. *found: something fits. */
+static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
+    double limit = 0;
+    *found = false;
+    if (c->n) qsort(c->options, (size_t)c->n, sizeof *c->options, compare_seconds);
+    for (int i = 0; i < c->n && !(*found && c->options[i].seconds > limit); i++) {
         fit_option *o = &c->options[i];
-        if (o->seconds > 1.03 * least) continue;
         TRY(fit_measure(r, o, e));
-        if (!found || better(r, o, best)) *best = *o;
-        found = true;
+        if (!fits(r, o->peak)) continue;
+        if (!*found) limit = 1.03 * o->seconds;
+        if (!*found || better(r, o, best)) *best = *o;
+        *found = true;
     }
     return OK;
+}
+
+/* The smallest plan there is, for the message that nothing fits. */
+static status smallest(const fit_request *r, int micro_batch, fit_option *best, error *e) {
+    bool found = false;
+    for (int i = 0; i < RECOMPUTE_POLICIES; i++) {
+        fit_option o = {.micro_batch = micro_batch, .policy = &recompute_policies[i]};
+        if (r->policy && r->policy != o.policy) continue;
+        status s = fit_measure(r, &o, e);
+        if (s == FAILED) return s;
+        if (s == OK && (!found || o.peak < best->peak)) *best = o, found = true;
+    }
+    return found ? OK : BAD_INPUT; /* e says which tensor is too large for the device */
+}
+
+static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
+    char needs[32], cap[32];
+    bytes_print(r->limits.cap, cap, sizeof cap);
+    bytes_print(o->peak, needs, sizeof needs);
+    unsigned long long missing = o->peak - r->limits.cap;
+    if (r->micro_batch)
+        return fail(e, NO_MEMORY,
+                    "micro_batch_size %d does not fit in %s: with recompute=%s it needs %s, %llu bytes more; leave it "
+                    "out to have it fitted",
+                    o->micro_batch, cap, o->policy->name, needs, missing);
+    return fail(e, NO_MEMORY,
+                "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
+                "recompute=%s, needs %s, %llu bytes more",
+                cap, o->micro_batch, o->policy->name, needs, missing);
 }
 
 status fit_choose(const fit_request *r, fit_option *best, error *e) {
@@ -143,22 +221,14 @@ status fit_choose(const fit_request *r, fit_option *best, error *e) {
     int n = 1, forced = r->micro_batch;
     int *sizes = forced ? &forced : sizes_of(r->run.sequences, &n);
     status s = OK;
+    bool found = false;
     for (int i = 0; i < RECOMPUTE_POLICIES && s == OK; i++)
         if (!r->policy || r->policy == &recompute_policies[i])
             s = search_policy(r, &recompute_policies[i], sizes, n, &c, e);
-    if (s == OK && c.n)
-        s = pick(r, &c, best, e);
-    else if (s == OK) {
-        char needs[32], cap[32];
-        *best = c.smallest;
-        if (!c.smallest.policy)
-            s = BAD_INPUT; /* e says which tensor is too large for the device */
-        else
-            s = fail(e, NO_MEMORY,
-                     "nothing fits in %s: the smallest plan, micro-batch %d with recompute=%s, needs %s "
-                     "(--vram_cap=%lluB)",
-                     bytes_print(r->limits.cap, cap, sizeof cap), best->micro_batch, best->policy->name,
-                     bytes_print(best->peak, needs, sizeof needs), (unsigned long long)best->peak);
+    if (s == OK) s = pick(r, &c, best, &found, e);
+    if (s == OK && !found) {
+        s = smallest(r, sizes[0], best, e);
+        if (s == OK) s = nothing_fits(r, best, e);
     }
     if (!forced) free(sizes);
     free(c.options);

@@ -7,15 +7,22 @@
 #include "plan.h"
 #include "recompute.h"
 
-/* Seconds of an op = launch + operations / rate, where the rate is the slower of arithmetic and memory: so the speed of
-   a micro-batch saturates as it grows. */
+/* What an op mostly does: each has a speed of its own. */
+typedef enum { WORK_MATRIX, WORK_ATTENTION, WORK_HEAD, WORK_VECTOR, WORK_KINDS } work_kind;
+
+/* Seconds of an op = launches + the slower of its arithmetic and its traffic: so the speed of a micro-batch saturates
+   as it grows. */
 typedef struct {
-    double launch; /* seconds an op costs however small it is */
-    double flop;   /* seconds per arithmetic operation */
-    double byte;   /* seconds per byte moved */
-    bool measured; /* false: ratios only */
+    double launch;           /* seconds a kernel costs however small it is */
+    double flop[WORK_KINDS]; /* seconds per arithmetic operation */
+    double byte;             /* seconds per byte moved */
+    bool measured;           /* false: stated constants, good for ratios only */
 } cost_model;
 extern const cost_model cost_default_cpu, cost_default_gpu;
+work_kind cost_work(op_code code);
+/* Kernels that a run of o starts: batch-invariant weight gradients take one a sequence (R6), the head some a chunk. */
+double cost_launches(const graph *g, const op *o, int sequences);
+double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c);
 
 typedef struct {
     gpt_shape shape;
@@ -35,8 +42,9 @@ typedef struct {
     double flops;   /* of a step */
 } fit_option;
 
-/* The smallest peak among those within 3 % of the least predicted time of all that fit. NO_MEMORY: nothing fits; *best
-   is then the smallest there is. BAD_INPUT: a tensor is larger than the device's largest allocation. */
+/* The smallest peak among those within 3 % of the least predicted time of all that fit, even splits before uneven ones:
+   a full card buys nothing. NO_MEMORY: nothing fits; *best is then the smallest there is. BAD_INPUT: a tensor is larger
+   than the device's largest allocation. */
 status fit_choose(const fit_request *r, fit_option *best, error *e);
 /* Peak, time and operations of one setting (best->micro_batch and best->policy are given). */
 status fit_measure(const fit_request *r, fit_option *o, error *e);
