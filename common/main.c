@@ -2,6 +2,8 @@
 #include "config.h"
 #include "grads.h"
 #include "prepare.h"
+#include "sample.h"
+#include "train.h"
 #include "version.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,9 @@ typedef struct {
 } command;
 static const command COMMANDS[] = {
     {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", command_prepare},
+    {"train", "[CONFIG.py]", "train; init_from=scratch, resume, or a folder in Hugging Face GPT-2 layout", train_run},
+    {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", sample_run},
+    {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
     {"version", "", "the program's version and build", command_version},
     {"help", "[COMMAND]", "this text", command_help},

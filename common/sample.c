@@ -1,0 +1,135 @@
+/* sample.c: see sample.h. */
+#include "sample.h"
+#include "checkpoint.h"
+#include "files.h"
+#include "rng.h"
+#include "runs.h"
+#include "setup.h"
+#include "tokenizer.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int descending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k, double u, double *sorted) {
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    if (temperature == 0) return best;
+    double most = logits[best], least = -INFINITY, sum = 0;
+    if (top_k && top_k < n) {
+        memcpy(sorted, logits, (size_t)n * sizeof *sorted);
+        qsort(sorted, (size_t)n, sizeof *sorted, descending);
+        least = sorted[top_k - 1];
+    }
+    for (int64_t i = 0; i < n; i++) sum += logits[i] = logits[i] < least ? 0 : exp((logits[i] - most) / temperature);
+    int64_t last = best;
+    u *= sum;
+    for (int64_t i = 0; i < n; i++) {
+        if (logits[i] == 0) continue;
+        last = i;
+        if ((u -= logits[i]) < 0) break;
+    }
+    return last;
+}
+
+typedef struct {
+    const config *c;
+    model *m;
+    tokenizer *t;
+    int32_t *ids;
+    int64_t n;
+    double *logits, *sorted;
+} writer;
+
+/* The text to begin with, as ids, the last block_size of them; one newline's or the first id where there is none. */
+static status read_start(writer *w, int length, error *e) {
+    char *text = NULL;
+    size_t bytes, n;
+    uint32_t *ids;
+    if (!strncmp(w->c->start, "FILE:", 5))
+        TRY(file_read(w->c->start + 5, 1 << 26, &text, &bytes, e));
+    else
+        bytes = strlen(text = xstrdup(w->c->start));
+    status s = tokenizer_encode(w->t, text, bytes, &ids, &n, e);
+    free(text);
+    if (s != OK) return s;
+    if (n == 0) s = fail(e, BAD_INPUT, "start is empty: give at least one character");
+    w->n = n < (size_t)length ? (int64_t)n : length;
+    for (int64_t i = 0; i < w->n; i++) w->ids[i] = (int32_t)ids[n - (size_t)w->n + (size_t)i];
+    for (int64_t i = 0; i < w->n && s == OK; i++)
+        if (w->ids[i] >= w->m->shape.vocabulary)
+            s = fail(e, BAD_INPUT, "the tokenizer has id %d, but the model's vocabulary is %lld", w->ids[i],
+                     (long long)w->m->shape.vocabulary);
+    free(ids);
+    return s;
+}
+
+static status next_id(writer *w, int sample, int64_t number, int32_t *id, error *e) {
+    model *m = w->m;
+    step_args a = {.sequences = 1, .length = (int)w->n, .seed = (uint64_t)w->c->seed};
+    uint32_t words[4];
+    TRY(m->backend->write(m->backend, m->gpt.tokens, w->ids, 0, (size_t)w->n * sizeof *w->ids, e));
+    TRY(m->backend->run(m->backend, m->gpt.graph->sample, &a, e));
+    TRY(model_read(m, m->gpt.logits, 0, m->shape.vocabulary, w->logits, e));
+    philox((uint64_t)w->c->seed, (uint32_t)number, (uint32_t)sample, (uint32_t)SITE_SAMPLE << 16, 0, words);
+    *id = (int32_t)sample_pick(w->logits, m->shape.vocabulary, w->c->temperature, w->c->top_k,
+                               rng_uniform(words[0], words[1]), w->sorted);
+    return OK;
+}
+
+static status write_text(writer *w, int sample, int length, error *e) {
+    TRY(read_start(w, length, e));
+    size_t bytes;
+    for (int64_t i = 0; i < w->n; i++) {
+        const char *s = tokenizer_decode(w->t, (uint32_t)w->ids[i], &bytes);
+        fwrite(s, 1, bytes, stdout);
+    }
+    for (int64_t k = 0; k < w->c->max_new_tokens; k++) {
+        int32_t id;
+        TRY(next_id(w, sample, k, &id, e));
+        const char *s = tokenizer_decode(w->t, (uint32_t)id, &bytes);
+        fwrite(s, 1, bytes, stdout);
+        fflush(stdout);
+        if (w->n == length) memmove(w->ids, w->ids + 1, (size_t)--w->n * sizeof *w->ids);
+        w->ids[w->n++] = id;
+    }
+    printf("\n---------------\n");
+    return OK;
+}
+
+status sample_run(const config *c, error *e) {
+    gpt_shape shape;
+    fit_request r;
+    backend *b;
+    model m = {0};
+    writer w = {.c = c, .m = &m};
+    char *folder;
+    int length;
+    TRY(run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e));
+    status s = tokenizer_open(folder, &w.t, e);
+    if (s == OK) s = setup_shape_of(c, folder, &shape, &length, e);
+    if (s == OK) s = setup_device(c, &b, NULL, e);
+    if (s == OK) {
+        setup_request(c, &shape, GRAPH_EVAL, length, 1, &r);
+        s = setup_model(&r, b, &m, NULL, NULL, e);
+    }
+    if (s == OK) s = checkpoint_load_weights(folder, &shape, &m.gpt, m.backend, e);
+    if (s == OK) {
+        w.ids = xcalloc((size_t)length + 1, sizeof *w.ids);
+        w.logits = xcalloc((size_t)shape.vocabulary, sizeof *w.logits);
+        w.sorted = xcalloc((size_t)shape.vocabulary, sizeof *w.sorted);
+        for (int k = 0; k < c->num_samples && s == OK; k++) s = write_text(&w, k, length, e);
+    }
+    if (m.backend) model_close(&m);
+    if (w.t) tokenizer_close(w.t);
+    free(w.ids);
+    free(w.logits);
+    free(w.sorted);
+    free(folder);
+    return s;
+}

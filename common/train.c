@@ -1,0 +1,301 @@
+/* train.c: the loop over steps: draw, gradients, update, and now and then evaluate, log and save. */
+#include "train.h"
+#include "checkpoint.h"
+#include "run_log.h"
+#include "runs.h"
+#include "setup.h"
+#include "version.h"
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STREAM_TRAIN, STREAM_EVAL_TRAIN, STREAM_EVAL_VAL };
+
+/* ---- stopping ---- */
+
+static volatile sig_atomic_t stop_wanted; /* the one mutable global: a signal handler can reach nothing else */
+
+static void want_stop(int number) {
+    stop_wanted = 1;
+    signal(number, SIG_DFL); /* a second one stops at once */
+}
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double train_rate(const config *c, int64_t step) {
+    if (!c->decay_lr) return c->learning_rate;
+    if (step < c->warmup_iters) return c->learning_rate * (double)(step + 1) / (double)(c->warmup_iters + 1);
+    if (step > c->lr_decay_iters) return c->min_lr;
+    if (c->lr_decay_iters <= c->warmup_iters) return c->learning_rate;
+    double part = (double)(step - c->warmup_iters) / (double)(c->lr_decay_iters - c->warmup_iters);
+    return c->min_lr + 0.5 * (1 + cos(3.14159265358979323846 * part)) * (c->learning_rate - c->min_lr);
+}
+
+/* ---- a run ---- */
+
+typedef struct {
+    const config *c;
+    char *folder; /* of the data */
+    token_file train, val;
+    data_order order;
+    model m;
+    batch batch; /* [N,T] */
+    run_folder out;
+    run_log log;
+    run_state state;
+    char *tokenizer; /* the data's tokenizer.json, or NULL */
+    double last_save;
+    bool out_open, log_open;
+} run;
+
+static int64_t effective_batch(const config *c) { return c->batch_size * c->gradient_accumulation_steps; }
+
+static status open_data(run *r, int length, error *e) {
+    const config *c = r->c;
+    TRY(data_open(r->folder, "train.bin", length, &r->train, e));
+    char *path = xprintf("%s/val.bin", r->folder);
+    bool has_val = access(path, F_OK) == 0;
+    free(path);
+    if (has_val) TRY(data_open(r->folder, "val.bin", length, &r->val, e));
+    path = xprintf("%s/tokenizer.json", r->folder);
+    if (access(path, R_OK) == 0)
+        r->tokenizer = path;
+    else
+        free(path);
+    r->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
+                            .seed = (uint64_t)c->seed,
+                            .sequences = effective_batch(c),
+                            .length = length,
+                            .ignore_token = c->ignore_token,
+                            .vocabulary = r->m.shape.vocabulary};
+    r->batch = batch_new(effective_batch(c), length);
+    return OK;
+}
+
+/* Shape, device, plan and weights: scratch, resume, or a folder. *checkpoint: where the weights come from, or NULL. */
+static status open_model(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
+    const config *c = r->c;
+    gpt_shape shape;
+    fit_request request;
+    fit_option chosen;
+    backend *b;
+    int length;
+    char text[256];
+    if (checkpoint)
+        TRY(setup_shape_of(c, checkpoint, &shape, &length, e));
+    else {
+        int64_t vocabulary;
+        TRY(data_vocabulary_of(r->folder, &vocabulary, e));
+        TRY(setup_shape_new(c, vocabulary, &shape, &length, e));
+    }
+    setup_request(c, &shape, purpose, length, effective_batch(c), &request);
+    TRY(setup_device(c, &b, stdout, e));
+    TRY(setup_model(&request, b, &r->m, &chosen, stdout, e));
+    printf("plan: %s\n", fit_print(&request, &chosen, text, sizeof text));
+    return open_data(r, length, e);
+}
+
+static void close_run(run *r) {
+    if (r->m.backend) model_close(&r->m);
+    if (r->train.map) data_close(&r->train);
+    if (r->val.map) data_close(&r->val);
+    if (r->out_open) run_close(&r->out);
+    if (r->log_open) run_log_close(&r->log);
+    if (r->state.device) run_state_free(&r->state);
+    batch_free(&r->batch);
+    free(r->folder);
+    free(r->tokenizer);
+}
+
+/* ---- evaluation: the same sequences every time, so that losses compare ---- */
+
+static status evaluate(run *r, const token_file *f, uint32_t stream, double *loss, error *e) {
+    int64_t left = r->c->eval_iters * r->c->batch_size, targets = 0;
+    double sum = 0, part;
+    batch b = r->batch;
+    for (int64_t k = 0; left > 0; k++, left -= b.sequences) {
+        if (b.sequences > left) b.sequences = left;
+        TRY(batch_draw(&b, f, &r->order, stream, k, 0, e));
+        TRY(model_loss(&r->m, &b, &part, e));
+        sum += part;
+        targets += batch_targets(&b);
+    }
+    *loss = targets ? sum / (double)targets : 0;
+    return OK;
+}
+
+static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
+    double train;
+    char line[256];
+    TRY(evaluate(r, &r->train, STREAM_EVAL_TRAIN, &train, e));
+    *val_loss = NAN;
+    if (r->val.map) TRY(evaluate(r, &r->val, STREAM_EVAL_VAL, val_loss, e));
+    if (r->val.map)
+        printf("step %lld: train loss %.4f, val loss %.4f\n", (long long)iter, train, *val_loss);
+    else
+        printf("step %lld: train loss %.4f (no val.bin)\n", (long long)iter, train);
+    fflush(stdout);
+    if (!r->log_open) return OK;
+    if (r->val.map)
+        snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g,\"val_loss\":%.17g}", (long long)iter, train,
+                 *val_loss);
+    else
+        snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g}", (long long)iter, train);
+    return run_log_line(&r->log, line, e);
+}
+
+/* ---- saving ---- */
+
+static status save(run *r, int64_t iter, double val_loss, error *e) {
+    r->state.iter = iter;
+    r->state.val_loss = val_loss;
+    if (val_loss < r->state.best_val_loss) r->state.best_val_loss = val_loss;
+    TRY(run_save(&r->out, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, r->tokenizer, (int)r->c->keep_checkpoints,
+                 e));
+    r->last_save = seconds_now();
+    printf("saved %s/ckpt-%06lld\n", r->c->out_dir, (long long)iter);
+    return OK;
+}
+
+static status start(run *r, const char *resumed, error *e) {
+    const config *c = r->c;
+    char value[VALUE_TEXT_MAX];
+    if (resumed)
+        TRY(run_load_state(resumed, &r->state, e));
+    else
+        r->state = run_state_new(r->m.backend->device, snug_build(), "default");
+    for (int i = 0; i < OPTION_COUNT; i++)
+        run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
+    if (resumed) {
+        if (strcmp(r->state.device, r->m.backend->device) || strcmp(r->state.build, snug_build()))
+            fprintf(stderr, "note: this run was made on '%s' by build '%s': the bits may differ from here on\n",
+                    r->state.device, r->state.build);
+        TRY(run_load_tensors(resumed, &r->m.shape, &r->m.gpt, r->m.backend, e));
+    } else if (strcmp(c->init_from, "scratch"))
+        TRY(checkpoint_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e));
+    else
+        TRY(model_init(&r->m, (uint64_t)c->seed, e));
+    TRY(run_log_cut(c->out_dir, resumed ? r->state.iter : -1, e));
+    TRY(run_log_open(c->out_dir, &r->log, e));
+    r->log_open = true;
+    r->last_save = seconds_now();
+    return OK;
+}
+
+/* ---- the loop ---- */
+
+static status log_step(run *r, int64_t iter, double loss, double norm, double lr, double seconds, error *e) {
+    char line[512];
+    double tokens = (double)(r->batch.sequences * r->batch.length) / seconds;
+    printf("iter %lld: loss %.4f, norm %.4f, lr %.3e, %.1f ms, %.0f tokens/s\n", (long long)iter, loss, norm, lr,
+           1e3 * seconds, tokens);
+    fflush(stdout);
+    snprintf(line, sizeof line,
+             "{\"iter\":%lld,\"loss\":%.17g,\"lr\":%.17g,\"grad_norm\":%.17g,\"ms\":%.3f,\"tokens_per_s\":%.1f,"
+             "\"vram_peak_bytes\":%llu}",
+             (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, (unsigned long long)r->m.backend->allocated);
+    return run_log_line(&r->log, line, e);
+}
+
+/* One optimizer step; stops the run where the loss or the gradient is no number any more, before anything is saved. */
+static status step(run *r, int64_t iter, error *e) {
+    double began = seconds_now(), loss, norm;
+    step_settings s = {.step = iter, .lr = train_rate(r->c, iter), .seed = (uint64_t)r->c->seed};
+    TRY(batch_draw(&r->batch, &r->train, &r->order, STREAM_TRAIN, iter, 0, e));
+    TRY(model_gradients(&r->m, &r->batch, &s, &loss, e));
+    TRY(model_finish(&r->m, &s, &norm, e));
+    if (!isfinite(loss) || !isfinite(norm))
+        return fail(e, FAILED,
+                    "step %lld: the loss is %g and the gradient's norm %g; stopped, nothing was overwritten: "
+                    "resume with a lower learning_rate or a grad_clip",
+                    (long long)iter, loss, norm);
+    if (iter % r->c->log_interval) return OK;
+    return log_step(r, iter, loss, norm, s.lr, seconds_now() - began, e);
+}
+
+static status loop(run *r, error *e) {
+    const config *c = r->c;
+    int64_t iter = r->state.iter, first = iter, saved = iter ? iter : -1;
+    double val_loss = NAN;
+    for (;; iter++) {
+        bool last = iter >= c->max_iters || stop_wanted;
+        val_loss = NAN;
+        if ((iter % c->eval_interval == 0 || iter >= c->max_iters) && (iter > first || iter == 0) && !stop_wanted) {
+            TRY(evaluate_both(r, iter, &val_loss, e));
+            if (iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss))) {
+                TRY(save(r, iter, val_loss, e));
+                saved = iter;
+            }
+        } else if (c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes) {
+            TRY(save(r, iter, NAN, e));
+            saved = iter;
+        }
+        if (last) break;
+        TRY(step(r, iter, e));
+    }
+    if (saved != iter) TRY(save(r, iter, val_loss, e));
+    if (iter < c->max_iters) printf("stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
+    return OK;
+}
+
+static status train(run *r, error *e) {
+    const config *c = r->c;
+    bool resume = !strcmp(c->init_from, "resume"), scratch = !strcmp(c->init_from, "scratch");
+    char *resumed = NULL;
+    TRY(data_folder(c, &r->folder, e));
+    if (resume) TRY(run_find_latest(c->out_dir, &resumed, e));
+    status s = open_model(r, GRAPH_TRAIN, resume ? resumed : scratch ? NULL : c->init_from, e);
+    if (s == OK && c->eval_only) {
+        double unused;
+        if (resume)
+            s = checkpoint_load_weights(resumed, &r->m.shape, &r->m.gpt, r->m.backend, e);
+        else if (!scratch)
+            s = checkpoint_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e);
+        else
+            s = model_init(&r->m, (uint64_t)c->seed, e);
+        if (s == OK) s = evaluate_both(r, 0, &unused, e);
+    } else if (s == OK) {
+        s = run_open(c->out_dir, &r->out, e);
+        r->out_open = s == OK;
+        if (s == OK) s = start(r, resumed, e);
+        if (s == OK && resume && r->state.iter >= c->max_iters)
+            printf("this run has done its %lld steps: nothing to do (raise --max_iters to go on)\n",
+                   (long long)r->state.iter);
+        else if (s == OK)
+            s = loop(r, e);
+    }
+    free(resumed);
+    return s;
+}
+
+status train_run(const config *c, error *e) {
+    run r = {.c = c};
+    stop_wanted = 0;
+    signal(SIGINT, want_stop);
+    signal(SIGTERM, want_stop);
+    config_print(c, stdout);
+    status s = train(&r, e);
+    close_run(&r);
+    return s;
+}
+
+status eval_run(const config *c, error *e) {
+    run r = {.c = c};
+    char *folder = NULL;
+    double unused;
+    status s = data_folder(c, &r.folder, e);
+    if (s == OK) s = run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e);
+    if (s == OK) s = open_model(&r, GRAPH_EVAL, folder, e);
+    if (s == OK) s = checkpoint_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
+    if (s == OK) s = evaluate_both(&r, 0, &unused, e);
+    free(folder);
+    close_run(&r);
+    return s;
+}
