@@ -68,7 +68,8 @@ enum { TEXT_MAX = 512 };
     X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")     \
     X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare: share of the text that becomes val.bin")                        \
     X(BOOL, json, false, 0, 0, OUTPUT, "plan: machine-readable")                                                       \
-    X(BOOL, graph, false, 0, 0, OUTPUT, "plan: dump the graph")
+    X(BOOL, graph, false, 0, 0, OUTPUT, "plan: dump the graph")                                                        \
+    X(TEXT, svg, "", 0, NULL, OUTPUT, "plan: draw the memory map into this file")
 
 /* clang-format on */
 

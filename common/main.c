@@ -1,8 +1,10 @@
 /* main.c: the command line: one function per command, and the way an error leaves the program. */
 #include "config.h"
 #include "grads.h"
+#include "plan_command.h"
 #include "prepare.h"
 #include "sample.h"
+#include "setup.h"
 #include "train.h"
 #include "version.h"
 #include <stdlib.h>
@@ -16,6 +18,11 @@ static status command_version(const config *c, error *e) {
     return OK;
 }
 
+static status command_devices(const config *c, error *e) {
+    (void)c;
+    return setup_devices(stdout, e);
+}
+
 static status command_help(const config *c, error *e);
 
 typedef struct {
@@ -23,11 +30,13 @@ typedef struct {
     status (*run)(const config *, error *);
 } command;
 static const command COMMANDS[] = {
+    {"plan", "[CONFIG.py]", "the memory of a run to the byte; needs no device", plan_run},
     {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", command_prepare},
     {"train", "[CONFIG.py]", "train; init_from=scratch, resume, or a folder in Hugging Face GPT-2 layout", train_run},
     {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", sample_run},
     {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
+    {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
     {"version", "", "the program's version and build", command_version},
     {"help", "[COMMAND]", "this text", command_help},
 };

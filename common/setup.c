@@ -1,5 +1,6 @@
 /* setup.c: see setup.h. The only file that knows whether OpenCL was built in. */
 #include "setup.h"
+#include "calibrate.h"
 #include "checkpoint.h"
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,12 @@ static status open_gpu(const config *c, const char *selector, backend **b, error
         return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
     return opencl_open(selector, c->vram_cap, b, e);
 }
+status setup_devices(FILE *f, error *e) { return devices_print(f, e); }
 #else
+status setup_devices(FILE *f, error *e) {
+    (void)f;
+    return fail(e, BAD_INPUT, "this build has no OpenCL (built with OPENCL=0): the CPU backend is all there is");
+}
 static bool opencl_has_gpu(char *why, size_t size) {
     snprintf(why, size, "this build has no OpenCL");
     return false;
@@ -55,13 +61,32 @@ status setup_device(const config *c, backend **b, FILE *report, error *e) {
     return OK;
 }
 
+/* Does `device` name the CPU backend, as far as can be said without looking for a GPU? */
+static bool means_cpu(const config *c) { return !strcmp(c->device, "cpu") || real_bytes_of(c) == 8; }
+
+/* Bounds for an OpenCL device that is not open: no device known to us aligns sub-buffers by more than 4 KiB, and
+   OpenCL 1.2 promises single allocations of a quarter of the device's memory. That is the cap at least, and 2 GiB on
+   any card worth the name. */
+static memory_limits limits_unopened(uint64_t cap) {
+    uint64_t memory = cap > 2ull << 30 ? cap : 2ull << 30;
+    return (memory_limits){.real_bytes = 4, .alignment = 4096, .max_block = cap ? memory / 4 : 0, .cap = cap};
+}
+
+static cost_model cost_of(const config *c) {
+    cost_model cost = means_cpu(c) ? cost_default_cpu : cost_default_gpu;
+    calibrate_recall(c, means_cpu(c) ? "cpu" : "opencl", NULL, &cost);
+    return cost;
+}
+
 status setup_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e) {
     (void)e;
-    bool cpu = !strcmp(c->device, "cpu") || real_bytes_of(c) == 8;
+    bool cpu = means_cpu(c);
     *scratch = cpu ? cpu_scratch : opencl_scratch;
-    *cost = cpu ? cost_default_cpu : cost_default_gpu;
-    /* an OpenCL device that is not open: the strictest alignment and the smallest largest block of those we know */
-    *limits = (memory_limits){.real_bytes = real_bytes_of(c), .alignment = cpu ? 64 : 4096, .cap = c->vram_cap};
+    *cost = cost_of(c);
+    *limits = limits_unopened(c->vram_cap);
+    if (cpu)
+        *limits = (memory_limits){
+            .real_bytes = real_bytes_of(c), .alignment = 64, .cap = c->vram_cap ? c->vram_cap : host_cap()};
     return OK;
 }
 
@@ -111,6 +136,7 @@ status setup_shape_of(const config *c, const char *folder, gpt_shape *s, int *le
 void setup_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
                    fit_request *r) {
     *r = (fit_request){.shape = *shape,
+                       .cost = cost_of(c),
                        .micro_batch = (int)c->micro_batch_size,
                        .policy = recompute_find(c->recompute) /* NULL for auto */};
     if (r->micro_batch > sequences) r->micro_batch = (int)sequences;
@@ -130,6 +156,7 @@ status setup_model(fit_request *r, backend *b, model *m, fit_option *chosen, FIL
     status s;
     r->limits = b->limits;
     r->scratch = b->scratch;
+    if (!r->cost.measured) r->cost = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
     uint64_t promised = b->limits.cap;
     while ((s = fit_choose(r, &o, e)) == OK) {
         gpt_run run = r->run;

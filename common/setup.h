@@ -9,6 +9,8 @@
 /* Opens the device that the settings ask for, with their cap (0 = what the device has, less a reserve). Says on
    `report` (may be NULL) what was chosen and why. Fails where a GPU was asked for and there is none. */
 status setup_device(const config *c, backend **b, FILE *report, error *e);
+/* The OpenCL devices, and which one "auto" takes. */
+status setup_devices(FILE *f, error *e);
 /* Without opening anything: the limits and the scratch rule that a plan for this device goes by. */
 status setup_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e);
 

@@ -1,0 +1,240 @@
+/* calibrate.c: see calibrate.h. Runs single ops of a small model and divides times by counts. */
+#include "calibrate.h"
+#include "files.h"
+#include "json_value.h"
+#include "model.h"
+#include "setup.h"
+#include "version.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- timing ops ---- */
+
+typedef struct {
+    model m;
+    step_args step;
+    double launch;
+} bench;
+
+/* Wall time of running one op `times` in a row, and waiting for it: the least of three. */
+static status time_op(bench *t, int op_index, int times, double *seconds, error *e) {
+    backend *b = t->m.backend;
+    double least = INFINITY, one;
+    for (int i = 0; i < 3; i++) {
+        double start = now();
+        for (int k = 0; k < times; k++) TRY(b->run(b, (span){op_index, op_index + 1}, &t->step, e));
+        TRY(model_read(&t->m, t->m.gpt.norm, 0, 1, &one, e));
+        double took = now() - start;
+        if (took < least) least = took;
+    }
+    *seconds = least;
+    return OK;
+}
+
+/* Seconds of one run. Short ops are run many times over, so that waiting for them doesn't count. */
+static status op_time(bench *t, int op_index, double *seconds, error *e) {
+    enum { MORE = 17 };
+    double many;
+    TRY(time_op(t, op_index, 1, seconds, e));
+    if (*seconds > 3e-3) return OK;
+    TRY(time_op(t, op_index, MORE, &many, e));
+    double one = (many - *seconds) / (MORE - 1);
+    *seconds = one > 0 ? one : many / MORE;
+    return OK;
+}
+
+/* ---- from times to constants ---- */
+
+/* What an op's time says: arithmetic by kind of work, or the speed of memory. GELU stands for vector arithmetic; ops
+   that do next to none stand for memory; norms are mixed and tell nothing. */
+enum { BYTES = WORK_KINDS, NOTHING, SORTS };
+static int sort_of(op_code code) {
+    switch (code) {
+    case OP_GELU:
+    case OP_GELU_DX: return WORK_VECTOR;
+    case OP_RESIDUAL:
+    case OP_ADAMW: return BYTES;
+    default: return cost_work(code) == WORK_VECTOR ? NOTHING : (int)cost_work(code);
+    }
+}
+
+/* The optimizer is timed on the largest tensor only: small ones lie in the processor's cache. */
+static bool is_worth_timing(const graph *g, int i) {
+    const op *o = &g->ops[i];
+    if (sort_of(o->code) == NOTHING) return false;
+    return o->code != OP_ADAMW || o->arg[0] == 1;
+}
+
+static status measure_ops(bench *t, cost_model *out, error *e) {
+    const graph *g = t->m.gpt.graph;
+    size_t real = t->m.backend->limits.real_bytes;
+    double seconds[SORTS] = {0}, counts[SORTS] = {0}, one;
+    int tiny = g->begin.first; /* zeroing the smallest tensor: nothing but a launch */
+    for (int i = g->begin.first; i < g->begin.end; i++)
+        if (tensor_elements(&g->tensors[g->ops[i].arg[0]]) < tensor_elements(&g->tensors[g->ops[tiny].arg[0]]))
+            tiny = i;
+    TRY(op_time(t, tiny, &out->launch, e));
+    for (int i = g->micro.first; i < g->finish.end; i++) {
+        const op *o = &g->ops[i];
+        if (!is_worth_timing(g, i)) continue;
+        TRY(op_time(t, i, &one, e));
+        int sort = sort_of(o->code);
+        double net = one - out->launch * cost_launches(g, o, t->step.sequences);
+        seconds[sort] += net > 0.2 * one ? net : 0.2 * one; /* launches may overlap: never count a time away */
+        counts[sort] += sort == BYTES ? op_traffic(g, o, t->step.sequences, real) : op_flops(g, o, t->step.sequences);
+    }
+    for (int w = 0; w < WORK_KINDS; w++) out->flop[w] = seconds[w] / counts[w];
+    out->byte = seconds[BYTES] / counts[BYTES];
+    out->measured = true;
+    return OK;
+}
+
+/* ---- the models that are measured ---- */
+
+typedef struct {
+    int length, channels, vocabulary, sequences;
+} bench_size;
+/* The first takes a CPU a tenth of a second. The second fills a GPU, and is used where it takes no longer. */
+static const bench_size SIZES[] = {{256, 512, 2048, 2}, {1024, 768, 8192, 4}};
+enum { N_SIZES = sizeof SIZES / sizeof *SIZES, HEAD_SIZE = 64 };
+
+/* Numbers like a model's, so that nothing is special about the arithmetic; the same few, to be quick. */
+static status fill_weights(model *m, error *e) {
+    enum { CHUNK = 1 << 14 };
+    double *part = xcalloc(CHUNK, sizeof *part);
+    status s = OK;
+    for (int i = 0; i < CHUNK; i++) part[i] = 0.02 * sin(i);
+    for (tensor_id p = 1; p <= m->gpt.n_params && s == OK; p++) {
+        int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
+        for (int64_t i = 0; i < n && s == OK; i += CHUNK)
+            s = model_write(m, p, i, n - i < CHUNK ? n - i : CHUNK, part, e);
+    }
+    free(part);
+    return s;
+}
+
+/* Measures one size on b and closes b; *flops of its micro-batch. */
+static status measure_size(backend *b, const bench_size *z, cost_model *out, error *e) {
+    gpt_shape shape = {.layers = 1,
+                       .heads = z->channels / HEAD_SIZE,
+                       .channels = z->channels,
+                       .positions = z->length,
+                       .vocabulary = z->vocabulary,
+                       .norm_epsilon = 1e-5};
+    gpt_run run = {.purpose = GRAPH_TRAIN,
+                   .micro_batch = z->sequences,
+                   .length = z->length,
+                   .sequences = z->sequences,
+                   .batch_invariant = true,
+                   .beta1 = 0.9,
+                   .beta2 = 0.95,
+                   .grad_clip = 1};
+    bench t = {.step = {.sequences = z->sequences, .length = z->length}};
+    status s = model_open(&t.m, b, &shape, &run, e);
+    if (s != OK) {
+        b->close(b);
+        return s;
+    }
+    const graph *g = t.m.gpt.graph;
+    s = fill_weights(&t.m, e);
+    if (s == OK) s = b->run(b, g->begin, &t.step, e); /* once through, so that kernels are compiled and pages warm */
+    if (s == OK) s = b->run(b, g->micro, &t.step, e);
+    if (s == OK) s = b->run(b, g->finish, &t.step, e);
+    if (s == OK) s = measure_ops(&t, out, e);
+    model_close(&t.m);
+    return s;
+}
+
+status calibrate_measure(backend *b, cost_model *out, error *e) { return measure_size(b, &SIZES[0], out, e); }
+
+/* Is a size worth the second that it may take? By the matrix products of a layer and of the head, three times over. */
+static bool is_quick(const bench_size *z, const cost_model *c) {
+    double rows = (double)z->length * z->sequences, C = z->channels;
+    return 3 * 6 * rows * (12 * C * C * c->flop[WORK_MATRIX] + z->vocabulary * C * c->flop[WORK_HEAD]) < 0.7;
+}
+
+/* ---- the cache ---- */
+
+/* One file for each kind of device, choice of device, precision and build; NULL where there is no place. */
+static char *cache_path(const config *c, const char *backend_name) {
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char hex[HASH_HEX], *path = NULL;
+    char *key = xprintf("%s|%s|%s|%s|%s", backend_name, c->device, c->dtype, snug_version(), snug_build());
+    hash_bytes(key, strlen(key), hex);
+    free(key);
+    if (xdg && xdg[0] == '/')
+        path = xprintf("%s/snug/cost-%.16s.json", xdg, hex);
+    else if (home && home[0] == '/')
+        path = xprintf("%s/.cache/snug/cost-%.16s.json", home, hex);
+    return path;
+}
+
+static const char *const FLOP_KEYS[WORK_KINDS] = {"matrix", "attention", "head", "vector"};
+
+/* A positive number; false for anything else, so that a damaged cache is only measured anew. */
+static bool get_seconds(const cJSON *object, const char *key, double *out) {
+    const cJSON *v = json_get(object, key);
+    if (!cJSON_IsNumber(v) || !isfinite(v->valuedouble) || v->valuedouble <= 0) return false;
+    *out = v->valuedouble;
+    return true;
+}
+
+bool calibrate_recall(const config *c, const char *backend_name, const char *device, cost_model *out) {
+    cJSON *object = NULL;
+    cost_model m = {.measured = true};
+    char *path = cache_path(c, backend_name);
+    bool found = path && json_read_object(path, &object, NULL) == OK;
+    if (found && device) {
+        const cJSON *there = json_get(object, "device");
+        found = cJSON_IsString(there) && !strcmp(there->valuestring, device);
+    }
+    found = found && get_seconds(object, "launch", &m.launch) && get_seconds(object, "byte", &m.byte);
+    for (int w = 0; w < WORK_KINDS && found; w++) found = get_seconds(object, FLOP_KEYS[w], &m.flop[w]);
+    if (found) *out = m;
+    cJSON_Delete(object);
+    free(path);
+    return found;
+}
+
+static void keep(const config *c, const backend *b, const cost_model *m) {
+    char *path = cache_path(c, b->name);
+    if (!path) return;
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "device", b->device);
+    cJSON_AddNumberToObject(object, "launch", m->launch);
+    cJSON_AddNumberToObject(object, "byte", m->byte);
+    for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
+    char *text = cJSON_Print(object), *folder = xstrdup(path);
+    *strrchr(folder, '/') = 0;
+    if (folder_make(folder, NULL) == OK) file_write(path, text, strlen(text), false, NULL, NULL);
+    free(folder);
+    free(text);
+    cJSON_Delete(object);
+    free(path);
+}
+
+status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e) {
+    *out = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
+    if (calibrate_recall(c, b->name, b->device, out)) return OK;
+    if (report) fprintf(report, "measuring this device's speed, once\n");
+    for (int i = 0; i < N_SIZES; i++) {
+        backend *again;
+        cost_model m;
+        if (i && !is_quick(&SIZES[i], out)) break;
+        TRY(setup_device(c, &again, NULL, e));
+        status s = measure_size(again, &SIZES[i], &m, e);
+        if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
+        TRY(s);
+        *out = m;
+    }
+    if (out->measured) keep(c, b, out);
+    return OK;
+}
