@@ -19,7 +19,9 @@ bool attention_tiles_for(int D, attention_tiles *t) {
 
 static kernel_grid tiles(const opencl *b, int side) {
     size_t n = (size_t)((b->args.length + side - 1) / side);
-    return (kernel_grid){{n * SIDE, (size_t)b->op->attr.heads * SIDE, (size_t)b->args.sequences}, {SIDE, SIDE, 1}};
+    kernel_grid grid = {{0, (size_t)b->op->attr.heads * SIDE, (size_t)b->args.sequences}, {SIDE, SIDE, 1}};
+    grid.global[0] = n * SIDE;
+    return grid;
 }
 
 static double scale(const opencl *b, int64_t C) { return 1 / sqrt((double)C / b->op->attr.heads); }
@@ -30,8 +32,8 @@ status opencl_ATTENTION(opencl *b, error *e) {
     int H = b->op->attr.heads;
     attention_tiles_for((int)(C / H), &t);
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, attention, tiles(b, t.FQ), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2), INT(b->args.length), INT(H),
-        FLOAT(scale(b, C)), {sizeof dropout, &dropout});
+    RUN(b, attention, tiles(b, t.FQ), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->args.length),
+        arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }
 
@@ -42,10 +44,11 @@ status opencl_ATTENTION_DX(opencl *b, error *e) {
     attention_tiles_for((int)(C / H), &t);
     cl_uint8 dropout = op_dropout(b);
     uint64_t n = (uint64_t)op_rows(b) * (uint64_t)H;
-    RUN(b, attention_delta, grid_items(n, LANES), SCRATCH(b), ARGUMENT(b, 1), ARGUMENT(b, 3), INT(T), INT(H), ULONG(n));
-    RUN(b, attention_dq, tiles(b, t.QQ), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2), ARGUMENT(b, 4), SCRATCH(b),
-        INT(T), INT(H), FLOAT(scale(b, C)), {sizeof dropout, &dropout});
-    RUN(b, attention_dkv, tiles(b, t.KK), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2), ARGUMENT(b, 4), SCRATCH(b),
-        INT(T), INT(H), FLOAT(scale(b, C)), {sizeof dropout, &dropout});
+    RUN(b, attention_delta, grid_items(n, LANES), arg_scratch(b), arg_tensor(b, 1), arg_tensor(b, 3), arg_int(T),
+        arg_int(H), arg_ulong(n));
+    RUN(b, attention_dq, tiles(b, t.QQ), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
+        arg_scratch(b), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
+    RUN(b, attention_dkv, tiles(b, t.KK), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
+        arg_scratch(b), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }

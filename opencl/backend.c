@@ -32,7 +32,10 @@ static const program_id kernel_program[KERNEL_COUNT] = {
 
 status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e) {
     cl_kernel kernel = b->kernel[k];
-    for (int i = 0; i < count; i++) CL(&b->device, clSetKernelArg(kernel, (cl_uint)i, args[i].size, args[i].value));
+    for (int i = 0; i < count; i++) {
+        const void *value = args[i].pointer ? args[i].pointer : &args[i].number;
+        CL(&b->device, clSetKernelArg(kernel, (cl_uint)i, args[i].size, value));
+    }
     if (b->dry) return OK;
     int code = clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL);
     return device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e);

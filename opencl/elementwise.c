@@ -20,32 +20,35 @@ static kernel_grid quads(const opencl *b, uint64_t n) {
 status opencl_RESIDUAL(opencl *b, error *e) {
     uint64_t n = elements(b, 0) / (uint64_t)b->args.sequences;
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, residual, quads(b, n), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2), ULONG(n), {sizeof dropout, &dropout});
+    RUN(b, residual, quads(b, n), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_ulong(n),
+        ARG_VALUE(dropout));
     return OK;
 }
 
 status opencl_RESIDUAL_DX(opencl *b, error *e) {
     uint64_t n = elements(b, 0) / (uint64_t)b->args.sequences;
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, residual_dx, quads(b, n), ARGUMENT(b, 0), ARGUMENT(b, 1), ULONG(n), {sizeof dropout, &dropout});
+    RUN(b, residual_dx, quads(b, n), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n), ARG_VALUE(dropout));
     return OK;
 }
 
 status opencl_GELU(opencl *b, error *e) {
     uint64_t n = elements(b, 0);
-    RUN(b, gelu, grid_items(n, LANES), ARGUMENT(b, 0), ARGUMENT(b, 1), ULONG(n), INT(b->op->attr.tanh_gelu));
+    RUN(b, gelu, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n),
+        arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 
 status opencl_GELU_DX(opencl *b, error *e) {
     uint64_t n = elements(b, 0);
-    RUN(b, gelu_dx, grid_items(n, LANES), ARGUMENT(b, 0), ARGUMENT(b, 1), ULONG(n), INT(b->op->attr.tanh_gelu));
+    RUN(b, gelu_dx, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n),
+        arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 
 status opencl_ADD(opencl *b, error *e) {
     uint64_t n = elements(b, 0);
-    RUN(b, add, grid_items(n, LANES), ARGUMENT(b, 0), ARGUMENT(b, 1), ULONG(n));
+    RUN(b, add, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n));
     return OK;
 }
 
@@ -59,15 +62,15 @@ status opencl_ZERO(opencl *b, error *e) {
 
 status opencl_SUM_SQUARES(opencl *b, error *e) {
     uint64_t n = elements(b, 1);
-    RUN(b, squares_partial, grid_groups(SQUARE_GROUPS, LANES), SCRATCH(b), ARGUMENT(b, 1), ULONG(n));
-    RUN(b, squares_total, grid_groups(1, LANES), ARGUMENT(b, 0), INT(b->op->attr.index), SCRATCH(b),
-        INT(SQUARE_GROUPS));
+    RUN(b, squares_partial, grid_groups(SQUARE_GROUPS, LANES), arg_scratch(b), arg_tensor(b, 1), arg_ulong(n));
+    RUN(b, squares_total, grid_groups(1, LANES), arg_tensor(b, 0), arg_int(b->op->attr.index), arg_scratch(b),
+        arg_int(SQUARE_GROUPS));
     return OK;
 }
 
 status opencl_GRAD_NORM(opencl *b, error *e) {
-    RUN(b, grad_norm, grid_items(1, 1), ARGUMENT(b, 0), ARGUMENT(b, 1), INT(tensor_elements(op_tensor(b, 1))),
-        FLOAT(b->op->attr.clip));
+    RUN(b, grad_norm, grid_items(1, 1), arg_tensor(b, 0), arg_tensor(b, 1), arg_int(tensor_elements(op_tensor(b, 1))),
+        arg_float(b->op->attr.clip));
     return OK;
 }
 
@@ -76,8 +79,9 @@ status opencl_ADAMW(opencl *b, error *e) {
     const op_attr *a = &b->op->attr;
     double t = (double)b->args.step + 1, lr = b->args.lr;
     uint64_t n = elements(b, 0);
-    RUN(b, adamw, grid_items(n, LANES), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2), ARGUMENT(b, 3), ARGUMENT(b, 4),
-        ULONG(n), FLOAT(1 - lr * a->weight_decay), FLOAT(a->beta1), FLOAT(1 - a->beta1), FLOAT(a->beta2),
-        FLOAT(1 - a->beta2), FLOAT(lr / (1 - pow(a->beta1, t))), FLOAT(sqrt(1 - pow(a->beta2, t))), FLOAT(a->epsilon));
+    RUN(b, adamw, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 3),
+        arg_tensor(b, 4), arg_ulong(n), arg_float(1 - lr * a->weight_decay), arg_float(a->beta1),
+        arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2), arg_float(lr / (1 - pow(a->beta1, t))),
+        arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
     return OK;
 }

@@ -4,15 +4,16 @@
 enum { ROW_LANES = 64 }; /* as in norm.cl */
 
 status opencl_NORM(opencl *b, error *e) {
-    RUN(b, norm, grid_groups((uint64_t)op_rows(b), ROW_LANES), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2),
-        ARGUMENT(b, 3), ARGUMENT(b, 4), INT(b->op->arg[4] != 0), INT(op_tensor(b, 0)->dim[2]),
-        FLOAT(b->op->attr.epsilon));
+    RUN(b, norm, grid_groups((uint64_t)op_rows(b), ROW_LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2),
+        arg_tensor(b, 3), arg_tensor(b, 4), arg_int(b->op->arg[4] != 0), arg_int(op_tensor(b, 0)->dim[2]),
+        arg_float(b->op->attr.epsilon));
     return OK;
 }
 
 status opencl_NORM_DX(opencl *b, error *e) {
-    RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), ROW_LANES), ARGUMENT(b, 0), ARGUMENT(b, 1), ARGUMENT(b, 2),
-        ARGUMENT(b, 3), ARGUMENT(b, 4), ARGUMENT(b, 5), INT(b->op->arg[5] != 0), INT(op_tensor(b, 0)->dim[2]));
+    RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), ROW_LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2),
+        arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_int(b->op->arg[5] != 0),
+        arg_int(op_tensor(b, 0)->dim[2]));
     return OK;
 }
 
@@ -21,14 +22,14 @@ status opencl_NORM_DW(opencl *b, error *e) {
     kernel_grid grid = grid_items((uint64_t)C, ROW_LANES);
     grid.global[1] = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
     grid.global[2] = (size_t)b->args.sequences;
-    RUN(b, norm_dw, grid, SCRATCH(b), ARGUMENT(b, 2), ARGUMENT(b, 3), ARGUMENT(b, 4), INT(T), INT(C));
+    RUN(b, norm_dw, grid, arg_scratch(b), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(T), arg_int(C));
     TRY(partials_add(b, 0, C, 0, 2, e));
     return b->op->arg[1] ? partials_add(b, 1, C, 1, 2, e) : OK;
 }
 
 status partials_add(opencl *b, int i, int64_t C, int plane, int planes, error *e) {
     int chunks = (b->args.length + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
-    RUN(b, add_partials, grid_items((uint64_t)C, ROW_LANES), ARGUMENT(b, i), SCRATCH(b), INT(C), INT(plane),
-        INT(planes), INT(chunks), INT(b->args.sequences));
+    RUN(b, add_partials, grid_items((uint64_t)C, ROW_LANES), arg_tensor(b, i), arg_scratch(b), arg_int(C),
+        arg_int(plane), arg_int(planes), arg_int(chunks), arg_int(b->args.sequences));
     return OK;
 }

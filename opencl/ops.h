@@ -32,27 +32,28 @@ static inline int64_t op_rows(const opencl *b) { return (int64_t)b->args.sequenc
 
 /* ---- launching: KERNEL(b, name, global sizes and local sizes by dimension, arguments ...) ---- */
 
+/* One argument of a kernel: `size` bytes at `pointer`, or the number itself. */
 typedef struct {
     size_t size;
-    const void *value;
+    const void *pointer;
+    union {
+        cl_int i;
+        cl_ulong u;
+        cl_float f;
+    } number;
 } kernel_arg;
-#define INT(x)                                                                                                         \
-    {                                                                                                                  \
-        sizeof(cl_int), &(cl_int) { (cl_int)(x) }                                                                      \
-    }
-#define ULONG(x)                                                                                                       \
-    {                                                                                                                  \
-        sizeof(cl_ulong), &(cl_ulong) { (cl_ulong)(x) }                                                                \
-    }
-#define FLOAT(x)                                                                                                       \
-    {                                                                                                                  \
-        sizeof(cl_float), &(cl_float) { (cl_float)(x) }                                                                \
-    }
+static inline kernel_arg arg_int(int64_t x) { return (kernel_arg){.size = sizeof(cl_int), .number.i = (cl_int)x}; }
+static inline kernel_arg arg_ulong(uint64_t x) { return (kernel_arg){.size = sizeof(cl_ulong), .number.u = x}; }
+static inline kernel_arg arg_float(double x) { return (kernel_arg){.size = sizeof(cl_float), .number.f = (cl_float)x}; }
+#define ARG_VALUE(x) ((kernel_arg){.size = sizeof(x), .pointer = &(x)})
 /* Argument i of the op; its first argument when there is none (the kernel is told not to read it). */
-#define ARGUMENT(b, i)                                                                                                 \
-    { sizeof(cl_mem), &(b)->memory.tensor[(b)->op->arg[i] ? (b)->op->arg[i] : (b)->op->arg[0]] }
-#define SCRATCH(b)                                                                                                     \
-    { sizeof(cl_mem), &(b)->memory.tensor[(b)->op->scratch] }
+static inline kernel_arg arg_tensor(const opencl *b, int i) {
+    tensor_id t = b->op->arg[i] ? b->op->arg[i] : b->op->arg[0];
+    return (kernel_arg){.size = sizeof(cl_mem), .pointer = &b->memory.tensor[t]};
+}
+static inline kernel_arg arg_scratch(const opencl *b) {
+    return (kernel_arg){.size = sizeof(cl_mem), .pointer = &b->memory.tensor[b->op->scratch]};
+}
 
 typedef struct {
     size_t global[3], local[3];
@@ -68,8 +69,10 @@ static inline kernel_grid grid_groups(uint64_t n, size_t lanes) {
 
 status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e);
 #define RUN(b, name, grid, ...)                                                                                        \
-    TRY(kernel_run(b, KERNEL_##name, grid, (int)(sizeof((kernel_arg[]){__VA_ARGS__}) / sizeof(kernel_arg)),            \
-                   (kernel_arg[]){__VA_ARGS__}, e))
+    do {                                                                                                               \
+        const kernel_arg run_args[] = {__VA_ARGS__};                                                                   \
+        TRY(kernel_run(b, KERNEL_##name, grid, (int)(sizeof run_args / sizeof *run_args), run_args, e));               \
+    } while (0)
 
 /* The op's dropout in the kernels' form (prelude.cl). */
 cl_uint8 op_dropout(const opencl *b);

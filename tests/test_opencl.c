@@ -1,8 +1,7 @@
 /* test_opencl.c: every op on OpenCL in float32 against the CPU backend in float64, on the same inputs; the same bits
    for every split of a batch; what the allocator counts. Runs on any OpenCL device there is, PoCL included. */
 #include "../common/backend.h"
-#include "../opencl/device.h"
-#include <check.h>
+#include "opencl_device.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,16 +112,6 @@ static void close_side(side *s) {
     s->b->close(s->b);
     plan_free(&s->p);
     graph_free(s->g);
-}
-
-static backend *open_opencl(size_t min_indirect, uint64_t cap) {
-    backend *b;
-    error e = {""};
-    opencl_options o = {.selector = getenv("SNUG_TEST_DEVICE") ? getenv("SNUG_TEST_DEVICE") : "opencl",
-                        .cap = cap,
-                        .min_indirect = min_indirect};
-    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
-    return b;
 }
 
 /* ---- values ---- */
@@ -242,7 +231,7 @@ static void compare_all(const shape *s, size_t min_indirect) {
     snprintf(what, sizeof what, "B=%d T=%d C=%d H=%d V=%d F=%d dropout=%g min_indirect=%zu%s", s->B, s->T, s->C, s->H,
              s->V, s->F, s->dropout, min_indirect, s->invariant ? "" : ", not invariant");
     open_side(&cpu, s, cpu_open(8, 0));
-    open_side(&opencl, s, open_opencl(min_indirect, 0));
+    open_side(&opencl, s, open_device(min_indirect, 0));
     fill(s, (side *[]){&cpu, &opencl}, 2);
     step_args args = usual_args(s);
     for (int i = 0; i < cpu.g->n_ops; i++) compare_op(&opencl, &cpu, i, &args, what);
@@ -252,8 +241,6 @@ static void compare_all(const shape *s, size_t min_indirect) {
     close_side(&opencl);
     close_side(&cpu);
 }
-
-enum { ALWAYS_INDIRECT = 1, ALWAYS_DIRECT = 100000 };
 
 static const shape shapes[] = {
     {3, 33, 80, 5, 131, 96, 0.0, true},   /* head size 16, multiples of nothing */
@@ -278,7 +265,7 @@ START_TEST(a_shorter_length_runs_densely_packed) {
     shape s = {2, 48, 64, 2, 200, 96, 0.0, true};
     side cpu, opencl;
     open_side(&cpu, &s, cpu_open(8, 0));
-    open_side(&opencl, &s, open_opencl(0, 0));
+    open_side(&opencl, &s, open_device(0, 0));
     fill(&s, (side *[]){&cpu, &opencl}, 2);
     step_args args = usual_args(&s);
     args.length = 19;

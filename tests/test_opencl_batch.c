@@ -1,21 +1,10 @@
 /* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
 #include "../common/model.h"
-#include "../opencl/device.h"
-#include <check.h>
+#include "opencl_device.h"
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ALWAYS_INDIRECT = 1, ALWAYS_DIRECT = 100000 };
-
-static backend *open_device(size_t min_indirect, uint64_t cap) {
-    backend *b;
-    error e = {""};
-    opencl_options o = {.selector = getenv("SNUG_TEST_DEVICE") ? getenv("SNUG_TEST_DEVICE") : "opencl",
-                        .cap = cap,
-                        .min_indirect = min_indirect};
-    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
-    return b;
-}
+#include <sys/stat.h>
 
 static gpt_run usual_run(int64_t sequences, int length, int micro_batch) {
     return (gpt_run){.purpose = GRAPH_TRAIN,
@@ -67,8 +56,8 @@ static const gpt_shape shapes[] = {
 
 static void expect_same_bits(const gpt_shape *shape, size_t min_indirect) {
     static const int splits[] = {12, 1, 2, 3, 5, 7};
-    char hash[65], first[65];
-    double loss, first_loss;
+    char hash[65] = "", first[65] = "";
+    double loss = 0, first_loss = 0;
     for (int i = 0; i < 6; i++) {
         gpt_run run = usual_run(12, shape->positions, splits[i]);
         if (i == 3) run.recompute = 1u << KIND_GELU | 1u << KIND_NORM | 1u << KIND_ATTENTION;
@@ -151,6 +140,99 @@ START_TEST(unknown_devices_get_one_clear_line) {
 }
 END_TEST
 
+/* ---- the device ---- */
+
+START_TEST(every_device_is_listed_and_auto_says_why) {
+    error e = {""};
+    char text[65536] = "";
+    backend *b = open_device(0, 0);
+    FILE *f = fmemopen(text, sizeof text, "w");
+    ck_assert_msg(devices_print(f, &e) == OK, "%s", e.text);
+    fclose(f);
+    ck_assert_ptr_nonnull(strstr(text, "opencl:0  "));
+    ck_assert_ptr_nonnull(strstr(text, "auto takes "));
+    b->close(b);
+}
+END_TEST
+
+/* Applies `change` to every file in the kernel cache; returns how many there are. */
+static int each_cached(const char *folder, void (*change)(const char *path)) {
+    char path[512];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/snug/kernels", folder);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/snug/kernels/%s", folder, entry->d_name);
+        change(path);
+        n++;
+    }
+    if (dir) closedir(dir);
+    return n;
+}
+
+static void cut_short(const char *path) {
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(truncate(path, st.st_size / 2), 0);
+}
+
+static void flip_a_byte(const char *path) {
+    FILE *f = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, 1000, SEEK_SET);
+    int c = fgetc(f);
+    fseek(f, 1000, SEEK_SET);
+    fputc(c ^ 1, f);
+    fclose(f);
+}
+
+static void make_foreign(const char *path) {
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < 5000; i++) fputs("not a program ", f);
+    fclose(f);
+}
+
+/* FNV-1a of a file's bytes, added to a sum. */
+static uint64_t content;
+static void add_content(const char *path) {
+    uint64_t h = 0xcbf29ce484222325u;
+    FILE *f = fopen(path, "rb");
+    for (int c; (c = fgetc(f)) != EOF;) h = (h ^ (uint64_t)c) * 0x100000001b3u;
+    fclose(f);
+    content += h;
+}
+
+static void remove_file(const char *path) { unlink(path); }
+
+START_TEST(damaged_and_foreign_cache_files_are_rebuilt) {
+    void (*const damages[])(const char *) = {cut_short, flip_a_byte, make_foreign};
+    char folder[] = "/tmp/snug-cache-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    backend *b = open_device(0, 0);
+    b->close(b);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_gt(each_cached(folder, damages[i]), 0);
+        content = 0;
+        each_cached(folder, add_content);
+        uint64_t damaged = content;
+        b = open_device(0, 0);
+        b->close(b);
+        content = 0;
+        each_cached(folder, add_content);
+        ck_assert_msg(content != damaged, "damage %d was not repaired", i);
+    }
+    each_cached(folder, remove_file);
+    const char *const parts[] = {"/snug/kernels", "/snug", ""};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s%s", folder, parts[i]);
+        rmdir(path);
+    }
+}
+END_TEST
+
 Suite *opencl_batch_suite(void) {
     Suite *suite = suite_create("opencl_batch");
     TCase *t = tcase_create("opencl_batch");
@@ -162,6 +244,8 @@ Suite *opencl_batch_suite(void) {
     tcase_add_test(t, a_cap_refuses_and_leaves_nothing_behind);
     tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
     tcase_add_test(t, unknown_devices_get_one_clear_line);
+    tcase_add_test(t, every_device_is_listed_and_auto_says_why);
+    tcase_add_test(t, damaged_and_foreign_cache_files_are_rebuilt);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -1,8 +1,7 @@
 /* test_opencl_outside.c: what preload_count_buffers.c counts from outside against what plan promised (P1, P2). Does
    nothing unless that library is preloaded: tests/outside_count.sh does it. */
 #include "../common/model.h"
-#include "../opencl/device.h"
-#include <check.h>
+#include "opencl_device.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +14,6 @@ static bool counting(void) {
     *(void **)&count_reset = dlsym(RTLD_DEFAULT, "count_buffers_reset");
     *(void **)&count = dlsym(RTLD_DEFAULT, "count_buffers");
     return count_reset && count;
-}
-
-static backend *open_device(size_t min_indirect, uint64_t cap) {
-    backend *b;
-    error e = {""};
-    opencl_options o = {.selector = getenv("SNUG_TEST_DEVICE") ? getenv("SNUG_TEST_DEVICE") : "opencl",
-                        .cap = cap,
-                        .min_indirect = min_indirect};
-    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
-    return b;
 }
 
 static uint64_t state;
@@ -85,7 +74,7 @@ START_TEST(outside_peak_is_the_plan_and_nothing_comes_late) {
     model m;
     char hash[65];
     random_config(&shape, &run);
-    backend *b = open_device(_i % 2 ? 1 : 100000, 0);
+    backend *b = open_device(_i % 2 ? ALWAYS_INDIRECT : ALWAYS_DIRECT, 0);
     count_reset(0);
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
     uint64_t total = m.plan.total;
