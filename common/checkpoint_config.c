@@ -62,7 +62,7 @@ static const struct {
 
 static status check_mathematics(source c, int64_t channels, error *e) {
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
-        bool value;
+        bool value = false;
         TRY(get_bool(c, fixed[i].key, fixed[i].value, &value, e));
         if (value != fixed[i].value)
             return fail(e, BAD_INPUT, "%s: \"%s\": %s is not supported; snug computes %s only", c.path, fixed[i].key,

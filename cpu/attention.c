@@ -71,7 +71,7 @@ static real exp_row(real *s, real m, int64_t n) {
 
 /* Rows i0 .. of the output, with a running maximum and sum over blocks of keys. */
 static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
-    real s[ROWS * KEYS], m[ROWS], sum[ROWS];
+    real s[ROWS * KEYS], m[ROWS] = {0}, sum[ROWS] = {0};
     int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
     for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
         int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
