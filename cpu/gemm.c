@@ -34,10 +34,9 @@ void R(matmul_add)(real *w, const real *a, int64_t lda, const real *d, int64_t l
         for (int64_t j = 0; j < n_tiles; j++) {
             int64_t k0 = i * tk, nk = k0 + tk > k ? k - k0 : tk;
             int64_t n0 = j * tn, nn = n0 + tn > n ? n - n0 : tn;
-            for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows)
-                R(gemm)
-                (true, false, nk, nn, piece_rows, 1, a + row * lda + k0, lda, d + row * ldd + n0, ldd, 1,
-                 w + k0 * n + n0, n);
+            for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows) R(gemm)
+            (true, false, nk, nn, piece_rows, 1, a + row * lda + k0, lda, d + row * ldd + n0, ldd, 1, w + k0 * n + n0,
+             n);
         }
 }
 
