@@ -67,7 +67,7 @@ status tokenizer_from_characters(const char *text, size_t bytes, tokenizer **t, 
     if (i == bytes && size > 0) {
         *t = tokenizer_new(CHARACTERS, size);
         for (uint32_t c = 0, id = 0; c < CODES; c++) {
-            char utf8[4];
+            char utf8[4] = {0};
             if (seen[c]) tokenizer_set_text(*t, id++, utf8, utf8_put(c, utf8));
         }
         tokenizer_finish(*t);
