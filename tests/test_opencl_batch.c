@@ -1,5 +1,6 @@
 /* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
 #include "../common/model.h"
+#include "../opencl/scratch.h"
 #include "opencl_device.h"
 #include <dirent.h>
 #include <stdlib.h>
@@ -129,6 +130,30 @@ START_TEST(the_stated_limits_without_a_device_are_upper_bounds) {
 }
 END_TEST
 
+START_TEST(gemm_temporaries_of_gpt2_124m_stay_under_64_mib) {
+    error e = {""};
+    gpt g;
+    gpt_shape shape = {.layers = 12,
+                       .heads = 12,
+                       .channels = 768,
+                       .positions = 1024,
+                       .vocabulary = 50304,
+                       .bias = true,
+                       .norm_epsilon = 1e-5};
+    gpt_run run = usual_run(16, 1024, 16);
+    ck_assert_int_eq(gpt_build(&shape, &run, opencl_scratch, 4, &g, &e), OK);
+    for (int i = 0; i < g.graph->n_ops; i++) {
+        const op *o = &g.graph->ops[i];
+        bool head = o->code == OP_HEAD || o->code == OP_HEAD_LOSS;
+        if (!o->scratch) continue;
+        const tensor *t = &g.graph->tensors[o->scratch];
+        uint64_t bytes = head ? scratch_head(g.graph, o).logits : t->kind == KIND_GEMM ? tensor_bytes(t, 4) : 0;
+        ck_assert_uint_le(bytes, 64u << 20);
+    }
+    gpt_free(&g);
+}
+END_TEST
+
 START_TEST(unknown_devices_get_one_clear_line) {
     static const char *const selectors[] = {"opencl:99", "opencl:no such", "no such card", ""};
     for (int i = 0; i < 4; i++) {
@@ -243,6 +268,7 @@ Suite *opencl_batch_suite(void) {
     tcase_add_test(t, planned_bytes_are_allocated_bytes);
     tcase_add_test(t, a_cap_refuses_and_leaves_nothing_behind);
     tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
+    tcase_add_test(t, gemm_temporaries_of_gpt2_124m_stay_under_64_mib);
     tcase_add_test(t, unknown_devices_get_one_clear_line);
     tcase_add_test(t, every_device_is_listed_and_auto_says_why);
     tcase_add_test(t, damaged_and_foreign_cache_files_are_rebuilt);
