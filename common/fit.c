@@ -75,6 +75,7 @@ status fit_measure(const fit_request *r, fit_option *o, error *e) {
     status s = plan_make(m.graph, &r->limits, &p, e);
     if (s == OK) {
         o->peak = p.total;
+        o->parts_are_even = r->run.sequences % o->micro_batch == 0;
         o->seconds = step_seconds(m.graph, r->run.sequences, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
         plan_free(&p);
     }
@@ -151,6 +152,7 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     TRY(build(r, &o, &m, e)); /* operations and traffic are asked by sequences: one graph serves all sizes */
     for (int i = 0; i < low; i++) {
         o.micro_batch = sizes[i];
+        o.parts_are_even = r->run.sequences % sizes[i] == 0;
         o.seconds = step_seconds(m.graph, r->run.sequences, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
         add_candidate(c, o);
     }
@@ -159,9 +161,8 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
 }
 
 /* a is a better choice than b: an even split, then less memory, then less time. */
-static bool better(const fit_request *r, const fit_option *a, const fit_option *b) {
-    bool even_a = r->run.sequences % a->micro_batch == 0, even_b = r->run.sequences % b->micro_batch == 0;
-    if (even_a != even_b) return even_a;
+static bool better(const fit_option *a, const fit_option *b) {
+    if (a->parts_are_even != b->parts_are_even) return a->parts_are_even;
     if (a->peak != b->peak) return a->peak < b->peak;
     return a->seconds < b->seconds;
 }
@@ -171,18 +172,44 @@ static int compare_seconds(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Fastest first; those up to 3 % slower than the first that fits compete by memory. *found: something fits. */
-static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
-    double limit = 0;
+/* Even splits first, then policy by policy from small to large micro-batches. */
+static int compare_for_picking(const void *pa, const void *pb) {
+    const fit_option *a = pa, *b = pb;
+    bool even_a = a->parts_are_even, even_b = b->parts_are_even;
+    if (even_a != even_b) return even_a ? -1 : 1;
+    if (a->policy != b->policy) return a->policy < b->policy ? -1 : 1;
+    return a->micro_batch - b->micro_batch;
+}
+
+/* Of all that take at most `limit` seconds: within a policy peaks grow with the micro-batch, so that few plans have to
+   be made. */
+static status pick_smallest(const fit_request *r, candidates *c, double limit, fit_option *best, bool *found,
+                            error *e) {
+    const fit_option *before = NULL;
     *found = false;
-    if (c->n) qsort(c->options, (size_t)c->n, sizeof *c->options, compare_seconds);
-    for (int i = 0; i < c->n && !(*found && c->options[i].seconds > limit); i++) {
+    qsort(c->options, (size_t)c->n, sizeof *c->options, compare_for_picking);
+    for (int i = 0; i < c->n; i++) {
         fit_option *o = &c->options[i];
+        if (o->seconds > limit) continue;
+        if (*found && best->parts_are_even && !o->parts_are_even) break;
+        if (before && before->policy == o->policy && before->parts_are_even == o->parts_are_even) continue;
         TRY(fit_measure(r, o, e));
         if (!fits(r, o->peak)) continue;
-        if (!*found) limit = 1.03 * o->seconds;
-        if (!*found || better(r, o, best)) *best = *o;
+        before = o;
+        if (!*found || better(o, best)) *best = *o;
         *found = true;
+    }
+    return OK;
+}
+
+/* The limit: 3 % above the fastest that fits. */
+static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
+    *found = false;
+    if (!c->n) return OK;
+    qsort(c->options, (size_t)c->n, sizeof *c->options, compare_seconds);
+    for (int i = 0; i < c->n; i++) {
+        TRY(fit_measure(r, &c->options[i], e));
+        if (fits(r, c->options[i].peak)) return pick_smallest(r, c, 1.03 * c->options[i].seconds, best, found, e);
     }
     return OK;
 }

@@ -37,9 +37,10 @@ typedef struct {
 typedef struct {
     int micro_batch;
     const recompute_policy *policy;
-    uint64_t peak;  /* the plan's total */
-    double seconds; /* of a step, by the cost model */
-    double flops;   /* of a step */
+    bool parts_are_even; /* the micro-batch divides the effective batch */
+    uint64_t peak;       /* the plan's total */
+    double seconds;      /* of a step, by the cost model */
+    double flops;        /* of a step */
 } fit_option;
 
 /* The smallest peak among those within 3 % of the least predicted time of all that fit, even splits before uneven ones:

@@ -1,107 +1,315 @@
-/* plan_command.c: see plan_command.h. Opens no device. */
+/* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chose, and the advice that people
+   would otherwise follow, all measured by the same plan. Prints nothing itself. */
 #include "plan_command.h"
 #include "data.h"
+#include "runs.h"
 #include "setup.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The vocabulary is asked of the data where it lies; a plan needs no data, so without it GPT-2's padded one is taken.
- */
-static status plan_shape(const config *c, gpt_shape *shape, int *length, error *e) {
-    if (strcmp(c->init_from, "scratch") && strcmp(c->init_from, "resume"))
-        return setup_shape_of(c, c->init_from, shape, length, e);
+status plan_of(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
+    gpt_run run = r->run;
+    run.micro_batch = o->micro_batch;
+    run.recompute = o->policy->dropped;
+    TRY(gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e));
+    status s = plan_make(m->graph, &r->limits, p, e);
+    if (s != OK) gpt_free(m);
+    return s;
+}
+
+/* ---- what is asked ---- */
+
+/* The vocabulary needs no data: where the dataset isn't there yet, it is GPT-2's. */
+static status new_shape(plan_report *p, int *length, error *e) {
+    const config *c = p->config;
     int64_t vocabulary = 50304;
     char *folder;
-    if (!c->vocab_size && data_folder(c, &folder, NULL) == OK) {
-        status s = data_vocabulary_of(folder, &vocabulary, e);
-        free(folder);
-        if (s != OK) return s;
+    p->vocabulary_from = "vocab_size";
+    if (!c->vocab_size) {
+        p->vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
+        if (data_folder(c, &folder, NULL) == OK) {
+            p->vocabulary_from = "the dataset's";
+            status s = data_vocabulary_of(folder, &vocabulary, e);
+            free(folder);
+            TRY(s);
+        }
+    } else
+        vocabulary = c->vocab_size;
+    return setup_shape_new(c, vocabulary, &p->request.shape, length, e);
+}
+
+static status find_shape(plan_report *p, int *length, error *e) {
+    const config *c = p->config;
+    if (!strcmp(c->init_from, "scratch")) return new_shape(p, length, e);
+    char *folder = NULL;
+    if (!strcmp(c->init_from, "resume"))
+        TRY(run_find_latest(c->out_dir, &folder, e));
+    else
+        folder = xstrdup(c->init_from);
+    status s = setup_shape_of(c, folder, &p->request.shape, length, e);
+    p->vocabulary_from = "the checkpoint's";
+    free(folder);
+    return s;
+}
+
+static status find_request(plan_report *p, error *e) {
+    const config *c = p->config;
+    fit_request r;
+    memory_limits limits;
+    scratch_rule *scratch;
+    cost_model cost;
+    int length;
+    TRY(find_shape(p, &length, e));
+    TRY(setup_limits(c, &limits, &scratch, &cost, e));
+    setup_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
+    r.limits = limits;
+    r.scratch = scratch;
+    r.cost = cost;
+    p->request = r;
+    p->planned_for = scratch == cpu_scratch ? "the CPU backend" : "an OpenCL GPU that need not be here";
+    int64_t wish = c->micro_batch_size ? c->micro_batch_size : c->batch_size;
+    p->asked_micro_batch = (int)(wish < r.run.sequences ? wish : r.run.sequences);
+    return OK;
+}
+
+/* ---- as asked ---- */
+
+static status find_asked(plan_report *p, error *e) {
+    fit_request r = p->request;
+    r.micro_batch = p->asked_micro_batch;
+    status s = fit_choose(&r, &p->asked, e);
+    p->asked_fits = s == OK;
+    p->asked_known = s == OK || s == NO_MEMORY;
+    if (s == BAD_INPUT) return OK;
+    if (s == FAILED) return s;
+    gpt m;
+    plan made;
+    TRY(plan_of(&r, &p->asked, &m, &made, e));
+    plan_alive(m.graph, &made, made.peak_op, p->alive);
+    p->gaps = made.total;
+    for (int k = 0; k < KIND_COUNT; k++) p->gaps -= p->alive[k];
+    const op *o = &m.graph->ops[made.peak_op];
+    if (o->attr.layer < 0)
+        snprintf(p->peak_op, sizeof p->peak_op, "%s", op_describe(o->code)->name);
+    else
+        snprintf(p->peak_op, sizeof p->peak_op, "%s of layer %d", op_describe(o->code)->name, o->attr.layer);
+    plan_free(&made);
+    gpt_free(&m);
+    return OK;
+}
+
+/* ---- the options ---- */
+
+static const recompute_policy *keep_all(const plan_report *p) {
+    return p->request.policy ? p->request.policy : &recompute_policies[0];
+}
+
+/* What the training becomes, beside the one asked for: weights of the same bits, or another run. */
+static void say_training(const plan_report *p, plan_row *row) {
+    const fit_request *asked = &p->request, *r = &row->request;
+    char *text = row->training;
+    size_t size = sizeof row->training;
+    if (memcmp(&r->shape, &asked->shape, sizeof r->shape) != 0)
+        snprintf(text, size, "OTHER MODEL: %.0fM, %d x %d channels, %d heads", (double)gpt_parameters(&r->shape) / 1e6,
+                 r->shape.layers, r->shape.channels, r->shape.heads);
+    else if (r->run.sequences != asked->run.sequences)
+        snprintf(text, size, "OTHER: effective batch %lld, noise x%.2f", (long long)r->run.sequences,
+                 sqrt((double)asked->run.sequences / (double)r->run.sequences));
+    else if (!r->run.batch_invariant)
+        snprintf(text, size,
+                 asked->run.batch_invariant ? "the same but for rounding (batch_invariant=False)"
+                                            : "the same but for rounding");
+    else
+        snprintf(text, size, "the same");
+}
+
+static status add_row(plan_report *p, const fit_request *r, int micro_batch, const recompute_policy *policy, error *e) {
+    if (p->n_rows == PLAN_ROWS_MAX) return OK;
+    for (int i = 0; i < p->n_rows; i++) { /* the chosen one may be one of those that people try */
+        plan_row *there = &p->rows[i];
+        if (there->option.micro_batch == micro_batch && there->option.policy == policy &&
+            !memcmp(&there->request.shape, &r->shape, sizeof r->shape) &&
+            there->request.run.sequences == r->run.sequences &&
+            there->request.run.batch_invariant == r->run.batch_invariant) {
+            there->asked = there->asked || (micro_batch == p->asked_micro_batch && policy == keep_all(p));
+            return OK;
+        }
     }
-    return setup_shape_new(c, c->vocab_size ? c->vocab_size : vocabulary, shape, length, e);
+    plan_row *row = &p->rows[p->n_rows++];
+    *row = (plan_row){.request = *r, .option = {.micro_batch = micro_batch, .policy = policy}};
+    status s = fit_measure(r, &row->option, e);
+    if (s != OK && s != BAD_INPUT) return s;
+    row->known = s == OK;
+    row->fits = row->known && (!r->limits.cap || row->option.peak <= r->limits.cap);
+    say_training(p, row);
+    return OK;
 }
 
-static void print_bar(uint64_t bytes, uint64_t most) {
-    enum { WIDTH = 30 };
-    int n = most ? (int)((double)bytes / (double)most * WIDTH + 0.5) : 0;
-    for (int i = 0; i < n; i++) putchar('#');
-    putchar('\n');
-}
-
-static void print_table(const fit_request *r, const fit_option *o, const gpt *m, const plan *p) {
-    uint64_t by_kind[KIND_COUNT];
-    char text[256], bytes[32];
-    printf("%.1fM parameters, effective batch %lld sequences of %d tokens\n%s\n\nalive at the peak\n",
-           (double)gpt_parameters(&r->shape) / 1e6, (long long)r->run.sequences, r->run.length,
-           fit_print(r, o, text, sizeof text));
-    plan_alive(m->graph, p, p->peak_op, by_kind);
-    uint64_t alive = 0;
-    for (int k = 0; k < KIND_COUNT; k++) {
-        alive += by_kind[k];
-        if (!by_kind[k]) continue;
-        printf("  %-26s %12s  ", kind_names[k], bytes_print(by_kind[k], bytes, sizeof bytes));
-        print_bar(by_kind[k], p->total);
+/* What people do who have no plan: less at once, fewer sequences a step, a smaller model. */
+static status add_advice(plan_report *p, error *e) {
+    const recompute_policy *all = keep_all(p);
+    fit_request r = p->request;
+    int micro = p->asked_micro_batch, wish = (int)p->config->batch_size;
+    for (int part = wish / 2; part >= 1 && part >= wish / 8; part /= 2)
+        if (part != micro) TRY(add_row(p, &r, part, all, e));
+    if (wish > 1 && !p->config->micro_batch_size) {
+        r.run.sequences = wish / 2 * p->config->gradient_accumulation_steps;
+        TRY(add_row(p, &r, wish / 2, all, e));
     }
-    if (p->total > alive)
-        printf("  %-26s %12s\n", "gaps between them", bytes_print(p->total - alive, bytes, sizeof bytes));
-    printf("  %-26s %12s  = %llu bytes\n", "total", bytes_print(p->total, bytes, sizeof bytes),
-           (unsigned long long)p->total);
-    if (!r->limits.cap) return;
-    bool fits = p->total <= r->limits.cap;
-    uint64_t difference = fits ? r->limits.cap - p->total : p->total - r->limits.cap;
-    printf("  %-26s %12s  %s by %llu bytes\n", "cap", bytes_print(r->limits.cap, bytes, sizeof bytes),
-           fits ? "fits, below it" : "DOES NOT FIT, over it", (unsigned long long)difference);
-}
-
-/* Every policy at the chosen micro-batch: what recomputation saves and costs. */
-static status print_policies(const fit_request *r, const fit_option *chosen, error *e) {
-    printf("\nmicro-batch %d under each recompute policy   (step: predicted, relative to none)\n", chosen->micro_batch);
-    double base = 0;
-    for (int i = 0; i < RECOMPUTE_POLICIES; i++) {
-        fit_option o = {.micro_batch = chosen->micro_batch, .policy = &recompute_policies[i]};
-        char bytes[32];
-        TRY(fit_measure(r, &o, e));
-        if (i == 0) base = o.seconds;
-        printf("%c %-10s %12s   step x%.2f   %s\n", o.policy == chosen->policy ? '*' : ' ', o.policy->name,
-               bytes_print(o.peak, bytes, sizeof bytes), o.seconds / base, o.policy->help);
+    r = p->request;
+    if (r.shape.layers > 1) {
+        r.shape.layers -= r.shape.layers >= 4 ? r.shape.layers / 4 : 1;
+        TRY(add_row(p, &r, micro, all, e));
+    }
+    r = p->request;
+    int head_size = r.shape.channels / r.shape.heads;
+    if (r.shape.heads > 1) { /* two thirds of the heads, of the same size: so that they divide the channels */
+        r.shape.heads -= (r.shape.heads + 2) / 3;
+        r.shape.channels = r.shape.heads * head_size;
+        TRY(add_row(p, &r, micro, all, e));
     }
     return OK;
 }
 
-static void print_json(const fit_request *r, const fit_option *o, bool fits) {
-    printf(
-        "{\"effective_batch\":%lld,\"micro_batch_size\":%d,\"recompute\":\"%s\",\"peak_bytes\":%llu,\"cap_bytes\":%llu,"
-        "\"fits\":%s,\"flops_per_step\":%.17g}\n",
-        (long long)r->run.sequences, o->micro_batch, o->policy->name, (unsigned long long)o->peak,
-        (unsigned long long)r->limits.cap, fits ? "true" : "false", o->flops);
+/* Where nothing fits that keeps the bits: the second copy of the token embedding's gradient may make the difference. */
+static status add_rounding(plan_report *p, error *e) {
+    fit_request r = p->request;
+    fit_option o;
+    r.run.batch_invariant = false;
+    if (p->fits || !p->request.run.batch_invariant) return OK;
+    status s = fit_choose(&r, &o, NULL);
+    if (s == FAILED) return fail(e, s, "planning with batch_invariant=False failed");
+    if (s != OK) return OK;
+    TRY(add_row(p, &r, o.micro_batch, o.policy, e));
+    p->rounding = &p->rows[p->n_rows - 1];
+    return OK;
+}
+
+/* Where a forced micro-batch or policy doesn't fit: what would, were it left out. */
+static status add_unforced(plan_report *p, error *e) {
+    fit_request r = p->request;
+    fit_option o;
+    if (p->fits || (!r.micro_batch && !r.policy)) return OK;
+    r.micro_batch = 0;
+    r.policy = NULL;
+    status s = fit_choose(&r, &o, NULL);
+    if (s == FAILED) return fail(e, s, "planning without micro_batch_size and recompute failed");
+    return s == OK ? add_row(p, &r, o.micro_batch, o.policy, e) : OK;
+}
+
+static status find_nanogpt(plan_report *p, error *e) {
+    fit_option o = {.policy = &recompute_policies[0]};
+    for (int k = p->asked_micro_batch; k >= 1; k--) {
+        if (p->request.run.sequences % k) continue;
+        p->nanogpt_batch_size = o.micro_batch = k;
+        status s = fit_measure(&p->request, &o, e);
+        if (s == FAILED) return s;
+        if (s == OK && (!p->request.limits.cap || o.peak <= p->request.limits.cap)) return OK;
+    }
+    return OK;
+}
+
+/* ---- the report ---- */
+
+static status gather(plan_report *p, error *nothing_fits, error *e) {
+    TRY(find_request(p, e));
+    status s = fit_choose(&p->request, &p->chosen, nothing_fits);
+    if (s == FAILED || s == BAD_INPUT) return *e = *nothing_fits, s;
+    p->fits = s == OK;
+    TRY(find_asked(p, e));
+    TRY(add_row(p, &p->request, p->chosen.micro_batch, p->chosen.policy, e));
+    p->rows[0].chosen = true;
+    TRY(add_unforced(p, e));
+    TRY(add_rounding(p, e));
+    TRY(find_nanogpt(p, e));
+    int before = p->n_rows;
+    TRY(add_row(p, &p->request, p->asked_micro_batch, keep_all(p), e));
+    if (p->n_rows > before) p->rows[before].asked = true;
+    return add_advice(p, e);
+}
+
+/* Quoted where a shell would take it apart. */
+static char *shell_word(const char *text) {
+    size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=+,-%@");
+    if (*text && !text[plain]) return xstrdup(text);
+    char *word = xcalloc(4 * strlen(text) + 3, 1), *at = word;
+    *at++ = '\'';
+    for (; *text; text++) {
+        if (*text == '\'')
+            at += sprintf(at, "'\\''");
+        else
+            *at++ = *text;
+    }
+    *at = '\'';
+    return word;
+}
+
+static void append(char **line, const char *option, const char *value) {
+    char *word = shell_word(value), *longer = xprintf("%s %s%s", *line, option, word);
+    free(word);
+    free(*line);
+    *line = longer;
+}
+
+/* "10.5GiB" where that is exact, else bytes. */
+static void cap_print(uint64_t bytes, char *text, size_t size) {
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"GiB", 0x1p30}, {"GB", 1e9}, {"MiB", 0x1p20}, {"MB", 1e6}};
+    for (int u = 0; u < 4; u++) {
+        uint64_t back;
+        snprintf(text, size, "%.10g%s", (double)bytes / units[u].bytes, units[u].name);
+        if (strlen(text) <= 8 && config_bytes(text, &back, NULL) == OK && back == bytes) return;
+    }
+    snprintf(text, size, "%lluB", (unsigned long long)bytes);
+}
+
+char *plan_command_line(const plan_report *p) {
+    const config *c = p->config;
+    char *line = xstrdup("snug train");
+    if (c->config_file) append(&line, "", c->config_file);
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        const option_info *o = &option_table[id];
+        if (!c->given[id] || strncmp(c->given[id], "--", 2) != 0 || !strcmp(o->group, "OUTPUT")) continue;
+        if (p->rounding && id == OPTION_batch_invariant) continue;
+        char value[VALUE_TEXT_MAX], *option = xprintf("--%s=", o->name);
+        const char *text = (const char *)c + o->offset; /* TEXT as it is; the rest as a config file has it */
+        if (o->type == OPTION_BYTES) cap_print(*(const uint64_t *)(const void *)text, value, sizeof value);
+        append(&line, option,
+               o->type == OPTION_TEXT    ? text
+               : o->type == OPTION_BYTES ? value
+                                         : config_value(c, (option_id)id, value));
+        free(option);
+    }
+    if (p->rounding) append(&line, "--batch_invariant=", "False");
+    return line;
 }
 
 status plan_run(const config *c, error *e) {
-    gpt_shape shape;
-    fit_request r;
-    fit_option o = {0};
-    int length;
-    TRY(plan_shape(c, &shape, &length, e));
-    setup_request(c, &shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
-    TRY(setup_limits(c, &r.limits, &r.scratch, &r.cost, e));
-    status found = fit_choose(&r, &o, e);
-    if (found != OK && !o.policy) return found;
-    TRY(fit_measure(&r, &o, found == OK ? e : NULL));
-    if (c->json) print_json(&r, &o, found == OK);
-    gpt_run run = r.run;
-    run.micro_batch = o.micro_batch;
-    run.recompute = o.policy->dropped;
-    gpt m;
-    plan p;
-    error unused;
-    TRY(gpt_build(&shape, &run, r.scratch, r.limits.real_bytes, &m, &unused));
-    status s = plan_make(m.graph, &r.limits, &p, &unused);
-    if (s == OK && c->graph)
-        graph_dump(m.graph, r.limits.real_bytes, stdout);
-    else if (s == OK && !c->json) {
-        print_table(&r, &o, &m, &p);
-        s = print_policies(&r, &o, &unused);
+    error nothing_fits = {""};
+    plan_report *p = xcalloc(1, sizeof *p);
+    p->config = c;
+    status s = gather(p, &nothing_fits, e);
+    if (s == OK && c->graph) {
+        gpt m;
+        plan made;
+        s = plan_of(&p->request, &p->chosen, &m, &made, e);
+        if (s == OK) {
+            graph_dump(m.graph, p->request.limits.real_bytes, stdout);
+            plan_free(&made);
+            gpt_free(&m);
+        }
+    } else if (s == OK && c->json)
+        plan_json(p, stdout);
+    else if (s == OK)
+        plan_text(p, stdout);
+    if (s == OK && c->svg[0]) s = plan_svg(p, c->svg, e);
+    if (s == OK && !p->fits) {
+        *e = nothing_fits;
+        s = NO_MEMORY;
     }
-    plan_free(&p);
-    gpt_free(&m);
-    return found != OK ? found : s;
+    free(p);
+    return s;
 }

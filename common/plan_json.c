@@ -1,0 +1,117 @@
+/* plan_json.c: the report of `snug plan` for programs. Bytes are exact; what isn't known is null. */
+#include "plan_command.h"
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+
+static void add_split(cJSON *to, int micro_batch, int64_t sequences) {
+    cJSON_AddNumberToObject(to, "micro_batch_size", micro_batch);
+    cJSON_AddNumberToObject(to, "micro_batches", (double)((sequences + micro_batch - 1) / micro_batch));
+    cJSON_AddNumberToObject(to, "last_micro_batch", (double)((sequences - 1) % micro_batch + 1));
+}
+
+static void add_model(cJSON *to, const gpt_shape *s, int length) {
+    cJSON *m = cJSON_AddObjectToObject(to, "model");
+    cJSON_AddNumberToObject(m, "parameters", (double)gpt_parameters(s));
+    cJSON_AddNumberToObject(m, "n_layer", s->layers);
+    cJSON_AddNumberToObject(m, "n_head", s->heads);
+    cJSON_AddNumberToObject(m, "n_embd", s->channels);
+    cJSON_AddNumberToObject(m, "block_size", length);
+    cJSON_AddNumberToObject(m, "vocab_size", (double)s->vocabulary);
+    cJSON_AddBoolToObject(m, "bias", s->bias);
+}
+
+/* Seconds only where the device was measured: else they would be taken for a promise. */
+static void add_seconds(cJSON *to, const fit_request *r, const fit_option *o) {
+    cJSON_AddNumberToObject(to, "flops_per_step", o->flops);
+    if (r->cost.measured) {
+        cJSON_AddNumberToObject(to, "seconds_per_step", o->seconds);
+        cJSON_AddNumberToObject(to, "steps_in_8_hours", (double)(int64_t)(8 * 3600 / o->seconds));
+    } else {
+        cJSON_AddNullToObject(to, "seconds_per_step");
+        cJSON_AddNullToObject(to, "steps_in_8_hours");
+    }
+}
+
+static void add_asked(cJSON *to, const plan_report *p) {
+    cJSON *a = cJSON_AddObjectToObject(to, "as_asked");
+    add_split(a, p->asked_micro_batch, p->request.run.sequences);
+    cJSON_AddBoolToObject(a, "fits", p->asked_fits);
+    if (!p->asked_known) {
+        cJSON_AddNullToObject(a, "peak_bytes");
+        return;
+    }
+    cJSON_AddStringToObject(a, "recompute", p->asked.policy->name);
+    cJSON_AddNumberToObject(a, "peak_bytes", (double)p->asked.peak);
+    cJSON_AddStringToObject(a, "peak_op", p->peak_op);
+    cJSON *kinds = cJSON_AddObjectToObject(a, "bytes_at_peak");
+    for (int k = 0; k < KIND_COUNT; k++)
+        if (p->alive[k]) cJSON_AddNumberToObject(kinds, kind_names[k], (double)p->alive[k]);
+    cJSON_AddNumberToObject(kinds, "gaps between tensors", (double)p->gaps);
+}
+
+static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
+    const fit_request *r = &row->request;
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, o);
+    add_split(o, row->option.micro_batch, r->run.sequences);
+    cJSON_AddNumberToObject(o, "effective_batch", (double)r->run.sequences);
+    cJSON_AddStringToObject(o, "recompute", row->option.policy->name);
+    cJSON_AddBoolToObject(o, "batch_invariant", r->run.batch_invariant);
+    add_model(o, &r->shape, r->run.length);
+    cJSON_AddStringToObject(o, "training", row->training);
+    cJSON_AddBoolToObject(o, "chosen", row->chosen);
+    cJSON_AddBoolToObject(o, "as_asked", row->asked);
+    cJSON_AddBoolToObject(o, "fits", row->fits);
+    if (!row->known) {
+        cJSON_AddNullToObject(o, "peak_bytes");
+        return;
+    }
+    cJSON_AddNumberToObject(o, "peak_bytes", (double)row->option.peak);
+    if (base) {
+        cJSON_AddNumberToObject(o, "saved_bytes", (double)base->option.peak - (double)row->option.peak);
+        cJSON_AddNumberToObject(o, "relative_time", row->option.seconds / base->option.seconds);
+    }
+    add_seconds(o, r, &row->option);
+}
+
+static cJSON *report(const plan_report *p) {
+    const gpt_run *run = &p->request.run;
+    cJSON *root = cJSON_CreateObject();
+    add_model(root, &p->request.shape, run->length);
+    cJSON_AddStringToObject(root, "planned_for", p->planned_for);
+    cJSON_AddNumberToObject(root, "effective_batch", (double)run->sequences);
+    add_split(root, p->chosen.micro_batch, run->sequences);
+    cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);
+    cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);
+    cJSON_AddNumberToObject(root, "peak_bytes", (double)p->chosen.peak);
+    if (p->request.limits.cap)
+        cJSON_AddNumberToObject(root, "cap_bytes", (double)p->request.limits.cap);
+    else
+        cJSON_AddNullToObject(root, "cap_bytes");
+    cJSON_AddBoolToObject(root, "fits", p->fits);
+    uint64_t over = p->fits ? 0 : p->chosen.peak - p->request.limits.cap;
+    cJSON_AddNumberToObject(root, "missing_bytes", (double)over);
+    cJSON_AddBoolToObject(root, "measured", p->request.cost.measured);
+    add_seconds(root, &p->request, &p->chosen);
+    add_asked(root, p);
+    cJSON *list = cJSON_AddArrayToObject(root, "options");
+    const plan_row *base = NULL;
+    for (int i = 0; i < p->n_rows; i++)
+        if (p->rows[i].asked && p->rows[i].known) base = &p->rows[i];
+    for (int i = 0; i < p->n_rows; i++) add_option(list, &p->rows[i], base);
+    char *line = plan_command_line(p);
+    cJSON_AddStringToObject(root, "command", line);
+    free(line);
+    cJSON *nanogpt = cJSON_AddObjectToObject(root, "nanogpt");
+    cJSON_AddNumberToObject(nanogpt, "batch_size", p->nanogpt_batch_size);
+    cJSON_AddNumberToObject(nanogpt, "gradient_accumulation_steps", (double)(run->sequences / p->nanogpt_batch_size));
+    return root;
+}
+
+void plan_json(const plan_report *p, FILE *f) {
+    cJSON *root = report(p);
+    char *text = cJSON_Print(root);
+    fprintf(f, "%s\n", text);
+    free(text);
+    cJSON_Delete(root);
+}

@@ -1,0 +1,244 @@
+/* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
+#include "plan_command.h"
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what the terminal can show ---- */
+
+typedef struct {
+    FILE *f;
+    bool color;
+    const char *block; /* what bars are made of */
+} screen;
+
+static bool is_utf8(void) {
+    locale_t l = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
+    if (!l) return false;
+    bool yes = !strcmp(nl_langinfo_l(CODESET, l), "UTF-8");
+    freelocale(l);
+    return yes;
+}
+
+static screen screen_of(FILE *f) {
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    bool color = isatty(fileno(f)) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+    return (screen){f, color, is_utf8() ? "\xe2\x96\x88" : "#"};
+}
+
+/* Persistent bytes blue, kept activations green, the rest of a pass yellow. */
+static const char *color_of(tensor_kind k) {
+    if (k <= KIND_BATCH) return "\033[34m";
+    return k <= KIND_GELU ? "\033[32m" : "\033[33m";
+}
+
+static void paint(const screen *s, const char *color) {
+    if (s->color) fputs(color, s->f);
+}
+
+static double gib(uint64_t bytes) { return (double)bytes / (double)(1ull << 30); }
+
+/* ---- numbers ---- */
+
+/* 524288 -> "524,288" */
+static char *grouped(int64_t n, char text[32]) {
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)n), at = 0;
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0) text[at++] = ',';
+        text[at++] = digits[i];
+    }
+    text[at] = 0;
+    return text;
+}
+
+static char *split_print(int micro_batch, int64_t sequences, char *text, size_t size) {
+    int64_t parts = (sequences + micro_batch - 1) / micro_batch, last = sequences % micro_batch;
+    int n = snprintf(text, size, "%d x %lld", micro_batch, (long long)parts);
+    if (last) snprintf(text + n, size - (size_t)n, ", last %lld", (long long)last);
+    return text;
+}
+
+static char *duration_print(double s, char text[32]) {
+    if (s < 1)
+        snprintf(text, 32, "%.3g ms", 1e3 * s);
+    else if (s < 600)
+        snprintf(text, 32, "%.3g s", s);
+    else if (s < 36000)
+        snprintf(text, 32, "%.1f min", s / 60);
+    else
+        snprintf(text, 32, "%.1f h", s / 3600);
+    return text;
+}
+
+/* ---- what was asked ---- */
+
+static void print_head(const plan_report *p, FILE *f) {
+    const gpt_shape *s = &p->request.shape;
+    const gpt_run *r = &p->request.run;
+    char sequences[32], tokens[32], cap[32], block[32];
+    fprintf(f, "model    %.0fM parameters: %d layers, %d heads, %d channels, %d positions\n",
+            (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, s->positions);
+    fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
+    fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", grouped(r->sequences, sequences),
+            r->length, grouped(r->sequences * r->length, tokens),
+            p->request.limits.real_bytes == 8 ? "float64" : "float32");
+    fprintf(f, "device   planned for %s", p->planned_for);
+    if (p->request.limits.max_block)
+        fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));
+    fputc('\n', f);
+    if (p->request.limits.cap)
+        fprintf(f, "cap      %s = %.2f GB%s\n", bytes_print(p->request.limits.cap, cap, sizeof cap),
+                (double)p->request.limits.cap / 1e9,
+                p->config->vram_cap ? "" : ", this machine's memory less a reserve");
+    else
+        fprintf(f, "cap      none: give one, like --vram_cap=10.5GiB\n");
+}
+
+/* Cards are sold by a rounder number than they offer. */
+static void print_card_note(const plan_report *p, FILE *f) {
+    double cap = gib(p->request.limits.cap);
+    if (!strcmp(p->planned_for, "the CPU backend") || (cap && (cap <= 10.4 || cap > 12.01))) return;
+    fprintf(f, "         A \"12 GB\" card offers about 11.7 GiB, about 10.4 GiB with a desktop on it.\n");
+}
+
+/* ---- bars ---- */
+
+enum { BAR_WIDTH = 44 };
+
+static int column_of(uint64_t bytes, uint64_t full) { return (int)((double)bytes / (double)full * BAR_WIDTH + 0.5); }
+
+/* One bar begins where the last one ended; the cap stands as a line across them all, and what is past it is red. */
+static void print_bar(const screen *s, const char *name, uint64_t bytes, uint64_t before, uint64_t full, uint64_t cap,
+                      const char *color) {
+    int from = column_of(before, full), to = column_of(before + bytes, full), line = cap ? column_of(cap, full) : -1;
+    if (to == from) from -= from == BAR_WIDTH, to = from + 1; /* however small it is, it can be seen */
+    fprintf(s->f, "  %-24s%10.2f MiB  ", name, (double)bytes / (double)(1 << 20));
+    for (int i = 0; i < to || i <= line; i++) {
+        if (i == line) fputc('|', s->f);
+        if (i < from || i >= to) {
+            if (i < line) fputc(' ', s->f);
+            continue;
+        }
+        paint(s, line >= 0 && i >= line ? "\033[31m" : color);
+        fputs(s->block, s->f);
+        paint(s, "\033[0m");
+    }
+    fputc('\n', s->f);
+}
+
+static void print_verdict(const plan_report *p, FILE *f) {
+    uint64_t cap = p->request.limits.cap, peak = p->asked.peak;
+    char split[48], size[32], exact[32];
+    split_print(p->asked_micro_batch, p->request.run.sequences, split, sizeof split);
+    fprintf(f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, p->asked.policy->name,
+            p->request.policy ? "" : " (auto)", bytes_print(peak, size, sizeof size));
+    if (!cap) {
+        fprintf(f, "\n");
+        return;
+    }
+    uint64_t difference = p->asked_fits ? cap - peak : peak - cap;
+    fprintf(f, p->asked_fits ? ", FITS: %s" : ", DOES NOT FIT: %s", bytes_print(difference, size, sizeof size));
+    fprintf(f, p->asked_fits ? " free\n" : " too much, %s bytes\n", grouped((int64_t)difference, exact));
+}
+
+static void print_bars(const plan_report *p, const screen *s) {
+    uint64_t cap = p->request.limits.cap, full = cap > p->asked.peak ? cap : p->asked.peak, before = 0;
+    print_verdict(p, s->f);
+    fprintf(s->f, "Alive at its peak (%s):\n", p->peak_op);
+    for (int k = 0; k < KIND_COUNT; k++) {
+        if (!p->alive[k]) continue;
+        print_bar(s, kind_names[k], p->alive[k], before, full, cap, color_of((tensor_kind)k));
+        before += p->alive[k];
+    }
+    if (p->gaps) print_bar(s, "gaps between tensors", p->gaps, before, full, cap, "");
+    print_bar(s, "all together", p->asked.peak, 0, full, cap, "\033[1m");
+}
+
+/* ---- the table ---- */
+
+static const plan_row *asked_row(const plan_report *p) {
+    for (int i = 0; i < p->n_rows; i++)
+        if (p->rows[i].asked) return &p->rows[i];
+    return &p->rows[0];
+}
+
+static void print_row(const plan_row *row, const plan_row *base, const screen *s) {
+    char split[48];
+    fprintf(s->f, "%c %-18s%-11s", row->chosen ? '>' : ' ',
+            split_print(row->option.micro_batch, row->request.run.sequences, split, sizeof split),
+            row->option.policy->name);
+    if (!row->known) {
+        fprintf(s->f, "one tensor is larger than the largest allocation\n");
+        return;
+    }
+    paint(s, row->fits ? "\033[32m" : "\033[31m");
+    fprintf(s->f, "%7.2f GiB %-4s", gib(row->option.peak), row->fits ? "" : "over");
+    paint(s, "\033[0m");
+    if (base->known && row != base)
+        fprintf(s->f, "%7.2f", gib(base->option.peak) - gib(row->option.peak));
+    else
+        fprintf(s->f, "%7s", "-");
+    if (base->known)
+        fprintf(s->f, "  x%.2f", row->option.seconds / base->option.seconds);
+    else
+        fprintf(s->f, "  %5s", "");
+    fprintf(s->f, "  %s%s\n", row->training, row->asked ? " (as asked, keeping everything)" : "");
+}
+
+static void print_table(const plan_report *p, const screen *s) {
+    bool wide = false;
+    fprintf(s->f, "\n  %-18s%-11s%11s     %7s  %-5s  %s\n", "micro x accum.", "recompute", "peak", "saved", "time",
+            "training");
+    for (int i = 0; i < p->n_rows; i++) {
+        print_row(&p->rows[i], asked_row(p), s);
+        wide = wide || &p->rows[i] == p->rounding;
+    }
+    fprintf(s->f, "  > %s; saved in GiB and time of a step against the one as asked.\n",
+            p->fits ? "snug's choice" : "the smallest that was left to choose");
+    if (wide)
+        fprintf(s->f,
+                "  With batch_invariant=False the embedding's gradient needs no second copy; what is lost: other\n"
+                "  splits, and other caps, then give other bits (rounding), so that hashes can't be compared.\n");
+}
+
+/* ---- speed, and what to type ---- */
+
+static void print_speed(const plan_report *p, FILE *f) {
+    const plan_row *row = p->rounding ? p->rounding : &p->rows[0];
+    char step[32], steps[32];
+    bool peta = row->option.flops >= 999.5e12;
+    fprintf(f, "\nOperations a step: %.3g x 10^%d.", row->option.flops / (peta ? 1e15 : 1e12), peta ? 15 : 12);
+    if (p->request.cost.measured) {
+        fprintf(f, " Predicted: %s a step, %s steps in 8 hours (from this\ndevice's measured constants).\n",
+                duration_print(row->option.seconds, step), grouped((int64_t)(8 * 3600 / row->option.seconds), steps));
+        return;
+    }
+    fprintf(f, " No device measured yet: times are ratios from stated constants;\n`snug train` measures once.\n");
+}
+
+static void print_lines(const plan_report *p, FILE *f) {
+    if (!p->fits && !p->rounding) return;
+    char *line = plan_command_line(p);
+    fprintf(f, "\n%s:\n  %s\n", p->fits ? "To run" : "To run, giving up equal bits", line);
+    free(line);
+    fprintf(f, "The same effective batch in nanoGPT (PyTorch needs other amounts of memory, not computed here):\n");
+    fprintf(f, "  batch_size = %d\n  gradient_accumulation_steps = %lld\n", p->nanogpt_batch_size,
+            (long long)(p->request.run.sequences / p->nanogpt_batch_size));
+}
+
+void plan_text(const plan_report *p, FILE *f) {
+    screen s = screen_of(f);
+    print_head(p, f);
+    print_card_note(p, f);
+    if (p->asked_known)
+        print_bars(p, &s);
+    else
+        fprintf(f, "\nAs asked, micro-batch %d, one tensor is larger than the device's largest allocation.\n",
+                p->asked_micro_batch);
+    print_table(p, &s);
+    print_speed(p, f);
+    print_lines(p, f);
+}
