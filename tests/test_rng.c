@@ -1,0 +1,92 @@
+/* test_rng.c: Philox4x32-10 against the published known answers, and the distributions made of it. */
+#include "../common/rng.h"
+#include <check.h>
+#include <math.h>
+
+/* Random123's kat_vectors, philox4x32 with 10 rounds. */
+START_TEST(philox_gives_the_published_answers) {
+    static const struct {
+        uint32_t counter[4];
+        uint64_t key;
+        uint32_t answer[4];
+    } known[] = {
+        {{0, 0, 0, 0}, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         0xffffffffffffffff,
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         0x299f31d0a4093822,
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+    uint32_t out[4];
+    philox(known[_i].key, known[_i].counter[0], known[_i].counter[1], known[_i].counter[2], known[_i].counter[3], out);
+    for (int i = 0; i < 4; i++) ck_assert_uint_eq(out[i], known[_i].answer[i]);
+}
+END_TEST
+
+START_TEST(uniform_covers_zero_to_one_without_one) {
+    ck_assert(rng_uniform(0, 0) == 0.0);
+    ck_assert(rng_uniform(0xffffffff, 0xffffffff) == 1.0 - 0x1p-53);
+    ck_assert(rng_uniform(0x80000000, 0) == 0.5);
+    double sum = 0, squares = 0;
+    enum { N = 100000 };
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t w[4];
+        philox(7, i, 0, 0, 0, w);
+        double u = rng_uniform(w[0], w[1]);
+        sum += u;
+        squares += u * u;
+    }
+    ck_assert_double_eq_tol(sum / N, 0.5, 5 * sqrt(1.0 / 12 / N));
+    ck_assert_double_eq_tol(squares / N, 1.0 / 3, 5 * sqrt(4.0 / 45 / N));
+}
+END_TEST
+
+/* Moments, and the share within one and two deviations, all within five standard errors. */
+START_TEST(normals_are_standard_and_independent) {
+    enum { N = 100000 };
+    double sum = 0, squares = 0, fourth = 0, product = 0;
+    int within_one = 0, within_two = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t w[4];
+        double z[2];
+        philox(1337, i, 1, 2, 3, w);
+        rng_normal(w, z);
+        for (int k = 0; k < 2; k++) {
+            sum += z[k];
+            squares += z[k] * z[k];
+            fourth += z[k] * z[k] * z[k] * z[k];
+            within_one += fabs(z[k]) < 1;
+            within_two += fabs(z[k]) < 2;
+        }
+        product += z[0] * z[1];
+    }
+    ck_assert_double_eq_tol(sum / (2 * N), 0, 5 / sqrt(2.0 * N));
+    ck_assert_double_eq_tol(squares / (2 * N), 1, 5 * sqrt(2 / (2.0 * N)));
+    ck_assert_double_eq_tol(fourth / (2 * N), 3, 5 * sqrt(96 / (2.0 * N)));
+    ck_assert_double_eq_tol(product / N, 0, 5 / sqrt((double)N));
+    ck_assert_double_eq_tol(within_one / (2.0 * N), 0.682689, 0.006);
+    ck_assert_double_eq_tol(within_two / (2.0 * N), 0.954500, 0.003);
+}
+END_TEST
+
+START_TEST(normals_are_finite_at_the_ends) {
+    double z[2];
+    rng_normal((uint32_t[4]){0xffffffff, 0xffffffff, 0, 0}, z);
+    ck_assert(isfinite(z[0]) && isfinite(z[1]));
+    rng_normal((uint32_t[4]){0, 0, 0, 0}, z);
+    ck_assert(z[0] == 0.0 && z[1] == 0.0);
+}
+END_TEST
+
+Suite *rng_suite(void);
+Suite *rng_suite(void) {
+    Suite *s = suite_create("rng");
+    TCase *t = tcase_create("rng");
+    tcase_add_loop_test(t, philox_gives_the_published_answers, 0, 3);
+    tcase_add_test(t, uniform_covers_zero_to_one_without_one);
+    tcase_add_test(t, normals_are_standard_and_independent);
+    tcase_add_test(t, normals_are_finite_at_the_ends);
+    suite_add_tcase(s, t);
+    return s;
+}

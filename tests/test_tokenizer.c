@@ -1,0 +1,552 @@
+/* test_tokenizer.c: encoding against a slow and obvious BPE, files that come back the same, and damaged ones. The
+   comparison with Hugging Face and tiktoken is interop_tokenizers.py. */
+#include "../common/files.h"
+#include "../common/rng.h"
+#include "../common/tokenizer_internal.h"
+#include "../common/utf8.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#undef fail /* Check has a macro of this name */
+#define ROWS(table) ((int)(sizeof table / sizeof *table))
+
+static char folder[64];
+static error e;
+
+static void begin(void) {
+    strcpy(folder, "/tmp/snug-tokenizer-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    e.text[0] = 0;
+}
+
+static void end(void) { ck_assert(folder_remove(folder, NULL) == OK); }
+
+static void put(const char *name, const char *text) {
+    char *path = xprintf("%s/%s", folder, name);
+    ck_assert(file_write(path, text, strlen(text), false, NULL, &e) == OK);
+    free(path);
+}
+
+static void assert_clear(const char *says) {
+    ck_assert_msg(strstr(e.text, says) != NULL, "<%s> does not say <%s>", e.text, says);
+    ck_assert_msg(strpbrk(e.text, "\n\r") == NULL, "more than one line: <%s>", e.text);
+    ck_assert_msg(strlen(e.text) < 400, "long-winded: <%s>", e.text);
+}
+
+static uint32_t draw(uint64_t seed, uint32_t i, uint32_t below) {
+    uint32_t w[4];
+    philox(seed, i, 0, 0, 0, w);
+    return w[0] % below;
+}
+
+/* Text of every sort, the same for a seed; about n bytes, and never much more than 80 past them. */
+static char *mixed_text(uint64_t seed, size_t n, size_t *bytes) {
+    static const char *const parts[] = {" ",
+                                        "  ",
+                                        "\n",
+                                        "\r\n",
+                                        "\t ",
+                                        "the",
+                                        " the",
+                                        "'s",
+                                        "'ll",
+                                        "'x",
+                                        "don't",
+                                        "42",
+                                        " 7",
+                                        "...",
+                                        " -- ",
+                                        "a",
+                                        "aaaa",
+                                        "abab",
+                                        "\xc3\xa9",
+                                        " \xe4\xb8\xad\xe6\x96\x87",
+                                        "\xe3\x80\x80",
+                                        "\xc2\x85",
+                                        "\xf0\x9f\x98\x80",
+                                        "e\xcc\x81",
+                                        "\xd0\xb6\xd0\xb6",
+                                        "<|endoftext|>",
+                                        "<|end",
+                                        "|>",
+                                        "\xe2\x80\x8b",
+                                        "#include <x.h>"};
+    char *text = xcalloc(n + 128, 1);
+    size_t at = 0;
+    for (uint32_t i = 0; at < n; i++) {
+        const char *p = parts[draw(seed, i, ROWS(parts))];
+        memcpy(text + at, p, strlen(p));
+        at += strlen(p);
+        if (draw(seed + 1, i, 8) == 0) at += utf8_put(0xa0 + draw(seed + 2, i, 0xd700), text + at);
+    }
+    *bytes = at;
+    return text;
+}
+
+static tokenizer *trained(uint64_t seed, int64_t size) {
+    size_t bytes;
+    char *text = mixed_text(seed, 50000, &bytes);
+    word_counts *w = word_counts_new();
+    tokenizer *t;
+    ck_assert_msg(word_counts_add(w, text, 0, bytes, &e) == OK, "%s", e.text);
+    ck_assert_msg(tokenizer_train(w, size, &t, &e) == OK, "%s", e.text);
+    word_counts_free(w);
+    free(text);
+    return t;
+}
+
+static void decodes_to(const tokenizer *t, const uint32_t *ids, size_t n, const char *text, size_t bytes) {
+    size_t at = 0, length;
+    for (size_t i = 0; i < n; i++) {
+        const char *part = tokenizer_decode(t, ids[i], &length);
+        ck_assert(at + length <= bytes);
+        ck_assert_mem_eq(part, text + at, length);
+        at += length;
+    }
+    ck_assert_uint_eq(at, bytes);
+}
+
+/* ---- the three kinds ---- */
+
+START_TEST(characters_are_numbered_by_code_point) {
+    static const char text[] = "z\n\xc3\xa9"
+                               "A\xf0\x9f\x98\x80z";
+    static const uint32_t expected[] = {2, 0, 3, 1, 4, 2};
+    tokenizer *t;
+    uint32_t *ids;
+    size_t n;
+    ck_assert(tokenizer_from_characters(text, sizeof text - 1, &t, &e) == OK);
+    ck_assert_int_eq(tokenizer_size(t), 5);
+    ck_assert(tokenizer_encode(t, text, sizeof text - 1, &ids, &n, &e) == OK);
+    ck_assert_uint_eq(n, 6);
+    ck_assert_mem_eq(ids, expected, sizeof expected);
+    decodes_to(t, ids, n, text, sizeof text - 1);
+    free(ids);
+    ck_assert_int_eq(tokenizer_encode(t, "zz\xc3\xaa", 4, &ids, &n, &e), BAD_INPUT);
+    assert_clear("byte 2: the character U+00EA '\xc3\xaa' is not among");
+    ck_assert_int_eq(tokenizer_encode(t, "zz\xc3", 3, &ids, &n, &e), BAD_INPUT);
+    assert_clear("byte 2 (0xc3) is not UTF-8");
+    tokenizer_close(t);
+}
+END_TEST
+
+START_TEST(utf8_that_is_none_is_refused) {
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xe4\xb8",
+                                      "\xff"};
+    int64_t characters;
+    for (int i = 0; i < ROWS(bad); i++) ck_assert_uint_eq(utf8_valid(bad[i], strlen(bad[i]), &characters), 0);
+    for (uint32_t code = 0; code < 0x110000; code += code == 0xd7ff ? 0x801 : 1) {
+        char utf8[4];
+        uint32_t back = 0;
+        size_t length = utf8_put(code, utf8);
+        if (utf8_next(utf8, length, &back) != length || back != code)
+            ck_abort_msg("U+%04X came back as U+%04X", code, back);
+    }
+}
+END_TEST
+
+START_TEST(every_byte_is_its_own_id_and_letter) {
+    tokenizer *t = tokenizer_bytes();
+    bool seen[400] = {false};
+    for (int b = 0; b < 256; b++) {
+        char byte = (char)b;
+        uint32_t *ids, letter = letter_of_byte((unsigned char)b);
+        size_t n;
+        ck_assert(tokenizer_encode(t, &byte, 1, &ids, &n, &e) == OK);
+        ck_assert(n == 1 && ids[0] == (uint32_t)b);
+        free(ids);
+        ck_assert(letter < 400 && !seen[letter]);
+        seen[letter] = true;
+        ck_assert_int_eq(byte_of_letter(letter), b);
+    }
+    ck_assert_uint_eq(letter_of_byte(' '), 0x120); /* the well-known ones */
+    ck_assert_uint_eq(letter_of_byte('\n'), 0x10a);
+    tokenizer_close(t);
+}
+END_TEST
+
+/* ---- GPT-2's words ---- */
+
+static const struct {
+    const char *text, *words;
+} splits[] = {
+    {"it's  done", "it|'s| | done"},
+    {"a \n\n b", "a| \n\n| b"},
+    {"x  \ny  ", "x|  |\n|y|  "},
+    {"12abc!?12", "12|abc|!?|12"},
+    {"'tis we'd 's", "'t|is| we|'d| '|s"},
+    {"na\xc3\xafve \xe4\xb8\xad\xe6\x96\x87", "na\xc3\xafve| \xe4\xb8\xad\xe6\x96\x87"},
+    {"e\xcc\x81!", "e|\xcc\x81!"},
+    {"a\xe1\xa0\x8e"
+     "b",
+     "a|\xe1\xa0\x8e|b"}, /* U+180E is no white space */
+    {"a\xe3\x80\x80\xe3\x80\x80"
+     "b",
+     "a|\xe3\x80\x80|\xe3\x80\x80|b"}, /* U+3000 is */
+    {"\xf0\xb1\x8d\x90"
+     "a",
+     "\xf0\xb1\x8d\x90"
+     "a"}, /* a letter since Unicode 15 */
+};
+
+START_TEST(words_are_those_of_gpt2) {
+    splitter *rule = splitter_new();
+    split_work *w = split_work_new(rule);
+    const char *text = splits[_i].text;
+    char got[200] = "";
+    for (size_t at = 0, bytes = strlen(text), n; at < bytes; at += n) {
+        n = split_next(w, text, bytes, at);
+        ck_assert_uint_gt(n, 0);
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s%.*s", at ? "|" : "", (int)n, text + at);
+    }
+    ck_assert_str_eq(got, splits[_i].words);
+    split_work_free(w);
+    splitter_free(rule);
+}
+END_TEST
+
+START_TEST(cutting_a_text_never_changes_its_words) {
+    splitter *rule = splitter_new();
+    split_work *w = split_work_new(rule);
+    size_t bytes;
+    char *text = mixed_text(11, 20000, &bytes);
+    bool *starts = xcalloc(bytes + 1, 1);
+    for (size_t at = 0; at < bytes; at += split_next(w, text, bytes, at)) starts[at] = true;
+    for (size_t begin_at = 0, cut; begin_at < bytes; begin_at = cut) {
+        cut = split_cut(text, begin_at, bytes, 100);
+        for (size_t at = begin_at; at < cut; at += split_next(w, text + begin_at, cut - begin_at, at - begin_at))
+            ck_assert_msg(starts[at], "another word at %zu, cut at %zu", at, begin_at);
+        ck_assert(cut == bytes || starts[cut]);
+    }
+    free(starts);
+    free(text);
+    split_work_free(w);
+    splitter_free(rule);
+}
+END_TEST
+
+/* ---- BPE ---- */
+
+/* The definition, slowly: while some neighbours have a merge, apply the one of the lowest rank at its leftmost place.
+ */
+static size_t slow_word(const tokenizer *t, const char *word, size_t bytes, uint32_t *ids) {
+    size_t n = bytes;
+    for (size_t i = 0; i < bytes; i++) ids[i] = t->id_of_byte[(unsigned char)word[i]];
+    for (;;) {
+        uint32_t best = NO_ID;
+        size_t where = 0;
+        for (size_t i = 0; i + 1 < n; i++)
+            for (uint32_t rank = 0; rank < t->n_merges && rank < best; rank++)
+                if (t->merges[rank].left == ids[i] && t->merges[rank].right == ids[i + 1]) {
+                    best = rank;
+                    where = i;
+                }
+        if (best == NO_ID) return n;
+        ids[where] = t->merges[best].id;
+        memmove(ids + where + 1, ids + where + 2, (n - where - 2) * sizeof *ids);
+        n--;
+    }
+}
+
+static size_t slow_encode(const tokenizer *t, const char *text, size_t bytes, uint32_t *ids) {
+    split_work *w = split_work_new(t->split);
+    size_t n = 0, special = t->added[0].bytes;
+    for (size_t at = 0; at < bytes;) {
+        const char *next = memmem(text + at, bytes - at, t->added[0].content, special);
+        size_t stop = next ? (size_t)(next - text) : bytes;
+        for (size_t k; at < stop; at += k) {
+            k = split_next(w, text, stop, at);
+            n += slow_word(t, text + at, k, ids + n);
+        }
+        if (!next) break;
+        ids[n++] = t->added[0].id;
+        at += special;
+    }
+    split_work_free(w);
+    return n;
+}
+
+START_TEST(encoding_is_that_of_the_definition) {
+    tokenizer *t = trained(3, 600);
+    size_t bytes, n, n_slow;
+    char *text = mixed_text(4, 30000, &bytes);
+    uint32_t *ids, *slow = xcalloc(bytes, sizeof *slow);
+    ck_assert_msg(tokenizer_encode(t, text, bytes, &ids, &n, &e) == OK, "%s", e.text);
+    n_slow = slow_encode(t, text, bytes, slow);
+    ck_assert_uint_eq(n, n_slow);
+    ck_assert_mem_eq(ids, slow, n * sizeof *ids);
+    decodes_to(t, ids, n, text, bytes);
+    free(ids);
+    free(slow);
+    free(text);
+    tokenizer_close(t);
+}
+END_TEST
+
+/* Over several blocks and threads: the same ids as piece by piece. */
+START_TEST(long_texts_are_encoded_as_short_ones) {
+    tokenizer *t = trained(3, 600);
+    size_t bytes, n, at = 0, done = 0;
+    char *text = mixed_text(5, 1500000, &bytes);
+    uint32_t *ids, *part;
+    ck_assert(tokenizer_encode(t, text, bytes, &ids, &n, &e) == OK);
+    while (done < bytes) {
+        size_t cut = split_cut(text, done, bytes, 5000), k;
+        ck_assert(tokenizer_encode(t, text + done, cut - done, &part, &k, &e) == OK);
+        ck_assert(at + k <= n);
+        ck_assert_mem_eq(ids + at, part, k * sizeof *part);
+        free(part);
+        at += k;
+        done = cut;
+    }
+    ck_assert_uint_eq(at, n);
+    size_t bad = bytes - 1;
+    while (text[bad] & 0x80) bad--; /* a character of its own */
+    text[bad] = (char)0xff;
+    uint32_t *none;
+    ck_assert_int_eq(tokenizer_encode(t, text, bytes, &none, &n, &e), BAD_INPUT);
+    char *says = xprintf("byte %zu (0xff) is not UTF-8", bad);
+    assert_clear(says);
+    free(says);
+    free(ids);
+    free(text);
+    tokenizer_close(t);
+}
+END_TEST
+
+/* One word of a megabyte: quadratic time would take hours. */
+START_TEST(a_huge_word_takes_no_quadratic_time) {
+    tokenizer *t = trained(3, 600);
+    enum { N = 1 << 20 };
+    char *text = xcalloc(N, 1);
+    uint32_t *ids;
+    size_t n;
+    for (int k = 0; k < 2; k++) {
+        memset(text, k ? ' ' : 'a', N);
+        ck_assert_msg(tokenizer_encode(t, text, N, &ids, &n, &e) == OK, "%s", e.text);
+        decodes_to(t, ids, n, text, N);
+        free(ids);
+    }
+    free(text);
+    tokenizer_close(t);
+}
+END_TEST
+
+START_TEST(training_merges_the_most_frequent_pair_first) {
+    static const char text[] = "ab ab ab abc abc bc bc xy";
+    word_counts *w = word_counts_new();
+    tokenizer *t;
+    size_t bytes;
+    ck_assert(word_counts_add(w, text, 0, sizeof text - 1, &e) == OK);
+    ck_assert(tokenizer_train(w, 300, &t, &e) == OK);
+    /* a+b 5 times, then " "+ab 4, then of those with 2 always the smallest ids: b+c, " "+bc, " ab"+c; x+y occurs once
+     */
+    static const char *const expected[] = {"ab", " ab", "bc", " bc", " abc"};
+    ck_assert_uint_eq(t->n_merges, ROWS(expected));
+    for (uint32_t i = 0; i < ROWS(expected); i++)
+        ck_assert_str_eq(tokenizer_decode(t, t->merges[i].id, &bytes), expected[i]);
+    ck_assert_int_eq(tokenizer_size(t), 256 + ROWS(expected) + 1);
+    ck_assert_int_eq(tokenizer_find(t, "<|endoftext|>"), 256 + ROWS(expected));
+    tokenizer_close(t);
+    word_counts_free(w);
+}
+END_TEST
+
+/* ---- files ---- */
+
+static void comes_back_the_same(const tokenizer *t) {
+    char *path = xprintf("%s/tokenizer.json", folder), *again_path = xprintf("%s/again.json", folder), *first, *second;
+    size_t n_first, n_second, a, b;
+    tokenizer *back;
+    ck_assert_msg(tokenizer_save_folder(t, folder, &e) == OK, "%s", e.text);
+    ck_assert_msg(tokenizer_open(folder, &back, &e) == OK, "%s", e.text);
+    ck_assert_str_eq(tokenizer_kind_name(back), tokenizer_kind_name(t));
+    ck_assert_int_eq(tokenizer_size(back), tokenizer_size(t));
+    for (uint32_t id = 0; id < t->size; id++) {
+        const char *left = tokenizer_decode(t, id, &a), *right = tokenizer_decode(back, id, &b);
+        ck_assert(a == b && memcmp(left, right, a) == 0);
+    }
+    ck_assert(tokenizer_save(back, again_path, &e) == OK);
+    ck_assert(file_read(path, 1 << 24, &first, &n_first, &e) == OK);
+    ck_assert(file_read(again_path, 1 << 24, &second, &n_second, &e) == OK);
+    ck_assert(n_first == n_second && memcmp(first, second, n_first) == 0);
+    free(first);
+    free(second);
+    free(path);
+    free(again_path);
+    tokenizer_close(back);
+}
+
+START_TEST(saved_tokenizers_come_back_the_same) {
+    static const char text[] = "\0\x01\x1f \"\\/\x7f\n\xc2\x85\xe2\x80\xa8\xef\xbb\xbf\xf4\x8f\xbf\xbf{}";
+    tokenizer *t;
+    ck_assert(tokenizer_from_characters(text, sizeof text - 1, &t, &e) == OK);
+    comes_back_the_same(t);
+    tokenizer_close(t);
+    t = tokenizer_bytes();
+    comes_back_the_same(t);
+    tokenizer_close(t);
+    t = trained(9, 500);
+    comes_back_the_same(t);
+    tokenizer_close(t);
+}
+END_TEST
+
+#define HEAD "{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+#define MODEL(vocabulary, merges) "\"model\":{\"type\":\"BPE\",\"vocab\":" vocabulary ",\"merges\":" merges "}}"
+#define ADDED(list) "\"added_tokens\":" list ","
+
+START_TEST(added_tokens_are_found_as_hugging_face_finds_them) {
+    put("tokenizer.json",
+        HEAD ADDED("[{\"id\":3,\"content\":\"<s>\"},{\"id\":4,\"content\":\"<s>x\",\"lstrip\":true,\"rstrip\":true}]")
+            MODEL("{\"a\":0,\"x\":1,\"\xc4\xa0\":2}", "[]"));
+    tokenizer *t;
+    uint32_t *ids;
+    size_t n;
+    ck_assert_msg(tokenizer_open(folder, &t, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(tokenizer_size(t), 5);
+    static const char text[] =
+        "a <s> a  <s>x  a"; /* the longest of two that start at one place; space taken on both sides */
+    static const uint32_t expected[] = {0, 2, 3, 2, 0, 4, 0};
+    ck_assert_msg(tokenizer_encode(t, text, sizeof text - 1, &ids, &n, &e) == OK, "%s", e.text);
+    ck_assert_uint_eq(n, ROWS(expected));
+    ck_assert_mem_eq(ids, expected, sizeof expected);
+    free(ids);
+    ck_assert_int_eq(tokenizer_encode(t, "aab", 3, &ids, &n, &e), BAD_INPUT);
+    assert_clear("byte 2: the vocabulary has no token for the byte 0x62");
+    tokenizer_close(t);
+}
+END_TEST
+
+START_TEST(vocab_json_and_merges_txt_do_as_well) {
+    tokenizer *t;
+    uint32_t *ids;
+    size_t n;
+    put("vocab.json", "{\"a\":0,\"b\":1,\"ab\":2,\"<|endoftext|>\":3}");
+    ck_assert_int_eq(tokenizer_open(folder, &t, &e), BAD_INPUT);
+    assert_clear("merges.txt does not exist");
+    put("merges.txt", "#version: 0.2\r\na b\r\n");
+    ck_assert_msg(tokenizer_open(folder, &t, &e) == OK, "%s", e.text);
+    static const char text[] = "aab<|endoftext|>ba";
+    static const uint32_t expected[] = {0, 2, 3, 1, 0};
+    ck_assert(tokenizer_encode(t, text, sizeof text - 1, &ids, &n, &e) == OK);
+    ck_assert_uint_eq(n, ROWS(expected));
+    ck_assert_mem_eq(ids, expected, sizeof expected);
+    free(ids);
+    tokenizer_close(t);
+    put("merges.txt", "a b\nab");
+    ck_assert_int_eq(tokenizer_open(folder, &t, &e), BAD_INPUT);
+    assert_clear("line 2, 'ab', is not two tokens");
+}
+END_TEST
+
+static const struct {
+    const char *text, *says;
+} damaged[] = {
+    {"", "no JSON at line 1"},
+    {"{\"model\":\n{", "no JSON at line 2"},
+    {"\x80\x04pickle", "is a Python pickle, not JSON"},
+    {"GGUF\x03", "is a GGUF model of llama.cpp, not JSON"},
+    {"[1]", "has no \"model\""},
+    {"{\"a\":0}", "has no \"model\""},
+    {"{\"model\":{\"type\":\"WordPiece\"}}", "the model is WordPiece"},
+    {HEAD MODEL("[]", "[]"), "there is no vocabulary"},
+    {HEAD MODEL("{}", "[]"), "there is no vocabulary"},
+    {HEAD MODEL("{\"a\":0,\"b\":0}", "[]"), "'a' and 'b' have the same id 0"},
+    {HEAD MODEL("{\"a\":0,\"a\":1}", "[]"), "token 'a' stands in the vocabulary twice"},
+    {HEAD MODEL("{\"a\":0,\"b\":2}", "[]"), "token 'b' has no id from 0 to 1"},
+    {HEAD MODEL("{\"a\":0,\"b\":-1}", "[]"), "token 'b' has no id"},
+    {HEAD MODEL("{\"a\":0,\"b\":0.5}", "[]"), "token 'b' has no id"},
+    {HEAD MODEL("{\"a\":0,\"b\":1e300}", "[]"), "token 'b' has no id"},
+    {HEAD MODEL("{\"a\":0,\"b\":\"1\"}", "[]"), "token 'b' has no id"},
+    {HEAD MODEL("{\"a\":0,\"b c\":1}", "[]"), "token 'b c' (id 1) is not written in GPT-2's byte alphabet"},
+    {HEAD MODEL("{\"a\":0,\"\":1}", "[]"), "is not written in GPT-2's byte alphabet"},
+    {HEAD MODEL("{\"a\":0,\"\xff\":1}", "[]"), "is not written in GPT-2's byte alphabet"},
+    {HEAD MODEL("{\"a\":0,\"b\":1}", "{}"), "model.merges is missing or no list"},
+    {HEAD MODEL("{\"a\":0,\"b\":1}", "[\"ab\"]"), "merge 1, 'ab', is not two tokens"},
+    {HEAD MODEL("{\"a\":0,\"b\":1,\"ab\":2}", "[\"a b\",\"a  b\"]"), "merge 2, 'a  b', is not two tokens"},
+    {HEAD MODEL("{\"a\":0,\"b\":1}", "[\"a b\"]"), "the vocabulary lacks the token they make"},
+    {HEAD MODEL("{\"a\":0,\"b\":1}", "[[\"a\",\"c\"]]"), "the vocabulary lacks one of them"},
+    {HEAD MODEL("{\"a\":0,\"b\":1}", "[[\"a\",\"b\",\"c\"]]"), "merge 1 is neither"},
+    {HEAD MODEL("{\"a\":0,\"b\":1}", "[7]"), "merge 1 is neither"},
+    {HEAD ADDED("[{\"id\":5,\"content\":\"<s>\"}]") MODEL("{\"a\":0}", "[]"), "id 5, which leaves a hole"},
+    {HEAD ADDED("[{\"id\":1}]") MODEL("{\"a\":0}", "[]"), "without a content"},
+    {HEAD ADDED("[{\"id\":99999999999,\"content\":\"x\"}]") MODEL("{\"a\":0}", "[]"), "id that is none below"},
+    {HEAD ADDED("[{\"id\":0,\"content\":\"x\"}]") MODEL("{\"a\":0}", "[]"), "id 0 is both 'a' and the added token 'x'"},
+    {HEAD ADDED("[{\"id\":1,\"content\":\"\"}]") MODEL("{\"a\":0}", "[]"), "an added token is empty"},
+    {HEAD ADDED("[{\"id\":1,\"content\":\"x\",\"single_word\":true}]") MODEL("{\"a\":0}", "[]"),
+     "asks for single_word"},
+    {"{\"pre_tokenizer\":{\"type\":\"Whitespace\"}," MODEL("{\"a\":0}", "[]"),
+     "the pre_tokenizer is not GPT-2's ByteLevel"},
+    {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true}," MODEL("{\"a\":0}", "[]"),
+     "add_prefix_space is set"},
+    {"{\"normalizer\":{\"type\":\"NFC\"}," MODEL("{\"a\":0}", "[]"), "has a normalizer"},
+    {"{" MODEL("{\"a\":0,\"bc\":1}", "[]"), "token 'bc' is not one character"},
+};
+
+START_TEST(damaged_files_are_one_clear_line) {
+    tokenizer *t;
+    put("tokenizer.json", damaged[_i].text);
+    ck_assert_int_eq(tokenizer_open(folder, &t, &e), BAD_INPUT);
+    assert_clear(damaged[_i].says);
+    ck_assert_ptr_null(t);
+}
+END_TEST
+
+/* Every cut and many single-byte changes of a good file: opened or refused, never worse. */
+START_TEST(no_damage_crashes) {
+    tokenizer *t = trained(2, 270);
+    char *path = xprintf("%s/tokenizer.json", folder), *text;
+    size_t bytes;
+    ck_assert(tokenizer_save(t, path, &e) == OK);
+    tokenizer_close(t);
+    ck_assert(file_read(path, 1 << 24, &text, &bytes, &e) == OK);
+    for (uint32_t i = 0; i < 1000; i++) {
+        size_t at = draw(1, i, (uint32_t)bytes), length = i % 3 ? bytes : at;
+        char was = text[at];
+        text[at] = "\"{}[],:0123456789 a\\\xff"[draw(2, i, 22)];
+        ck_assert(file_write(path, text, length, false, NULL, &e) == OK);
+        text[at] = was;
+        if (tokenizer_open(path, &t, &e) != OK) continue;
+        uint32_t *ids;
+        size_t n;
+        if (tokenizer_encode(t, "the <|endoftext|> 42", 20, &ids, &n, &e) == OK) free(ids);
+        tokenizer_close(t);
+    }
+    free(text);
+    free(path);
+}
+END_TEST
+
+Suite *tokenizer_suite(void);
+Suite *tokenizer_suite(void) {
+    Suite *s = suite_create("tokenizer");
+    TCase *t = tcase_create("tokenizer");
+    tcase_add_checked_fixture(t, begin, end);
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, characters_are_numbered_by_code_point);
+    tcase_add_test(t, utf8_that_is_none_is_refused);
+    tcase_add_test(t, every_byte_is_its_own_id_and_letter);
+    tcase_add_loop_test(t, words_are_those_of_gpt2, 0, ROWS(splits));
+    tcase_add_test(t, cutting_a_text_never_changes_its_words);
+    tcase_add_test(t, encoding_is_that_of_the_definition);
+    tcase_add_test(t, long_texts_are_encoded_as_short_ones);
+    tcase_add_test(t, a_huge_word_takes_no_quadratic_time);
+    tcase_add_test(t, training_merges_the_most_frequent_pair_first);
+    tcase_add_test(t, saved_tokenizers_come_back_the_same);
+    tcase_add_test(t, added_tokens_are_found_as_hugging_face_finds_them);
+    tcase_add_test(t, vocab_json_and_merges_txt_do_as_well);
+    tcase_add_loop_test(t, damaged_files_are_one_clear_line, 0, ROWS(damaged));
+    tcase_add_test(t, no_damage_crashes);
+    suite_add_tcase(s, t);
+    return s;
+}
