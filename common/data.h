@@ -39,8 +39,9 @@ typedef struct {
 /* Fills x, y [length] with sequence `number` (0 .. sequences - 1) of step `step`: y is x shifted by one; targets equal
    to ignore_token become -1. `stream` (below 65536) separates train steps from evaluations. Depends on nothing else, so
    that no split of the step can change it. Fails when a token is not below the vocabulary: file, position, id, and what
-   to do. Random order: the start is uniform over 0 .. tokens - length - 1, as nanoGPT's. Sequential: the start is (step
-   * sequences + number) * length; positions past the end continue at the file's first token (modulo its tokens). */
+   to do.
+   Random order: the start is uniform over 0 .. tokens - length - 1, as nanoGPT's. Sequential: the start is token
+   (step * sequences + number) * length; past the end it goes on with the file's first token (modulo its tokens). */
 status data_sequence(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number,
                      int32_t *x, int32_t *y, error *e);
 #endif

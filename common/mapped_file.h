@@ -10,12 +10,11 @@ typedef struct {
     size_t bytes;
 } mapped_file; /* an empty file has data "" */
 
-/* BAD_INPUT: missing, a folder, not a regular file, no permission. `advice` ends the line for a missing file ("" =
- * none). */
+/* BAD_INPUT: missing, a folder, not a regular file, no permission. `advice` ends the line for a missing file ("":
+   none). */
 status file_map(const char *path, const char *advice, mapped_file *f, error *e);
 void file_unmap(mapped_file *f);
-/* What a file with these first bytes is, if it is something that people give by mistake ("a pickle file"); else NULL.
- */
+/* What a file with these first bytes is, if it is something that people give by mistake ("a pickle file"); or NULL. */
 const char *file_mistaken(const mapped_file *f);
 
 #endif
