@@ -61,14 +61,14 @@ static void draw_style(const map *m) {
     fputs("<style>\n"
           "svg{background:#fff;color:#1a1a1a;font:13px system-ui,sans-serif}\n"
           "text{fill:currentColor}.small{font-size:11px}.title{font-size:17px;font-weight:600}\n"
-          ".t{stroke:#fff;stroke-width:.25}.t:hover{stroke:#000;stroke-width:1.5}\n"
+          ".t{stroke:#fff;stroke-width:.25}.t:hover,.u:hover{stroke:#000;stroke-width:1.5}.u{shape-rendering:crispEdges}\n"
           ".axis{stroke:currentColor;fill:none}.grid{stroke:currentColor;opacity:.12}\n"
           ".cap{stroke:#d0021b;stroke-width:2}.peak{stroke:currentColor;stroke-width:1.5;stroke-dasharray:5 4}\n"
           ".captext{fill:#b00217;font-weight:600}\n",
           m->f);
     for (int k = 0; k < KIND_COUNT; k++) fprintf(m->f, ".k%d{fill:%s}\n", k, LIGHT[k]);
     fputs("@media(prefers-color-scheme:dark){\n"
-          "svg{background:#14161a;color:#e6e6e6}.t{stroke:#14161a}.t:hover{stroke:#fff}\n"
+          "svg{background:#14161a;color:#e6e6e6}.t{stroke:#14161a}.t:hover,.u:hover{stroke:#fff}\n"
           ".cap{stroke:#ff5c6c}.captext{fill:#ff7b88}\n",
           m->f);
     for (int k = 0; k < KIND_COUNT; k++) fprintf(m->f, ".k%d{fill:%s}\n", k, DARK[k]);
@@ -93,9 +93,10 @@ static void draw_tensor(map *m, tensor_id id) {
     if (x1 <= x0) return; /* lives in eval or sample only, where it shares the arena */
     uint64_t from = m->base[s->block] + s->offset;
     double top = y_of(m, from + s->bytes);
+    const char *edge = y_of(m, from) - top > 3 ? "t" : "u"; /* an edge would drown what is thinner */
     char name[64];
     m->kinds_seen |= (size_t)1 << t->kind;
-    fprintf(m->f, "<rect class=\"t k%d\" x=\"%.2f\" y=\"%.3f\" width=\"%.2f\" height=\"%.3f\"><title>%s: %s, [",
+    fprintf(m->f, "<rect class=\"%s k%d\" x=\"%.2f\" y=\"%.3f\" width=\"%.2f\" height=\"%.3f\"><title>%s: %s, [", edge,
             (int)t->kind, x0, top, x1 - x0, y_of(m, from) - top, tensor_print(t, name, sizeof name),
             kind_names[t->kind]);
     for (int d = 0; d < t->rank; d++) fprintf(m->f, "%s%lld", d ? "," : "", (long long)t->dim[d]);
