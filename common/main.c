@@ -1,5 +1,6 @@
 /* main.c: the command line: one function per command, and the way an error leaves the program. */
 #include "config.h"
+#include "gradcheck.h"
 #include "grads.h"
 #include "plan_command.h"
 #include "prepare.h"
@@ -37,6 +38,7 @@ static const command COMMANDS[] = {
     {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
     {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
+    {"gradcheck", "", "is the backward pass the derivative of the forward pass? (small models)", gradcheck_run},
     {"version", "", "the program's version and build", command_version},
     {"help", "[COMMAND]", "this text", command_help},
 };

@@ -129,24 +129,25 @@ static void print_bar(const screen *s, const char *name, uint64_t bytes, uint64_
     fputc('\n', s->f);
 }
 
-static void print_verdict(const plan_report *p, FILE *f) {
+static void print_verdict(const plan_report *p, const screen *s) {
     uint64_t cap = p->request.limits.cap, peak = p->asked.peak;
     char split[48], size[32], exact[32];
     split_print(p->asked_micro_batch, p->request.run.sequences, split, sizeof split);
-    fprintf(f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, p->asked.policy->name,
+    fprintf(s->f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, p->asked.policy->name,
             p->request.policy ? "" : " (auto)", bytes_print(peak, size, sizeof size));
-    if (!cap) {
-        fprintf(f, "\n");
-        return;
-    }
+    fprintf(s->f, " = %s bytes\n", grouped((int64_t)peak, exact));
+    if (!cap) return;
     uint64_t difference = p->asked_fits ? cap - peak : peak - cap;
-    fprintf(f, p->asked_fits ? ", FITS: %s" : ", DOES NOT FIT: %s", bytes_print(difference, size, sizeof size));
-    fprintf(f, p->asked_fits ? " free\n" : " too much, %s bytes\n", grouped((int64_t)difference, exact));
+    paint(s, p->asked_fits ? "\033[1;32m" : "\033[1;31m");
+    fputs(p->asked_fits ? "FITS" : "DOES NOT FIT", s->f);
+    paint(s, "\033[0m");
+    fprintf(s->f, ": %s %s, %s bytes\n", bytes_print(difference, size, sizeof size),
+            p->asked_fits ? "are free" : "too much", grouped((int64_t)difference, exact));
 }
 
 static void print_bars(const plan_report *p, const screen *s) {
     uint64_t cap = p->request.limits.cap, full = cap > p->asked.peak ? cap : p->asked.peak, before = 0;
-    print_verdict(p, s->f);
+    print_verdict(p, s);
     fprintf(s->f, "Alive at its peak (%s):\n", p->peak_op);
     for (int k = 0; k < KIND_COUNT; k++) {
         if (!p->alive[k]) continue;
