@@ -113,17 +113,11 @@ static int *sizes_of(int64_t n, int *count) {
     return sizes;
 }
 
-/* No plan of this setting can be smaller: all persistent bytes, and the transients of the fullest op. Grows with the
-   micro-batch, which a plan found by greedy placing need not. */
+/* No plan of this setting can be smaller. Grows with the micro-batch, which a plan found by greedy placing need not. */
 static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *bytes, error *e) {
     gpt m;
-    plan p;
     TRY(build(r, o, &m, e));
-    status s = plan_make(m.graph, &r->limits, &p, e);
-    if (s == OK) {
-        *bytes = p.persistent + p.transient_live_peak;
-        plan_free(&p);
-    }
+    status s = plan_bound(m.graph, &r->limits, bytes, e);
     gpt_free(&m);
     return s;
 }
@@ -217,10 +211,13 @@ static status pick(const fit_request *r, candidates *c, fit_option *best, bool *
 /* The smallest plan there is, for the message that nothing fits. */
 static status smallest(const fit_request *r, int micro_batch, fit_option *best, error *e) {
     bool found = false;
-    for (int i = 0; i < RECOMPUTE_POLICIES; i++) {
+    for (int i = RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* the likeliest first */
         fit_option o = {.micro_batch = micro_batch, .policy = &recompute_policies[i]};
         if (r->policy && r->policy != o.policy) continue;
-        status s = fit_measure(r, &o, e);
+        uint64_t bound;
+        status s = lower_bound(r, &o, &bound, e);
+        if (s == OK && found && bound >= best->peak) continue;
+        if (s == OK) s = fit_measure(r, &o, e);
         if (s == FAILED) return s;
         if (s == OK && (!found || o.peak < best->peak)) *best = o, found = true;
     }

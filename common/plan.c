@@ -157,9 +157,12 @@ static uint64_t cut_into_blocks(const graph *g, plan *p, uint64_t extent, uint64
     return sum;
 }
 
-status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e) {
+/* Sizes and lifetimes of all tensors, and the places of the persistent ones; *end: where those end. Those that need an
+   arrangement are left. */
+static status measure(const graph *g, const memory_limits *limits, uint64_t max_block, plan *p, uint64_t *end,
+                      error *e) {
     *p = (plan){.slots = xcalloc((size_t)g->n_tensors, sizeof(slot))};
-    uint64_t max_block = limits->max_block / limits->alignment * limits->alignment, end = 0;
+    *end = 0;
     find_lifetimes(g, p->slots);
     for (int t = 1; t < g->n_tensors; t++) {
         slot *s = &p->slots[t];
@@ -173,11 +176,30 @@ status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e)
             return BAD_INPUT;
         }
         if (!tensor_is_persistent(&g->tensors[t])) continue;
-        s->offset = within_block(end, s->bytes, max_block);
-        end = s->offset + s->bytes;
+        s->offset = within_block(*end, s->bytes, max_block);
+        *end = s->offset + s->bytes;
     }
-    p->persistent = cut_into_blocks(g, p, end, max_block, false);
     p->transient_live_peak = live_peak(g, p->slots, &p->peak_op);
+    return OK;
+}
+
+static uint64_t whole_slots(const memory_limits *limits) {
+    return limits->max_block / limits->alignment * limits->alignment;
+}
+
+status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e) {
+    plan p;
+    uint64_t max_block = whole_slots(limits), end;
+    TRY(measure(g, limits, max_block, &p, &end, e));
+    *bytes = cut_into_blocks(g, &p, end, max_block, false) + p.transient_live_peak;
+    plan_free(&p);
+    return OK;
+}
+
+status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e) {
+    uint64_t max_block = whole_slots(limits), end;
+    TRY(measure(g, limits, max_block, p, &end, e));
+    p->persistent = cut_into_blocks(g, p, end, max_block, false);
     uint64_t extent = place_transients(g, p->slots, max_block, p->transient_live_peak);
     p->transient = cut_into_blocks(g, p, extent, max_block, true);
     p->total = p->persistent + p->transient;

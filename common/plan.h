@@ -31,6 +31,9 @@ typedef struct {
    the caller compares plan.total with it. plan_free releases what p owns. */
 status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e);
 void plan_free(plan *p);
+/* No plan of g can be smaller: all persistent bytes, and the transients of the fullest op. Much quicker than plan_make;
+   fails as it does. */
+status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e);
 
 /* Bytes alive while op runs, by kind, persistent ones included. */
 void plan_alive(const graph *g, const plan *p, int op_index, uint64_t by_kind[KIND_COUNT]);

@@ -111,15 +111,13 @@ static void say_training(const plan_report *p, plan_row *row) {
     char *text = row->training;
     size_t size = sizeof row->training;
     if (memcmp(&r->shape, &asked->shape, sizeof r->shape) != 0)
-        snprintf(text, size, "OTHER MODEL: %.0fM, %d x %d channels, %d heads", (double)gpt_parameters(&r->shape) / 1e6,
+        snprintf(text, size, "OTHER MODEL: %.0fM (%d x %d, %d heads)", (double)gpt_parameters(&r->shape) / 1e6,
                  r->shape.layers, r->shape.channels, r->shape.heads);
     else if (r->run.sequences != asked->run.sequences)
         snprintf(text, size, "OTHER: effective batch %lld, noise x%.2f", (long long)r->run.sequences,
                  sqrt((double)asked->run.sequences / (double)r->run.sequences));
     else if (!r->run.batch_invariant)
-        snprintf(text, size,
-                 asked->run.batch_invariant ? "the same but for rounding (batch_invariant=False)"
-                                            : "the same but for rounding");
+        snprintf(text, size, "the same but for rounding");
     else
         snprintf(text, size, "the same");
 }

@@ -166,9 +166,10 @@ static const plan_row *asked_row(const plan_report *p) {
     return &p->rows[0];
 }
 
-static void print_row(const plan_row *row, const plan_row *base, const screen *s) {
+static void print_row(const plan_report *p, const plan_row *row, const screen *s) {
+    const plan_row *base = asked_row(p);
     char split[48];
-    fprintf(s->f, "%c %-18s%-11s", row->chosen ? '>' : ' ',
+    fprintf(s->f, "%c %-16s%-10s", row->chosen ? '>' : ' ',
             split_print(row->option.micro_batch, row->request.run.sequences, split, sizeof split),
             row->option.policy->name);
     if (!row->known) {
@@ -186,23 +187,27 @@ static void print_row(const plan_row *row, const plan_row *base, const screen *s
         fprintf(s->f, "  x%.2f", row->option.seconds / base->option.seconds);
     else
         fprintf(s->f, "  %5s", "");
-    fprintf(s->f, "  %s%s\n", row->training, row->asked ? " (as asked, keeping everything)" : "");
+    fprintf(s->f, "  %s%s\n", row->training,
+            row->asked           ? " (as asked, keeping all)"
+            : row == p->rounding ? " (see below)"
+                                 : "");
 }
 
 static void print_table(const plan_report *p, const screen *s) {
     bool wide = false;
-    fprintf(s->f, "\n  %-18s%-11s%11s     %7s  %-5s  %s\n", "micro x accum.", "recompute", "peak", "saved", "time",
+    fprintf(s->f, "\n  %-16s%-10s%11s     %7s  %-5s  %s\n", "micro x accum.", "recompute", "peak", "saved", "time",
             "training");
     for (int i = 0; i < p->n_rows; i++) {
-        print_row(&p->rows[i], asked_row(p), s);
+        print_row(p, &p->rows[i], s);
         wide = wide || &p->rows[i] == p->rounding;
     }
     fprintf(s->f, "  > %s; saved in GiB and time of a step against the one as asked.\n",
             p->fits ? "snug's choice" : "the smallest that was left to choose");
     if (wide)
         fprintf(s->f,
-                "  With batch_invariant=False the embedding's gradient needs no second copy; what is lost: other\n"
-                "  splits, and other caps, then give other bits (rounding), so that hashes can't be compared.\n");
+                "  The row with rounding has batch_invariant=False: the embedding's gradient needs no second copy;\n"
+                "  what is lost: another split, or another cap, then gives other bits, so that hashes can't be "
+                "compared.\n");
 }
 
 /* ---- speed, and what to type ---- */

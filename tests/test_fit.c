@@ -1,0 +1,469 @@
+/* test_fit.c: fit against brute force over every micro-batch and policy; the numbers that the GPT-2 sizes must reach;
+   what `plan` prints and draws; and the constants that are measured. */
+#include "calibrate.h"
+#include "files.h"
+#include "model.h"
+#include "plan_command.h"
+#include "setup.h"
+#include <cjson/cJSON.h>
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static uint64_t next(uint64_t *s) { /* splitmix64 */
+    uint64_t z = (*s += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+static int below(uint64_t *s, int n) { return (int)(next(s) % (uint64_t)n); }
+
+/* ---- against brute force ---- */
+
+static fit_request random_request(uint64_t *s) {
+    int heads = 1 + below(s, 3), length = 4 << below(s, 4);
+    fit_request r = {.shape = {.layers = 1 + below(s, 3),
+                               .heads = heads,
+                               .channels = heads * (4 << below(s, 3)),
+                               .positions = length,
+                               .vocabulary = 16 + below(s, 300),
+                               .bias = below(s, 2),
+                               .norm_epsilon = 1e-5},
+                     .run = {.purpose = GRAPH_TRAIN,
+                             .length = length,
+                             .sequences = 1 + below(s, 14),
+                             .batch_invariant = below(s, 2),
+                             .dropout = below(s, 2) * 0.1,
+                             .beta1 = 0.9,
+                             .beta2 = 0.95},
+                     .limits = {.real_bytes = 4, .alignment = 64},
+                     .scratch = below(s, 2) ? cpu_scratch : opencl_scratch,
+                     .cost = below(s, 2) ? cost_default_cpu : cost_default_gpu};
+    if (!below(s, 4)) r.limits.max_block = 30000 + next(s) % 60000;
+    if (!below(s, 4)) r.micro_batch = 1 + below(s, (int)r.run.sequences);
+    if (!below(s, 4)) r.policy = &recompute_policies[below(s, RECOMPUTE_POLICIES)];
+    return r;
+}
+
+typedef struct {
+    fit_option all[16 * RECOMPUTE_POLICIES];
+    int n;
+    uint64_t least, most; /* peaks */
+} brute;
+
+static brute every_plan(const fit_request *r) {
+    brute b = {.least = UINT64_MAX};
+    for (int k = 1; k <= r->run.sequences; k++)
+        for (int p = 0; p < RECOMPUTE_POLICIES; p++) {
+            fit_option o = {.micro_batch = k, .policy = &recompute_policies[p]};
+            if ((r->micro_batch && k != r->micro_batch) || (r->policy && o.policy != r->policy)) continue;
+            if (fit_measure(r, &o, NULL) != OK) continue;
+            b.all[b.n++] = o;
+            if (o.peak < b.least) b.least = o.peak;
+            if (o.peak > b.most) b.most = o.peak;
+        }
+    return b;
+}
+
+/* The rule: within 3 % of the fastest that fits; even where an even one is; then the smallest. */
+static void check_choice(const fit_request *r, const brute *b, const fit_option *o, const char *what) {
+    double fastest = 1e300;
+    uint64_t smallest = UINT64_MAX;
+    bool even = false;
+    for (int i = 0; i < b->n; i++)
+        if (b->all[i].peak <= r->limits.cap && b->all[i].seconds < fastest) fastest = b->all[i].seconds;
+    ck_assert_msg(o->seconds <= 1.03 * fastest * (1 + 1e-12), "%s: too slow", what);
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < b->n; i++) {
+            const fit_option *x = &b->all[i];
+            if (x->peak > r->limits.cap || x->seconds > 1.03 * fastest) continue;
+            if (pass == 0 && x->parts_are_even) even = true;
+            if (pass == 1 && x->parts_are_even == even && x->peak < smallest) smallest = x->peak;
+        }
+    ck_assert_msg(o->parts_are_even == even, "%s: an even split was there", what);
+    ck_assert_msg(o->peak <= smallest, "%s: %llu bytes chosen, %llu would do", what, (unsigned long long)o->peak,
+                  (unsigned long long)smallest);
+}
+
+START_TEST(fit_agrees_with_every_plan_there_is) {
+    int fitted = 0, refused = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        uint64_t s = seed;
+        fit_request r = random_request(&s);
+        brute b = every_plan(&r);
+        fit_option o = {0};
+        error e = {""};
+        char what[64];
+        if (!b.n) {
+            ck_assert_int_eq(fit_choose(&r, &o, &e), BAD_INPUT);
+            continue;
+        }
+        r.limits.cap = b.least - b.least / 16 + next(&s) % (b.most - b.least + b.least / 8);
+        snprintf(what, sizeof what, "seed %llu, cap %llu", (unsigned long long)seed, (unsigned long long)r.limits.cap);
+        status found = fit_choose(&r, &o, &e);
+        if (found == OK) {
+            gpt m;
+            plan p;
+            fitted++;
+            ck_assert_int_eq(plan_of(&r, &o, &m, &p, &e), OK);
+            ck_assert_msg(plan_check(m.graph, &p, &r.limits, &e), "%s: %s", what, e.text);
+            ck_assert_uint_eq(p.total, o.peak);
+            ck_assert_uint_le(p.total, r.limits.cap);
+            check_choice(&r, &b, &o, what);
+            plan_free(&p);
+            gpt_free(&m);
+        } else {
+            refused++;
+            ck_assert_msg(found == NO_MEMORY, "%s: %s", what, e.text);
+            ck_assert_msg(b.least > r.limits.cap, "%s: %llu bytes would fit", what, (unsigned long long)b.least);
+            ck_assert_uint_eq(o.peak, b.least);
+        }
+    }
+    ck_assert_int_gt(fitted, 50);
+    ck_assert_int_gt(refused, 10);
+}
+END_TEST
+
+/* ---- the GPT-2 sizes ---- */
+
+static fit_request gpt2(int layers, int heads, int channels, double cap_gib, bool invariant) {
+    config *c = xcalloc(1, sizeof *c);
+    fit_request r;
+    error e;
+    gpt_shape shape = {layers, heads, channels, 1024, 50304, false, false, 1e-5};
+    config_defaults(c);
+    c->batch_invariant = invariant;
+    c->vram_cap = (uint64_t)(cap_gib * 0x1p30);
+    setup_request(c, &shape, GRAPH_TRAIN, 1024, 512, &r);
+    ck_assert_int_eq(setup_limits(c, &r.limits, &r.scratch, &r.cost, &e), OK);
+    r.cost = cost_default_gpu;
+    free(c);
+    return r;
+}
+
+START_TEST(gpt2_sizes_fit_where_promised) {
+    static const struct {
+        int layers, heads, channels, micro_batch;
+        double cap;
+        bool invariant, fits;
+    } cases[] = {
+        {12, 12, 768, 16, 10.5, true, true},   {12, 12, 768, 0, 2.2, true, true},  {24, 16, 1024, 0, 5.8, true, true},
+        {36, 20, 1280, 0, 12, false, true},    {36, 20, 1280, 0, 12, true, false}, {48, 25, 1600, 0, 12, true, false},
+        {12, 12, 768, 128, 10.5, true, false}, {12, 12, 768, 0, 1.9, true, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fit_request r = gpt2(cases[i].layers, cases[i].heads, cases[i].channels, cases[i].cap, cases[i].invariant);
+        fit_option o;
+        error e = {""};
+        r.micro_batch = cases[i].micro_batch;
+        status s = fit_choose(&r, &o, &e);
+        ck_assert_msg((s == OK) == cases[i].fits, "%d layers in %g GiB: %s", cases[i].layers, cases[i].cap, e.text);
+        if (s == OK) continue;
+        char missing[64];
+        snprintf(missing, sizeof missing, "%llu bytes more", (unsigned long long)(o.peak - r.limits.cap));
+        ck_assert_msg(s == NO_MEMORY && strstr(e.text, missing), "%s", e.text);
+    }
+}
+END_TEST
+
+START_TEST(the_search_takes_less_than_200_ms) {
+    double caps[] = {0, 2.2, 5, 10.5, 40};
+    for (int i = 0; i < 5; i++) {
+        fit_request r = gpt2(12, 12, 768, caps[i], true);
+        fit_option o;
+        error e;
+        clock_t start = clock();
+        ck_assert_int_eq(fit_choose(&r, &o, &e), OK);
+        double ms = (double)(clock() - start) * 1e3 / CLOCKS_PER_SEC;
+#ifndef __SANITIZE_ADDRESS__
+        ck_assert_msg(ms < 200, "%g GiB: %.0f ms", caps[i], ms);
+#endif
+        (void)ms;
+    }
+}
+END_TEST
+
+/* ---- the command ---- */
+
+/* Runs `snug plan` with the given arguments; returns what it printed and sets *s. */
+static char *run_plan(int argc, char **argv, status *s, error *e) {
+    config *c = xcalloc(1, sizeof *c);
+    char path[] = "/tmp/snug-test-XXXXXX";
+    int to = mkstemp(path), out = dup(1);
+    ck_assert_msg(to >= 0 && config_parse(c, argc, argv, e) == OK, "%s", e->text);
+    fflush(stdout);
+    dup2(to, 1);
+    *s = plan_run(c, e);
+    fflush(stdout);
+    dup2(out, 1);
+    close(out);
+    off_t bytes = lseek(to, 0, SEEK_END);
+    char *text = xcalloc((size_t)bytes + 1, 1);
+    ck_assert(pread(to, text, (size_t)bytes, 0) == bytes);
+    close(to);
+    unlink(path);
+    config_free(c);
+    free(c);
+    return text;
+}
+#define PLAN(s, e, ...) run_plan(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), (char *[]){__VA_ARGS__}, s, e)
+
+static double number(const cJSON *o, const char *key) {
+    const cJSON *v = cJSON_GetObjectItem(o, key);
+    ck_assert_msg(cJSON_IsNumber(v), "%s is no number", key);
+    return v->valuedouble;
+}
+static bool truth(const cJSON *o, const char *key) { return cJSON_IsTrue(cJSON_GetObjectItem(o, key)); }
+static const char *string(const cJSON *o, const char *key) { return cJSON_GetObjectItem(o, key)->valuestring; }
+
+START_TEST(json_carries_the_whole_report) {
+    status s;
+    error e;
+    char *text = PLAN(&s, &e, "--batch_size=16", "--gradient_accumulation_steps=32", "--vocab_size=50304",
+                      "--vram_cap=10.5GiB", "--json=True");
+    ck_assert_int_eq(s, OK);
+    cJSON *root = cJSON_Parse(text), *asked = cJSON_GetObjectItem(root, "as_asked"), *options, *o;
+    ck_assert_ptr_nonnull(root);
+    ck_assert(number(root, "effective_batch") == 512 && truth(root, "fits"));
+    ck_assert(number(root, "cap_bytes") == 10.5 * 0x1p30);
+    ck_assert(number(root, "peak_bytes") <= number(root, "cap_bytes"));
+    ck_assert(number(asked, "micro_batch_size") == 16 && truth(asked, "fits"));
+    double sum = 0;
+    cJSON_ArrayForEach(o, cJSON_GetObjectItem(asked, "bytes_at_peak")) sum += o->valuedouble;
+    ck_assert(sum == number(asked, "peak_bytes"));
+    options = cJSON_GetObjectItem(root, "options");
+    bool half = false, narrower = false, eight = false;
+    cJSON_ArrayForEach(o, options) {
+        cJSON *m = cJSON_GetObjectItem(o, "model");
+        ck_assert(fmod(number(m, "n_embd"), number(m, "n_head")) == 0);
+        half = half || !strcmp(string(o, "training"), "OTHER: effective batch 256, noise x1.41");
+        narrower = narrower || (number(m, "n_embd") == 512 && number(m, "n_head") == 8);
+        eight = eight || (number(o, "micro_batch_size") == 8 && number(o, "micro_batches") == 64 &&
+                          !strcmp(string(o, "training"), "the same"));
+    }
+    ck_assert(half && narrower && eight && truth(cJSON_GetArrayItem(options, 0), "chosen"));
+    cJSON *nanogpt = cJSON_GetObjectItem(root, "nanogpt");
+    ck_assert(number(nanogpt, "batch_size") * number(nanogpt, "gradient_accumulation_steps") == 512);
+    cJSON_Delete(root);
+    free(text);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_says_so_and_fails) {
+    status s;
+    error e = {""};
+    char *text = PLAN(&s, &e, "--n_layer=48", "--n_head=25", "--n_embd=1600", "--vocab_size=50304", "--vram_cap=12GiB",
+                      "--json=True");
+    cJSON *root = cJSON_Parse(text);
+    char missing[64];
+    ck_assert_int_eq(s, NO_MEMORY);
+    ck_assert(!truth(root, "fits"));
+    snprintf(missing, sizeof missing, "%.0f bytes more", number(root, "missing_bytes"));
+    ck_assert_msg(strstr(e.text, missing) != NULL, "%s", e.text);
+    ck_assert(number(root, "missing_bytes") == number(root, "peak_bytes") - number(root, "cap_bytes"));
+    cJSON_Delete(root);
+    free(text);
+    text = PLAN(&s, &e, "--vocab_size=50304", "--batch_size=16", "--micro_batch_size=16", "--recompute=none",
+                "--vram_cap=10.5GiB");
+    ck_assert_int_eq(s, NO_MEMORY);
+    ck_assert_msg(strstr(e.text, "micro_batch_size 16") && strstr(text, "DOES NOT FIT"), "%s", e.text);
+    free(text);
+}
+END_TEST
+
+START_TEST(giving_up_equal_bits_is_offered_where_it_helps) {
+    status s;
+    error e;
+    char *text = PLAN(&s, &e, "--n_layer=36", "--n_head=20", "--n_embd=1280", "--vocab_size=50304", "--vram_cap=12GiB");
+    ck_assert_int_eq(s, NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(text, "the same but for rounding (see below)\n"));
+    ck_assert_ptr_nonnull(strstr(text, "snug train --n_layer=36 --n_head=20 --n_embd=1280 --vocab_size=50304 "
+                                       "--vram_cap=12GiB --batch_invariant=False\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(text_fits_in_100_columns_without_colors) {
+    status s;
+    error e;
+    char *text = PLAN(&s, &e, "--n_layer=36", "--n_head=20", "--n_embd=1280", "--vocab_size=50304", "--batch_size=13",
+                      "--micro_batch_size=7", "--vram_cap=12GiB");
+    ck_assert_ptr_null(strchr(text, 27));
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        int columns = 0;
+        for (char *c = line; *c; c++) columns += (*c & 0xc0) != 0x80;
+        ck_assert_msg(columns <= 100 || strstr(line, "snug train"), "%d columns: %s", columns, line);
+    }
+    free(text);
+}
+END_TEST
+
+START_TEST(the_map_draws_every_tensor_of_a_step_once) {
+    status s;
+    error e;
+    char svg[] = "/tmp/snug-test-XXXXXX", option[64], *picture;
+    size_t bytes, rects = 0, titles = 0;
+    close(mkstemp(svg));
+    snprintf(option, sizeof option, "--svg=%s", svg);
+    free(PLAN(&s, &e, "--n_layer=2", "--vocab_size=300", "--block_size=64", "--vram_cap=1GiB", option));
+    ck_assert_msg(s == OK && file_read(svg, 1 << 24, &picture, &bytes, &e) == OK, "%s", e.text);
+    for (char *at = picture; (at = strstr(at, "<rect class=\"t ")); at++) rects++;
+    for (char *at = picture; (at = strstr(at, "<rect class=\"u ")); at++) rects++;
+    for (char *at = picture; (at = strstr(at, " bytes at ")); at++) titles++;
+    ck_assert_uint_eq(rects, titles);
+    ck_assert_uint_gt(rects, 4 * 13); /* the parameters four times over, and the activations */
+    ck_assert(strstr(picture, "prefers-color-scheme:dark") && strstr(picture, "cap 1.00 GiB") &&
+              strstr(picture, "qkv[1]: queries, keys, values, ["));
+    free(picture);
+    unlink(svg);
+}
+END_TEST
+
+/* ---- measured constants ---- */
+
+static config *cpu_config(void) {
+    config *c = xcalloc(1, sizeof *c);
+    config_defaults(c);
+    strcpy(c->device, "cpu");
+    c->vram_cap = 2ull << 30;
+    return c;
+}
+
+static double own_seconds(const model *m, const cost_model *c) {
+    fit_request r = {
+        .shape = m->shape, .run = m->run, .limits = m->backend->limits, .scratch = m->backend->scratch, .cost = *c};
+    const recompute_policy *policy = recompute_policies;
+    while (policy->dropped != m->run.recompute) policy++;
+    fit_option o = {.micro_batch = m->run.micro_batch, .policy = policy};
+    ck_assert_int_eq(fit_measure(&r, &o, NULL), OK);
+    return o.seconds;
+}
+
+START_TEST(constants_are_measured_once_and_kept) {
+    char folder[] = "/tmp/snug-test-XXXXXX", shell[128];
+    error e;
+    cost_model first, again, none;
+    config *c = cpu_config();
+    backend *b;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
+    ck_assert_int_eq(setup_device(c, &b, NULL, &e), OK);
+    ck_assert_msg(calibrate_ensure(c, b, NULL, &first, &e) == OK, "%s", e.text);
+    ck_assert(first.measured && first.launch > 0 && first.byte > 0);
+    for (int w = 0; w < WORK_KINDS; w++) ck_assert(first.flop[w] > 0 && first.flop[w] < 1e-7);
+    ck_assert(calibrate_recall(c, "cpu", b->device, &again) && calibrate_recall(c, "cpu", NULL, &again));
+    ck_assert_double_eq_tol(again.launch / first.launch, 1, 1e-12); /* through 15 to 17 digits of text */
+    ck_assert_double_eq_tol(again.flop[WORK_MATRIX] / first.flop[WORK_MATRIX], 1, 1e-12);
+    ck_assert(!calibrate_recall(c, "cpu", "another device", &none) && !calibrate_recall(c, "opencl", NULL, &none));
+    snprintf(shell, sizeof shell, "for f in %s/snug/*; do echo '{\"launch\": -1}' >$f; done", folder);
+    ck_assert_int_eq(system(shell), 0);
+    ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
+    c->vram_cap = 1 << 20; /* too small to measure in: stated constants, no failure */
+    ck_assert_int_eq(calibrate_ensure(c, b, NULL, &none, &e), OK);
+    ck_assert(!none.measured);
+    b->close(b);
+    free(c);
+    snprintf(shell, sizeof shell, "rm -r %s", folder);
+    ck_assert_int_eq(system(shell), 0);
+}
+END_TEST
+
+/* ---- measured against predicted: only where timing is asked for (tests/predict.sh) ---- */
+
+typedef struct {
+    const char *name;
+    int layers, channels, micro_batch, policy;
+    double measured, predicted;
+} setting;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void time_setting(setting *x, const cost_model *cost) {
+    gpt_shape shape = {x->layers, x->channels / 64, x->channels, 256, 2048, false, false, 1e-5};
+    gpt_run run = {.purpose = GRAPH_TRAIN,
+                   .micro_batch = x->micro_batch,
+                   .length = 256,
+                   .sequences = 4,
+                   .batch_invariant = true,
+                   .beta1 = 0.9,
+                   .beta2 = 0.95,
+                   .grad_clip = 1,
+                   .recompute = recompute_policies[x->policy].dropped};
+    model m;
+    error e;
+    step_settings settings = {.lr = 1e-4};
+    batch b = batch_new(4, 256);
+    double loss, norm;
+    for (int i = 0; i < 4 * 256; i++) b.x[i] = i * 7 % 2048, b.y[i] = i * 11 % 2048;
+    ck_assert_msg(model_open(&m, cpu_open(4, 0), &shape, &run, &e) == OK && model_init(&m, 1, &e) == OK, "%s", e.text);
+    for (int i = 0; i < 3; i++) {
+        double start = now();
+        ck_assert_int_eq(model_gradients(&m, &b, &settings, &loss, &e), OK);
+        ck_assert_int_eq(model_finish(&m, &settings, &norm, &e), OK);
+        double took = now() - start;
+        if (i && (!x->measured || took < x->measured)) x->measured = took; /* the first one warms up */
+    }
+    x->predicted = own_seconds(&m, cost);
+    batch_free(&b);
+    model_close(&m);
+}
+
+START_TEST(predicted_times_are_in_the_order_of_measured_ones) {
+    setting all[] = {
+        {"4 layers, 256 channels", 4, 256, 4, 0, 0, 0}, {"micro-batch 1", 4, 256, 1, 0, 0, 0},
+        {"micro-batch 3, uneven", 4, 256, 3, 0, 0, 0},  {"recompute gelu", 4, 256, 4, 1, 0, 0},
+        {"recompute norm", 4, 256, 4, 2, 0, 0},         {"recompute attention", 4, 256, 2, 3, 0, 0},
+        {"recompute block", 4, 256, 4, 4, 0, 0},        {"3 layers", 3, 256, 4, 0, 0, 0},
+        {"192 channels", 4, 192, 4, 0, 0, 0},           {"384 channels", 4, 384, 4, 0, 0, 0},
+        {"384 channels, block", 4, 384, 1, 4, 0, 0},    {"6 layers, attention", 6, 256, 1, 3, 0, 0},
+    };
+    enum { N = sizeof all / sizeof *all };
+    cost_model cost;
+    error e;
+    int wrong = 0;
+    if (!getenv("SNUG_TEST_TIMING")) return;
+    ck_assert_msg(calibrate_measure(cpu_open(4, 0), &cost, &e) == OK, "%s", e.text);
+    for (int round = 0; round < 3; round++)
+        for (int i = 0; i < N; i++) time_setting(&all[i], &cost);
+    for (int i = 0; i < N; i++)
+        printf("%-24s measured %6.1f ms   predicted %6.1f ms   %.2f\n", all[i].name, 1e3 * all[i].measured,
+               1e3 * all[i].predicted, all[i].predicted / all[i].measured);
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++)
+            if (all[i].measured > 1.1 * all[j].measured && all[i].predicted <= all[j].predicted) {
+                printf("wrong order: %s and %s\n", all[i].name, all[j].name);
+                wrong++;
+            }
+    ck_assert_int_eq(wrong, 0);
+}
+END_TEST
+
+Suite *fit_suite(void) {
+    Suite *s = suite_create("fit");
+    TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost");
+    tcase_add_test(search, fit_agrees_with_every_plan_there_is);
+    tcase_add_test(search, gpt2_sizes_fit_where_promised);
+    tcase_add_test(search, the_search_takes_less_than_200_ms);
+    tcase_add_test(command, json_carries_the_whole_report);
+    tcase_add_test(command, what_does_not_fit_says_so_and_fails);
+    tcase_add_test(command, giving_up_equal_bits_is_offered_where_it_helps);
+    tcase_add_test(command, text_fits_in_100_columns_without_colors);
+    tcase_add_test(command, the_map_draws_every_tensor_of_a_step_once);
+    tcase_add_test(cost, constants_are_measured_once_and_kept);
+    tcase_add_test(cost, predicted_times_are_in_the_order_of_measured_ones);
+    tcase_set_timeout(search, 120); /* other programs may be running */
+    tcase_set_timeout(command, 120);
+    tcase_set_timeout(cost, 300);
+    suite_add_tcase(s, search);
+    suite_add_tcase(s, command);
+    suite_add_tcase(s, cost);
+    return s;
+}
