@@ -30,6 +30,14 @@ static bool bias_name(const char *weight, char *bias) {
 
 /* ---- saving ---- */
 
+static bool all_finite(const void *values, int64_t count, size_t real_bytes) {
+    const float *f = values;
+    const double *d = values;
+    for (int64_t i = 0; i < count; i++)
+        if (!isfinite(real_bytes == 4 ? (double)f[i] : d[i])) return false;
+    return true;
+}
+
 typedef struct {
     st_tensor *tensors;
     tensor_id *ids;
@@ -62,9 +70,11 @@ typedef struct {
 static status fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e) {
     const filler *f = context;
     tensor_id id = f->list->ids[t - f->list->tensors];
-    if (id) return f->b->read(f->b, id, buffer, (size_t)offset, size, e);
+    size_t real_bytes = f->b->limits.real_bytes;
     memset(buffer, 0, size);
-    return OK;
+    if (id) TRY(f->b->read(f->b, id, buffer, (size_t)offset, size, e));
+    if (all_finite(buffer, (int64_t)(size / real_bytes), real_bytes)) return OK;
+    return fail(e, FAILED, "%s has a value that is infinite or no number; it is not saved", t->name);
 }
 
 static status list_write(const char *path, const listing *l, backend *b, char *sha256, error *e) {
@@ -130,14 +140,6 @@ static status check_shape(const st_file *f, const st_tensor *t, int rank, const 
     return fail(e, BAD_INPUT, "%s: \"%s\" has shape %s, but config.json makes it %s%s", f->path, t->name,
                 dims_print(t->rank, t->dim, has, sizeof has), dims_print(rank, dim, wants, sizeof wants),
                 turned ? "; GPT-2's files keep linear weights as [in, out]: transpose it" : "");
-}
-
-static bool all_finite(const void *values, int64_t count, size_t real_bytes) {
-    const float *f = values;
-    const double *d = values;
-    for (int64_t i = 0; i < count; i++)
-        if (!isfinite(real_bytes == 4 ? (double)f[i] : d[i])) return false;
-    return true;
 }
 
 static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, backend *b, error *e) {

@@ -20,12 +20,13 @@ status checkpoint_load_weights(const char *folder, const gpt_shape *shape, const
 
 /* Writes folder/config.json and folder/model.safetensors from the backend's parameters, in the run's dtype; makes the
    folder. For bias=False zero biases are written for the sake of transformers. sha256[65], if not NULL, receives the
-   hash of model.safetensors: equal weights, equal hash. Does not fsync. */
+   hash of model.safetensors: equal weights, equal hash. Does not fsync. FAILED, with the name, when a value is infinite
+   or no number. */
 status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, char *sha256,
                                error *e);
 
 /* For each parameter i the tensor ids[i] (m->grad, m->m, ... ; same shape as the parameter) under the parameter's name,
-   after `prefix`. Several sets go into one file. */
+   after `prefix`. Several sets go into one file. As above: finite values only. */
 typedef struct {
     const char *prefix;
     const tensor_id *ids;

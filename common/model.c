@@ -1,6 +1,7 @@
 /* model.c: see model.h. */
 #include "model.h"
 #include "hash.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,24 +115,29 @@ status batch_draw(batch *b, const token_file *f, const data_order *order, uint32
 
 /* ---- steps ---- */
 
+status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
+                  error *e) {
+    int64_t n = b->sequences - first < m->run.micro_batch ? b->sequences - first : m->run.micro_batch;
+    size_t at = (size_t)(first * b->length), bytes = (size_t)(n * b->length) * sizeof(int32_t);
+    *a = (step_args){.sequences = (int)n,
+                     .first_sequence = (int)first,
+                     .length = (int)b->length,
+                     .step = s->step,
+                     .lr = s->lr,
+                     .inv_targets = inv_targets,
+                     .seed = s->seed};
+    TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + at, 0, bytes, e));
+    return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
+}
+
 /* Runs `what` for every micro-batch of b, then adds up the losses, sequence by sequence. */
 static status run_batch(model *m, span what, const batch *b, const step_settings *s, double inv_targets, double *sum,
                         error *e) {
-    backend *be = m->backend;
     for (int64_t first = 0; first < b->sequences; first += m->run.micro_batch) {
-        int64_t n = b->sequences - first < m->run.micro_batch ? b->sequences - first : m->run.micro_batch;
-        size_t at = (size_t)(first * b->length), bytes = (size_t)(n * b->length) * sizeof(int32_t);
-        step_args a = {.sequences = (int)n,
-                       .first_sequence = (int)first,
-                       .length = (int)b->length,
-                       .step = s->step,
-                       .lr = s->lr,
-                       .inv_targets = inv_targets,
-                       .seed = s->seed};
-        TRY(be->write(be, m->gpt.tokens, b->x + at, 0, bytes, e));
-        TRY(be->write(be, m->gpt.targets, b->y + at, 0, bytes, e));
-        TRY(be->run(be, what, &a, e));
-        if (s->progress) s->progress(s->context, first + n, b->sequences);
+        step_args a;
+        TRY(model_load(m, b, s, first, inv_targets, &a, e));
+        TRY(m->backend->run(m->backend, what, &a, e));
+        if (s->progress) s->progress(s->context, first + a.sequences, b->sequences);
     }
     double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
     status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);
@@ -141,21 +147,30 @@ static status run_batch(model *m, span what, const batch *b, const step_settings
     return result;
 }
 
+double model_inverse(const batch *b) {
+    int64_t targets = batch_targets(b);
+    return targets ? 1.0 / (double)targets : 0; /* R5: one division, by what counts in the whole step */
+}
+
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
     int64_t targets = batch_targets(b);
-    double inverse = targets ? 1.0 / (double)targets : 0; /* R5: one division, by what counts in the whole step */
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
     TRY(m->backend->run(m->backend, m->gpt.graph->begin, &a, e));
-    TRY(run_batch(m, m->gpt.graph->micro, b, s, inverse, loss, e));
+    TRY(run_batch(m, m->gpt.graph->micro, b, s, model_inverse(b), loss, e));
     *loss = targets ? *loss / (double)targets : 0;
     return OK;
 }
 
 status model_finish(model *m, const step_settings *s, double *norm, error *e) {
+    const graph *g = m->gpt.graph;
     step_args a = {.length = m->run.length, .step = s->step, .lr = s->lr, .seed = s->seed};
-    TRY(m->backend->run(m->backend, m->gpt.graph->finish, &a, e));
+    span measure = {g->finish.first, g->finish.first}, update = g->finish;
     *norm = 0;
-    return m->gpt.norm ? model_read(m, m->gpt.norm, 0, 1, norm, e) : OK;
+    for (int i = g->finish.first; i < g->finish.end; i++)
+        if (g->ops[i].code == OP_GRAD_NORM) measure.end = update.first = i + 1;
+    TRY(m->backend->run(m->backend, measure, &a, e));
+    if (m->gpt.norm) TRY(model_read(m, m->gpt.norm, 0, 1, norm, e));
+    return isfinite(*norm) ? m->backend->run(m->backend, update, &a, e) : OK;
 }
 
 status model_loss(model *m, const batch *b, double *sum, error *e) {

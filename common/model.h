@@ -48,10 +48,16 @@ typedef struct {
 
 /* begin, then micro for every micro-batch of b (which has at most run.sequences). *loss = sum of losses / targets. */
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e);
-/* finish: clips and updates where the graph has an optimizer. *norm = gradient norm before clipping (0 without one). */
+/* finish: clips and updates where the graph has an optimizer. *norm = gradient norm before clipping (0 without one);
+   where that is infinite or no number, nothing is updated: the weights stay those before the step. */
 status model_finish(model *m, const step_settings *s, double *norm, error *e);
 /* Forward only: *sum of the token losses. */
 status model_loss(model *m, const batch *b, double *sum, error *e);
+/* What the three above are made of, for those who run a graph op by op: hands the sequences from `first` on, at most a
+   micro-batch, to the backend (*a: what the ops then run with); and 1 / targets, or 0 where none counts. */
+status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
+                  error *e);
+double model_inverse(const batch *b);
 /* SHA-256 of all weights' bytes in the checkpoint's order. */
 status model_hash(model *m, char sha256[65], error *e);
 

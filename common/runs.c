@@ -84,16 +84,26 @@ void run_close(run_folder *r) {
 
 /* ---- making a checkpoint under its temporary name ---- */
 
+static status write_tokenizer(const char *folder, char *const path[RUN_FILES], run_state *s, const tokenizer *t,
+                              error *e) {
+    static const int files[] = {RUN_TOKENIZER, RUN_TOKENIZER_CONFIG};
+    if (t) TRY(tokenizer_save_folder(t, folder, e));
+    for (int i = 0; i < 2; i++) {
+        s->sha256[files[i]][0] = 0;
+        if (t) TRY(hash_file(path[files[i]], s->sha256[files[i]], e));
+    }
+    return OK;
+}
+
 static status write_files(const char *folder, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
-                          const char *tokenizer, error *e) {
+                          const tokenizer *t, error *e) {
     char *path[RUN_FILES];
     for (int i = 0; i < RUN_FILES; i++) path[i] = xprintf("%s/%s", folder, run_file_names[i]);
     const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
-    s->sha256[RUN_TOKENIZER][0] = 0;
     status r = checkpoint_save_weights(folder, shape, m, b, s->sha256[RUN_MODEL], e);
     if (r == OK) r = hash_file(path[RUN_CONFIG], s->sha256[RUN_CONFIG], e);
     if (r == OK) r = checkpoint_save_tensors(path[RUN_OPTIMIZER], m, moments, 2, b, s->sha256[RUN_OPTIMIZER], e);
-    if (r == OK && tokenizer) r = file_copy(tokenizer, path[RUN_TOKENIZER], s->sha256[RUN_TOKENIZER], e);
+    if (r == OK) r = write_tokenizer(folder, path, s, t, e);
     char *state = xprintf("%s/state.json", folder);
     if (r == OK) r = run_state_write(state, s, e);
     for (int i = 0; r == OK && i < RUN_FILES; i++)
@@ -186,23 +196,23 @@ static void prune(const char *out, const run_state *s, int keep) {
 
 /* The first error is what matters; what the clean-up meets is not. */
 static status save_as(const char *out, const char *name, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
-                      const char *tokenizer, error *e) {
+                      const tokenizer *t, error *e) {
     char *made = xprintf("%s/" MAKING "%s", out, name);
     status r = folder_remove(made, e);
-    if (r == OK) r = write_files(made, s, shape, m, b, tokenizer, e);
+    if (r == OK) r = write_files(made, s, shape, m, b, t, e);
     if (r == OK) r = publish(out, name, made, e);
     if (r != OK) folder_remove(made, NULL);
     free(made);
     return r;
 }
 
-status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
-                const char *tokenizer, int keep, error *e) {
+status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b, const tokenizer *t,
+                int keep, error *e) {
     run_list l = run_list_make(r->path);
     s->serial = l.n && l.entries[0].serial >= 0 ? l.entries[0].serial + 1 : 1;
     run_list_free(&l);
     char *name = xprintf("ckpt-%06" PRId64, s->iter);
-    status result = save_as(r->path, name, s, shape, m, b, tokenizer, e);
+    status result = save_as(r->path, name, s, shape, m, b, t, e);
     free(name);
     if (result == OK) prune(r->path, s, keep < 1 ? 1 : keep);
     return result;

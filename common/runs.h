@@ -1,7 +1,8 @@
 /* runs.h: a run's out_dir: checkpoints that are there completely or not at all, `latest`, and which old ones stay. What
    stands in a checkpoint is checkpoint.h's and run_state.h's.
 
-       OUT/ckpt-000250/   config.json model.safetensors optimizer.safetensors state.json (tokenizer.json)
+       OUT/ckpt-000250/   config.json model.safetensors optimizer.safetensors state.json
+                          (tokenizer.json tokenizer_config.json)
        OUT/latest         symbolic link to the newest
        OUT/.snug-*        being made, or being removed; cleared away by run_open
 
@@ -12,6 +13,7 @@
 
 #include "checkpoint.h"
 #include "run_state.h"
+#include "tokenizer.h"
 
 typedef struct {
     char *path;
@@ -22,19 +24,21 @@ typedef struct {
 status run_open(const char *out, run_folder *r, error *e);
 void run_close(run_folder *r);
 
-/* Saves the state, m's weights and moments from b (a TRAIN graph's), and a copy of the file `tokenizer` (may be NULL)
-   as OUT/ckpt-ITER; then removes old checkpoints but the newest `keep`, the best by val_loss, and the one that `latest`
-   names. Sets s->serial and s->sha256. An existing checkpoint of the same iter is replaced. On failure, e says which
-   file and why, and nothing has changed. */
-status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
-                const char *tokenizer, int keep, error *e);
+/* Saves the state, m's weights and moments from b (a TRAIN graph's), and the tokenizer t (may be NULL) as
+   OUT/ckpt-ITER; then removes old checkpoints but the newest `keep`, the best by val_loss, and the one that `latest`
+   names. Sets s->serial and s->sha256. An existing checkpoint of the same iter is replaced. A weight or
+   moment that is infinite or no number is refused. On failure, e says which file and why, and nothing has changed. */
+status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b, const tokenizer *t,
+                int keep, error *e);
 
-/* path: an out_dir (then what `latest` names, or else its newest checkpoint) or a checkpoint itself. The caller frees
- *folder. BAD_INPUT: there is none; e says what to type. */
+/* path: an out_dir (then what `latest` names, or else its newest checkpoint), or a checkpoint itself, of a run or from
+   elsewhere (a folder with a config.json). The caller frees *folder. BAD_INPUT: there is none; e says what to type. */
 status run_find_latest(const char *path, char **folder, error *e);
 /* Reads state.json and checks every file against its hash. BAD_INPUT: the damaged file, and what to type in order to go
    on from the newest good checkpoint beside it. */
 status run_load_state(const char *folder, run_state *s, error *e);
+/* The same for config.json, weights and tokenizer alone; a folder without state.json, from elsewhere, passes. */
+status run_check_model(const char *folder, error *e);
 /* Weights and moments of a checkpoint that run_load_state has found good, into b. */
 status run_load_tensors(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e);
 

@@ -9,14 +9,21 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Every file against its hash. */
-static status verify(const char *folder, run_state *s, error *e) {
+static bool has(const char *folder, const char *name) {
+    char *path = xprintf("%s/%s", folder, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* Every file but `except` against its hash. */
+static status verify(const char *folder, int except, run_state *s, error *e) {
     char *path = xprintf("%s/state.json", folder);
     status r = run_state_read(path, s, e);
     free(path);
     if (r != OK) return r;
     for (int i = 0; r == OK && i < RUN_FILES; i++) {
-        if (!s->sha256[i][0]) continue;
+        if (i == except || !s->sha256[i][0]) continue;
         char hex[HASH_HEX];
         path = xprintf("%s/%s", folder, run_file_names[i]);
         r = hash_file(path, hex, e);
@@ -48,7 +55,7 @@ static void offer(const char *out, const char *damaged, error *e) {
     for (int i = 0; e && found < 0 && i < l.n; i++) {
         char *folder = xprintf("%s/%s", out, l.entries[i].name);
         run_state s;
-        if (strcmp(l.entries[i].name, damaged) && verify(folder, &s, NULL) == OK) {
+        if (strcmp(l.entries[i].name, damaged) && verify(folder, RUN_FILES, &s, NULL) == OK) {
             run_state_free(&s);
             found = i;
         }
@@ -65,27 +72,40 @@ static void offer(const char *out, const char *damaged, error *e) {
     run_list_free(&l);
 }
 
-status run_load_state(const char *folder, run_state *s, error *e) {
-    status r = verify(folder, s, e);
-    if (r == OK) return OK;
+/* Only a folder that a run has named has others beside it. */
+static bool is_run_checkpoint(const char *folder) {
+    const char *slash = strrchr(folder, '/');
+    return !strncmp(slash ? slash + 1 : folder, "ckpt-", 5);
+}
+
+static status verify_or_offer(const char *folder, int except, run_state *s, error *e) {
+    status r = verify(folder, except, s, e);
+    if (r == OK || !is_run_checkpoint(folder)) return r;
     char *copy = xstrdup(folder), *again = xstrdup(folder);
-    const char *name = basename(copy);
-    if (!strncmp(name, "ckpt-", 5)) offer(dirname(again), name, e);
+    offer(dirname(again), basename(copy), e);
     free(again);
     free(copy);
     return r;
 }
 
-static bool has(const char *folder, const char *name) {
-    char *path = xprintf("%s/%s", folder, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
+status run_load_state(const char *folder, run_state *s, error *e) {
+    if (!has(folder, "state.json") && has(folder, "config.json") && !is_run_checkpoint(folder))
+        return fail(e, BAD_INPUT, "%s: is a model, but no run's checkpoint: it has no state.json; use --init_from=%s",
+                    folder, folder);
+    return verify_or_offer(folder, RUN_FILES, s, e);
+}
+
+status run_check_model(const char *folder, error *e) {
+    run_state s;
+    if (!has(folder, "state.json")) return OK;
+    TRY(verify_or_offer(folder, RUN_OPTIMIZER, &s, e));
+    run_state_free(&s);
+    return OK;
 }
 
 status run_find_latest(const char *path, char **folder, error *e) {
     *folder = NULL;
-    if (has(path, "state.json")) {
+    if (has(path, "state.json") || has(path, "config.json")) {
         *folder = xstrdup(path);
         return OK;
     }

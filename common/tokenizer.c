@@ -91,6 +91,13 @@ tokenizer *tokenizer_bytes(void) {
 
 int64_t tokenizer_size(const tokenizer *t) { return t->size; }
 
+bool tokenizer_same(const tokenizer *a, const tokenizer *b) {
+    bool same = a->size == b->size;
+    for (uint32_t id = 0; same && id < a->size; id++)
+        same = a->text_bytes[id] == b->text_bytes[id] && !memcmp(a->text[id], b->text[id], a->text_bytes[id]);
+    return same;
+}
+
 const char *tokenizer_kind_name(const tokenizer *t) {
     return t->kind == CHARACTERS ? "char" : t->kind == BYTES ? "byte" : "bpe";
 }

@@ -4,6 +4,7 @@
 #define SNUG_TOKENIZER_H
 
 #include "status.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ status tokenizer_from_characters(const char *text, size_t bytes, tokenizer **t, 
 tokenizer *tokenizer_bytes(void);
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_size(const tokenizer *t);
+/* Do both have the same ids for the same pieces of text? */
+bool tokenizer_same(const tokenizer *a, const tokenizer *b);
 /* "char", "byte" or "bpe". */
 const char *tokenizer_kind_name(const tokenizer *t);
 

@@ -1,10 +1,13 @@
 /* train.c: the loop over steps: draw, gradients, update, and now and then evaluate, log and save. */
 #include "train.h"
 #include "checkpoint.h"
+#include "nonfinite.h"
+#include "resume.h"
 #include "run_log.h"
 #include "runs.h"
 #include "setup.h"
 #include "version.h"
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,9 +21,25 @@ enum { STREAM_TRAIN, STREAM_EVAL_TRAIN, STREAM_EVAL_VAL };
 
 static volatile sig_atomic_t stop_wanted; /* the one mutable global: a signal handler can reach nothing else */
 
+/* The first signal ends the run after this step, a second one, of either kind, at once. */
 static void want_stop(int number) {
+    static const char text[] = "\nfinishing this step, then saving; once more stops at once\n";
+    int before = errno;
+    (void)number;
     stop_wanted = 1;
-    signal(number, SIG_DFL); /* a second one stops at once */
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+    (void)ignored;
+    errno = before;
+}
+
+/* What a shell has told us to ignore (SIGINT in the background) stays ignored. */
+static void watch_signals(void) {
+    static const int numbers[] = {SIGINT, SIGTERM};
+    stop_wanted = 0;
+    for (int i = 0; i < 2; i++)
+        if (signal(numbers[i], want_stop) == SIG_IGN) signal(numbers[i], SIG_IGN);
 }
 
 static double seconds_now(void) {
@@ -50,7 +69,7 @@ typedef struct {
     run_folder out;
     run_log log;
     run_state state;
-    char *tokenizer; /* the data's tokenizer.json, or NULL */
+    tokenizer *tokenizer; /* what checkpoints carry, or NULL */
     double last_save;
     bool out_open, log_open;
 } run;
@@ -64,11 +83,6 @@ static status open_data(run *r, int length, error *e) {
     bool has_val = access(path, F_OK) == 0;
     free(path);
     if (has_val) TRY(data_open(r->folder, "val.bin", length, &r->val, e));
-    path = xprintf("%s/tokenizer.json", r->folder);
-    if (access(path, R_OK) == 0)
-        r->tokenizer = path;
-    else
-        free(path);
     r->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
                             .seed = (uint64_t)c->seed,
                             .sequences = effective_batch(c),
@@ -76,6 +90,24 @@ static status open_data(run *r, int length, error *e) {
                             .ignore_token = c->ignore_token,
                             .vocabulary = r->m.shape.vocabulary};
     r->batch = batch_new(effective_batch(c), length);
+    return OK;
+}
+
+/* The data's tokenizer, or else the one that lies beside the weights (checkpoint; may be NULL). */
+static status open_tokenizer(run *r, const char *checkpoint, error *e) {
+    char *path = xprintf("%s/tokenizer.json", r->folder);
+    status s = access(path, F_OK) == 0 ? tokenizer_open(path, &r->tokenizer, e) : OK;
+    tokenizer *other = NULL;
+    free(path);
+    if (s != OK || !checkpoint || tokenizer_open(checkpoint, &other, NULL) != OK) return s;
+    if (!r->tokenizer) {
+        r->tokenizer = other;
+        return OK;
+    }
+    if (!tokenizer_same(r->tokenizer, other))
+        fprintf(stderr, "note: %s has another tokenizer than %s: its ids stand for other text than the model learnt\n",
+                r->folder, checkpoint);
+    tokenizer_close(other);
     return OK;
 }
 
@@ -88,9 +120,10 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
     backend *b;
     int length;
     char text[256];
-    if (checkpoint)
+    if (checkpoint) {
         TRY(setup_shape_of(c, checkpoint, &shape, &length, e));
-    else {
+        length = resume_length(c, &r->state, length);
+    } else {
         int64_t vocabulary;
         TRY(data_vocabulary_of(r->folder, &vocabulary, e));
         TRY(setup_shape_new(c, vocabulary, &shape, &length, e));
@@ -110,20 +143,35 @@ static void close_run(run *r) {
     if (r->log_open) run_log_close(&r->log);
     if (r->state.device) run_state_free(&r->state);
     batch_free(&r->batch);
+    tokenizer_close(r->tokenizer);
     free(r->folder);
-    free(r->tokenizer);
+}
+
+/* Ends the run before anything is updated or saved. span: what gave the bad numbers, from b. */
+static status not_finite(run *r, span what, const batch *b, const step_settings *s, const char *numbers, error *e) {
+    char first[256];
+    TRY(nonfinite_find(&r->m, what, b, s, first, sizeof first, e));
+    return fail(e, FAILED,
+                "step %lld: %s; first in %s; stopped before anything was updated or saved: "
+                "resume, or start again, with a lower learning_rate or a grad_clip",
+                (long long)s->step, numbers, first);
 }
 
 /* ---- evaluation: the same sequences every time, so that losses compare ---- */
 
-static status evaluate(run *r, const token_file *f, uint32_t stream, double *loss, error *e) {
+static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t iter, double *loss, error *e) {
     int64_t left = r->c->eval_iters * r->c->batch_size, targets = 0;
     double sum = 0, part;
     batch b = r->batch;
-    for (int64_t k = 0; left > 0; k++, left -= b.sequences) {
+    for (int64_t k = 0; left > 0 && !stop_wanted; k++, left -= b.sequences) {
         if (b.sequences > left) b.sequences = left;
         TRY(batch_draw(&b, f, &r->order, stream, k, 0, e));
         TRY(model_loss(&r->m, &b, &part, e));
+        if (!isfinite(part))
+            return not_finite(r, r->m.gpt.graph->eval, &b, &(step_settings){.step = iter},
+                              stream == STREAM_EVAL_VAL ? "the validation loss is no finite number"
+                                                        : "the training loss is no finite number",
+                              e);
         sum += part;
         targets += batch_targets(&b);
     }
@@ -131,12 +179,17 @@ static status evaluate(run *r, const token_file *f, uint32_t stream, double *los
     return OK;
 }
 
+/* *val_loss is NAN where there is no val.bin, or when a signal came meanwhile: then nothing is said or logged. */
 static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
     double train;
     char line[256];
-    TRY(evaluate(r, &r->train, STREAM_EVAL_TRAIN, &train, e));
     *val_loss = NAN;
-    if (r->val.map) TRY(evaluate(r, &r->val, STREAM_EVAL_VAL, val_loss, e));
+    TRY(evaluate(r, &r->train, STREAM_EVAL_TRAIN, iter, &train, e));
+    if (r->val.map) TRY(evaluate(r, &r->val, STREAM_EVAL_VAL, iter, val_loss, e));
+    if (stop_wanted) {
+        *val_loss = NAN;
+        return OK;
+    }
     if (r->val.map)
         printf("step %lld: train loss %.4f, val loss %.4f\n", (long long)iter, train, *val_loss);
     else
@@ -168,17 +221,16 @@ static status start(run *r, const char *resumed, error *e) {
     const config *c = r->c;
     char value[VALUE_TEXT_MAX];
     if (resumed)
-        TRY(run_load_state(resumed, &r->state, e));
+        resume_notes(c, &r->state, r->m.backend->device, stderr);
     else
         r->state = run_state_new(r->m.backend->device, snug_build(), "default");
     for (int i = 0; i < OPTION_COUNT; i++)
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
-    if (resumed) {
-        if (strcmp(r->state.device, r->m.backend->device) || strcmp(r->state.build, snug_build()))
-            fprintf(stderr, "note: this run was made on '%s' by build '%s': the bits may differ from here on\n",
-                    r->state.device, r->state.build);
+    snprintf(value, sizeof value, "%lld", (long long)r->batch.length);
+    run_state_set(&r->state, "block_size", value);
+    if (resumed)
         TRY(run_load_tensors(resumed, &r->m.shape, &r->m.gpt, r->m.backend, e));
-    } else if (strcmp(c->init_from, "scratch"))
+    else if (strcmp(c->init_from, "scratch"))
         TRY(checkpoint_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e));
     else
         TRY(model_init(&r->m, (uint64_t)c->seed, e));
@@ -204,18 +256,20 @@ static status log_step(run *r, int64_t iter, double loss, double norm, double lr
     return run_log_line(&r->log, line, e);
 }
 
-/* One optimizer step; stops the run where the loss or the gradient is no number any more, before anything is saved. */
+/* One optimizer step. */
 static status step(run *r, int64_t iter, error *e) {
-    double began = seconds_now(), loss, norm;
+    double began = seconds_now(), loss, norm = 0;
+    char numbers[100];
     step_settings s = {.step = iter, .lr = train_rate(r->c, iter), .seed = (uint64_t)r->c->seed};
     TRY(batch_draw(&r->batch, &r->train, &r->order, STREAM_TRAIN, iter, 0, e));
     TRY(model_gradients(&r->m, &r->batch, &s, &loss, e));
-    TRY(model_finish(&r->m, &s, &norm, e));
-    if (!isfinite(loss) || !isfinite(norm))
-        return fail(e, FAILED,
-                    "step %lld: the loss is %g and the gradient's norm %g; stopped, nothing was overwritten: "
-                    "resume with a lower learning_rate or a grad_clip",
-                    (long long)iter, loss, norm);
+    if (isfinite(loss)) TRY(model_finish(&r->m, &s, &norm, e));
+    if (!isfinite(loss) || !isfinite(norm)) {
+        bool in_loss = !isfinite(loss);
+        snprintf(numbers, sizeof numbers, "the %s is %s", in_loss ? "loss" : "gradient's norm",
+                 isnan(in_loss ? loss : norm) ? "no number (NaN)" : "infinite");
+        return not_finite(r, r->m.gpt.graph->micro, &r->batch, &s, numbers, e);
+    }
     if (iter % r->c->log_interval) return OK;
     return log_step(r, iter, loss, norm, s.lr, seconds_now() - began, e);
 }
@@ -223,24 +277,23 @@ static status step(run *r, int64_t iter, error *e) {
 static status loop(run *r, error *e) {
     const config *c = r->c;
     int64_t iter = r->state.iter, first = iter, saved = iter ? iter : -1;
-    double val_loss = NAN;
+    double val_loss;
     for (;; iter++) {
-        bool last = iter >= c->max_iters || stop_wanted;
+        bool done = iter >= c->max_iters, save_now = false;
         val_loss = NAN;
-        if ((iter % c->eval_interval == 0 || iter >= c->max_iters) && (iter > first || iter == 0) && !stop_wanted) {
+        if ((iter % c->eval_interval == 0 || done) && (iter > first || iter == 0) && !stop_wanted) {
             TRY(evaluate_both(r, iter, &val_loss, e));
-            if (iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss))) {
-                TRY(save(r, iter, val_loss, e));
-                saved = iter;
-            }
-        } else if (c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes) {
-            TRY(save(r, iter, NAN, e));
+            save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
+        }
+        if (c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes) save_now = true;
+        if (done || stop_wanted) save_now = true; /* the end of a run saves too */
+        if (save_now && saved != iter) {
+            TRY(save(r, iter, val_loss, e));
             saved = iter;
         }
-        if (last) break;
+        if (done || stop_wanted) break;
         TRY(step(r, iter, e));
     }
-    if (saved != iter) TRY(save(r, iter, val_loss, e));
     if (iter < c->max_iters) printf("stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
     return OK;
 }
@@ -251,15 +304,14 @@ static status train(run *r, error *e) {
     char *resumed = NULL;
     TRY(data_folder(c, &r->folder, e));
     if (resume) TRY(run_find_latest(c->out_dir, &resumed, e));
-    status s = open_model(r, GRAPH_TRAIN, resume ? resumed : scratch ? NULL : c->init_from, e);
+    const char *from = resume ? resumed : scratch ? NULL : c->init_from;
+    status s = resume ? run_load_state(resumed, &r->state, e) : from ? run_check_model(from, e) : OK;
+    if (s == OK) s = open_tokenizer(r, from, e);
+    if (s == OK) s = open_model(r, GRAPH_TRAIN, from, e);
     if (s == OK && c->eval_only) {
         double unused;
-        if (resume)
-            s = checkpoint_load_weights(resumed, &r->m.shape, &r->m.gpt, r->m.backend, e);
-        else if (!scratch)
-            s = checkpoint_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e);
-        else
-            s = model_init(&r->m, (uint64_t)c->seed, e);
+        s = from ? checkpoint_load_weights(from, &r->m.shape, &r->m.gpt, r->m.backend, e)
+                 : model_init(&r->m, (uint64_t)c->seed, e);
         if (s == OK) s = evaluate_both(r, 0, &unused, e);
     } else if (s == OK) {
         s = run_open(c->out_dir, &r->out, e);
@@ -277,9 +329,7 @@ static status train(run *r, error *e) {
 
 status train_run(const config *c, error *e) {
     run r = {.c = c};
-    stop_wanted = 0;
-    signal(SIGINT, want_stop);
-    signal(SIGTERM, want_stop);
+    watch_signals();
     config_print(c, stdout);
     status s = train(&r, e);
     close_run(&r);
@@ -292,6 +342,7 @@ status eval_run(const config *c, error *e) {
     double unused;
     status s = data_folder(c, &r.folder, e);
     if (s == OK) s = run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e);
+    if (s == OK) s = run_check_model(folder, e);
     if (s == OK) s = open_model(&r, GRAPH_EVAL, folder, e);
     if (s == OK) s = checkpoint_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
     if (s == OK) s = evaluate_both(&r, 0, &unused, e);

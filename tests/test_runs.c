@@ -104,8 +104,8 @@ static int leftovers(void) {
 
 START_TEST(run_comes_back_as_it_was_saved) {
     run_state s = run_state_new("a \"device\"\n", "build 1", "MWG=64"), again;
-    char *tokenizer = xprintf("%s/tok.json", out), *folder;
-    ck_assert_int_eq(file_write(tokenizer, "{}", 2, false, NULL, &e), OK);
+    tokenizer *t = tokenizer_bytes(), *carried;
+    char *folder;
     s.iter = 250;
     s.val_loss = 1.0 / 3;
     s.best_val_loss = 0.1;
@@ -113,9 +113,10 @@ START_TEST(run_comes_back_as_it_was_saved) {
     run_state_set(&s, "dataset", "x\ty");
     run_state_set(&s, "learning_rate", "6e-4");
     memory_fill(b, &m, 5);
-    ck_assert_msg(run_save(&r, &s, &small, &m, b, tokenizer, 2, &e) == OK, "%s", e.text);
+    ck_assert_msg(run_save(&r, &s, &small, &m, b, t, 2, &e) == OK, "%s", e.text);
     ck_assert_int_eq(run_find_latest(out, &folder, &e), OK);
-    ck_assert(strstr(folder, "/ckpt-000250") && there("ckpt-000250/tokenizer.json") && leftovers() == 0);
+    ck_assert(strstr(folder, "/ckpt-000250") && there("ckpt-000250/tokenizer_config.json") && leftovers() == 0);
+    ck_assert_msg(tokenizer_open(folder, &carried, &e) == OK && tokenizer_same(t, carried), "%s", e.text);
     ck_assert_msg(run_load_state(folder, &again, &e) == OK, "%s", e.text);
     ck_assert(again.iter == 250 && again.serial == 1 && again.val_loss == 1.0 / 3 && again.best_val_loss == 0.1);
     ck_assert_str_eq(again.device, s.device);
@@ -130,7 +131,25 @@ START_TEST(run_comes_back_as_it_was_saved) {
     run_state_free(&s);
     run_state_free(&again);
     free(folder);
-    free(tokenizer);
+    tokenizer_close(t);
+    tokenizer_close(carried);
+}
+END_TEST
+
+/* Such a checkpoint could not be loaded again, and good ones would be pruned for it. */
+START_TEST(weights_and_moments_that_are_no_numbers_are_not_saved) {
+    static const float bad[] = {NAN, INFINITY};
+    must_save(10, 1, NAN, INFINITY, 1);
+    for (int i = 0; i < 2; i++) {
+        run_state s = run_state_new("some device", "some build", "");
+        s.iter = 20;
+        memory_fill(b, &m, 2);
+        ck_assert_int_eq(b->write(b, i ? m.v[2] : 2, &bad[i], 4, 4, &e), OK);
+        ck_assert_int_eq(run_save(&r, &s, &small, &m, b, NULL, 1, &e), FAILED);
+        ck_assert_msg(strstr(e.text, i ? "v.transformer.wpe.weight has" : "transformer.wpe.weight has"), "%s", e.text);
+        ck_assert(!there("ckpt-000020") && leftovers() == 0 && load_latest(NULL) == 1);
+        run_state_free(&s);
+    }
 }
 END_TEST
 
@@ -426,6 +445,7 @@ Suite *runs_suite(void) {
     tcase_set_timeout(t, 300);
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, run_comes_back_as_it_was_saved);
+    tcase_add_test(t, weights_and_moments_that_are_no_numbers_are_not_saved);
     tcase_add_test(t, newest_best_and_latest_stay);
     tcase_add_test(t, new_run_in_an_old_folder_keeps_its_own);
     tcase_add_test(t, checkpoint_of_the_same_step_is_replaced);

@@ -1,0 +1,14 @@
+/* resume.h: what of a run's settings a resumed run takes over, and what it says where they differ. */
+#ifndef SNUG_RESUME_H
+#define SNUG_RESUME_H
+
+#include "config.h"
+#include "run_state.h"
+
+/* The positions of a sequence: the run's own unless block_size is given; `length` where s holds none (a new run). */
+int resume_length(const config *c, const run_state *s, int length);
+/* A line on f for what that keeps the resumed run from giving the unbroken one's bits (P4): another device, build
+   or set of GEMM parameters; settings that have changed since. */
+void resume_notes(const config *c, const run_state *s, const char *device, FILE *f);
+
+#endif
