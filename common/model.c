@@ -130,14 +130,35 @@ status model_load(model *m, const batch *b, const step_settings *s, int64_t firs
     return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
 }
 
+enum { PIECES = 16 };
+
+/* Runs a span in pieces of about a sixteenth of its arithmetic and reports in between: a micro-batch may take a minute.
+   from, to: its part of the batch. */
+static status run_reporting(model *m, span what, const step_args *a, double from, double to, error *e) {
+    backend *be = m->backend;
+    const graph *g = m->gpt.graph;
+    double all = 0, done = 0;
+    if (!m->progress) return be->run(be, what, a, e);
+    for (int i = what.first; i < what.end; i++) all += op_flops(g, &g->ops[i], a->sequences);
+    for (span piece = {what.first, what.first}; piece.end < what.end; piece.first = piece.end) {
+        double part = 0;
+        do part += op_flops(g, &g->ops[piece.end++], a->sequences);
+        while (piece.end < what.end && part * PIECES < all);
+        TRY(be->run(be, piece, a, e));
+        done += part;
+        m->progress(m->context, from + (to - from) * (done < all ? done / all : 1));
+    }
+    return OK;
+}
+
 /* Runs `what` for every micro-batch of b, then adds up the losses, sequence by sequence. */
 static status run_batch(model *m, span what, const batch *b, const step_settings *s, double inv_targets, double *sum,
                         error *e) {
     for (int64_t first = 0; first < b->sequences; first += m->run.micro_batch) {
         step_args a;
         TRY(model_load(m, b, s, first, inv_targets, &a, e));
-        TRY(m->backend->run(m->backend, what, &a, e));
-        if (s->progress) s->progress(s->context, first + a.sequences, b->sequences);
+        TRY(run_reporting(m, what, &a, (double)first / (double)b->sequences,
+                          (double)(first + a.sequences) / (double)b->sequences, e));
     }
     double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
     status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);

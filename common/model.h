@@ -13,6 +13,8 @@ typedef struct {
     gpt gpt;
     plan plan;
     backend *backend;
+    void (*progress)(void *context, double part); /* part of a batch done, to 1; may be NULL. The caller sets both */
+    void *context;
 } model;
 
 /* Builds the graph, plans it and binds it to b, which m owns from then on. On failure m holds nothing and b is still
@@ -42,8 +44,6 @@ typedef struct {
     int64_t step;
     double lr;
     uint64_t seed;
-    void (*progress)(void *context, int64_t done, int64_t of); /* sequences; may be NULL */
-    void *context;
 } step_settings;
 
 /* begin, then micro for every micro-batch of b (which has at most run.sequences). *loss = sum of losses / targets. */

@@ -2,6 +2,7 @@
    one rectangle a tensor. Draws what the plan says and computes nothing of its own. */
 #include "files.h"
 #include "plan_command.h"
+#include "terminal.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,8 +45,6 @@ static void lay_out_addresses(map *m) {
 
 static double y_of(const map *m, uint64_t bytes) { return TOP + HEIGHT - (double)bytes / (double)m->full * HEIGHT; }
 
-static double gib(uint64_t bytes) { return (double)bytes / (double)(1ull << 30); }
-
 /* ---- the parts of the picture ---- */
 
 /* One hue a group: blue what stays, green what the forward pass keeps, red to yellow what passes. The same order as
@@ -61,7 +60,8 @@ static void draw_style(const map *m) {
     fputs("<style>\n"
           "svg{background:#fff;color:#1a1a1a;font:13px system-ui,sans-serif}\n"
           "text{fill:currentColor}.small{font-size:11px}.title{font-size:17px;font-weight:600}\n"
-          ".t{stroke:#fff;stroke-width:.25}.t:hover,.u:hover{stroke:#000;stroke-width:1.5}.u{shape-rendering:crispEdges}\n"
+          ".t{stroke:#fff;stroke-width:.25}.t:hover,.u:hover{stroke:#000;stroke-width:1.5}.u{shape-rendering:"
+          "crispEdges}\n"
           ".axis{stroke:currentColor;fill:none}.grid{stroke:currentColor;opacity:.12}\n"
           ".cap{stroke:#d0021b;stroke-width:2}.peak{stroke:currentColor;stroke-width:1.5;stroke-dasharray:5 4}\n"
           ".captext{fill:#b00217;font-weight:600}\n",

@@ -1,10 +1,8 @@
 /* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
 #include "plan_command.h"
-#include <langinfo.h>
-#include <locale.h>
+#include "terminal.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- what the terminal can show ---- */
 
@@ -14,18 +12,9 @@ typedef struct {
     const char *block; /* what bars are made of */
 } screen;
 
-static bool is_utf8(void) {
-    locale_t l = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
-    if (!l) return false;
-    bool yes = !strcmp(nl_langinfo_l(CODESET, l), "UTF-8");
-    freelocale(l);
-    return yes;
-}
-
 static screen screen_of(FILE *f) {
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    bool color = isatty(fileno(f)) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-    return (screen){f, color, is_utf8() ? "\xe2\x96\x88" : "#"};
+    terminal t = terminal_of(f);
+    return (screen){f, t.color, t.utf8 ? "\xe2\x96\x88" : "#"};
 }
 
 /* Persistent bytes blue, kept activations green, the rest of a pass yellow. */
@@ -38,38 +27,12 @@ static void paint(const screen *s, const char *color) {
     if (s->color) fputs(color, s->f);
 }
 
-static double gib(uint64_t bytes) { return (double)bytes / (double)(1ull << 30); }
-
 /* ---- numbers ---- */
-
-/* 524288 -> "524,288" */
-static char *grouped(int64_t n, char text[32]) {
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%lld", (long long)n), at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i && (length - i) % 3 == 0) text[at++] = ',';
-        text[at++] = digits[i];
-    }
-    text[at] = 0;
-    return text;
-}
 
 static char *split_print(int micro_batch, int64_t sequences, char *text, size_t size) {
     int64_t parts = (sequences + micro_batch - 1) / micro_batch, last = sequences % micro_batch;
     int n = snprintf(text, size, "%d x %lld", micro_batch, (long long)parts);
     if (last) snprintf(text + n, size - (size_t)n, ", last %lld", (long long)last);
-    return text;
-}
-
-static char *duration_print(double s, char text[32]) {
-    if (s < 1)
-        snprintf(text, 32, "%.3g ms", 1e3 * s);
-    else if (s < 600)
-        snprintf(text, 32, "%.3g s", s);
-    else if (s < 36000)
-        snprintf(text, 32, "%.1f min", s / 60);
-    else
-        snprintf(text, 32, "%.1f h", s / 3600);
     return text;
 }
 
@@ -82,8 +45,8 @@ static void print_head(const plan_report *p, FILE *f) {
     fprintf(f, "model    %.0fM parameters: %d layers, %d heads, %d channels, %d positions\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, s->positions);
     fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
-    fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", grouped(r->sequences, sequences),
-            r->length, grouped(r->sequences * r->length, tokens),
+    fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
+            r->length, number_print(r->sequences * r->length, tokens),
             p->request.limits.real_bytes == 8 ? "float64" : "float32");
     fprintf(f, "device   planned for %s", p->planned_for);
     if (p->request.limits.max_block)
@@ -135,14 +98,14 @@ static void print_verdict(const plan_report *p, const screen *s) {
     split_print(p->asked_micro_batch, p->request.run.sequences, split, sizeof split);
     fprintf(s->f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, p->asked.policy->name,
             p->request.policy ? "" : " (auto)", bytes_print(peak, size, sizeof size));
-    fprintf(s->f, " = %s bytes\n", grouped((int64_t)peak, exact));
+    fprintf(s->f, " = %s bytes\n", number_print((int64_t)peak, exact));
     if (!cap) return;
     uint64_t difference = p->asked_fits ? cap - peak : peak - cap;
     paint(s, p->asked_fits ? "\033[1;32m" : "\033[1;31m");
     fputs(p->asked_fits ? "FITS" : "DOES NOT FIT", s->f);
     paint(s, "\033[0m");
     fprintf(s->f, ": %s %s, %s bytes\n", bytes_print(difference, size, sizeof size),
-            p->asked_fits ? "are free" : "too much", grouped((int64_t)difference, exact));
+            p->asked_fits ? "are free" : "too much", number_print((int64_t)difference, exact));
 }
 
 static void print_bars(const plan_report *p, const screen *s) {
@@ -219,7 +182,8 @@ static void print_speed(const plan_report *p, FILE *f) {
     fprintf(f, "\nOperations a step: %.3g x 10^%d.", row->option.flops / (peta ? 1e15 : 1e12), peta ? 15 : 12);
     if (p->request.cost.measured) {
         fprintf(f, " Predicted: %s a step, %s steps in 8 hours (from this\ndevice's measured constants).\n",
-                duration_print(row->option.seconds, step), grouped((int64_t)(8 * 3600 / row->option.seconds), steps));
+                duration_print(row->option.seconds, step),
+                number_print((int64_t)(8 * 3600 / row->option.seconds), steps));
         return;
     }
     fprintf(f, " No device measured yet: times are ratios from stated constants;\n`snug train` measures once.\n");

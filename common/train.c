@@ -2,6 +2,7 @@
 #include "train.h"
 #include "checkpoint.h"
 #include "nonfinite.h"
+#include "progress.h"
 #include "resume.h"
 #include "run_log.h"
 #include "runs.h"
@@ -12,7 +13,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { STREAM_TRAIN, STREAM_EVAL_TRAIN, STREAM_EVAL_VAL };
@@ -42,12 +42,6 @@ static void watch_signals(void) {
         if (signal(numbers[i], want_stop) == SIG_IGN) signal(numbers[i], SIG_IGN);
 }
 
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double train_rate(const config *c, int64_t step) {
     if (!c->decay_lr) return c->learning_rate;
     if (step < c->warmup_iters) return c->learning_rate * (double)(step + 1) / (double)(c->warmup_iters + 1);
@@ -71,6 +65,9 @@ typedef struct {
     run_state state;
     tokenizer *tokenizer; /* what checkpoints carry, or NULL */
     double last_save;
+    progress show;
+    double step_seconds, eval_seconds; /* of all steps of this process, and of the last evaluation with its save */
+    int64_t steps;
     bool out_open, log_open;
 } run;
 
@@ -111,6 +108,16 @@ static status open_tokenizer(run *r, const char *checkpoint, error *e) {
     return OK;
 }
 
+/* A GPU's memory, or the machine's own. */
+static void show_memory(run *r) {
+    const backend *b = r->m.backend;
+    r->show.memory = strcmp(b->name, "cpu") ? "VRAM" : "RAM";
+    r->show.used = b->allocated;
+    r->show.cap = b->limits.cap;
+    r->m.progress = progress_part;
+    r->m.context = &r->show;
+}
+
 /* Shape, device, plan and weights: scratch, resume, or a folder. *checkpoint: where the weights come from, or NULL. */
 static status open_model(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
     const config *c = r->c;
@@ -131,11 +138,13 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
     setup_request(c, &shape, purpose, length, effective_batch(c), &request);
     TRY(setup_device(c, &b, stdout, e));
     TRY(setup_model(&request, b, &r->m, &chosen, stdout, e));
-    printf("plan: %s\n", fit_print(&request, &chosen, text, sizeof text));
+    show_memory(r);
+    progress_print(&r->show, "plan: %s\n", fit_print(&request, &chosen, text, sizeof text));
     return open_data(r, length, e);
 }
 
 static void close_run(run *r) {
+    progress_clear(&r->show);
     if (r->m.backend) model_close(&r->m);
     if (r->train.map) data_close(&r->train);
     if (r->val.map) data_close(&r->val);
@@ -161,10 +170,12 @@ static status not_finite(run *r, span what, const batch *b, const step_settings 
 
 static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t iter, double *loss, error *e) {
     int64_t left = r->c->eval_iters * r->c->batch_size, targets = 0;
+    int64_t batches = (left + r->batch.sequences - 1) / r->batch.sequences;
     double sum = 0, part;
     batch b = r->batch;
     for (int64_t k = 0; left > 0 && !stop_wanted; k++, left -= b.sequences) {
         if (b.sequences > left) b.sequences = left;
+        progress_doing(&r->show, stream == STREAM_EVAL_VAL ? "val loss" : "train loss", k + 1, batches);
         TRY(batch_draw(&b, f, &r->order, stream, k, 0, e));
         TRY(model_loss(&r->m, &b, &part, e));
         if (!isfinite(part))
@@ -191,10 +202,9 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
         return OK;
     }
     if (r->val.map)
-        printf("step %lld: train loss %.4f, val loss %.4f\n", (long long)iter, train, *val_loss);
+        progress_print(&r->show, "step %lld: train loss %.4f, val loss %.4f\n", (long long)iter, train, *val_loss);
     else
-        printf("step %lld: train loss %.4f (no val.bin)\n", (long long)iter, train);
-    fflush(stdout);
+        progress_print(&r->show, "step %lld: train loss %.4f (no val.bin)\n", (long long)iter, train);
     if (!r->log_open) return OK;
     if (r->val.map)
         snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g,\"val_loss\":%.17g}", (long long)iter, train,
@@ -207,13 +217,14 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
 /* ---- saving ---- */
 
 static status save(run *r, int64_t iter, double val_loss, error *e) {
+    progress_doing(&r->show, "saving", 0, 0);
     r->state.iter = iter;
     r->state.val_loss = val_loss;
     if (val_loss < r->state.best_val_loss) r->state.best_val_loss = val_loss;
     TRY(run_save(&r->out, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, r->tokenizer, (int)r->c->keep_checkpoints,
                  e));
     r->last_save = seconds_now();
-    printf("saved %s/ckpt-%06lld\n", r->c->out_dir, (long long)iter);
+    progress_print(&r->show, "saved %s/ckpt-%06lld\n", r->c->out_dir, (long long)iter);
     return OK;
 }
 
@@ -243,12 +254,27 @@ static status start(run *r, const char *resumed, error *e) {
 
 /* ---- the loop ---- */
 
+/* Steps and evaluations to come, each at what they took so far. */
+static double seconds_left(const run *r, int64_t iter) {
+    const config *c = r->c;
+    double evaluations = (double)(c->max_iters / c->eval_interval - iter / c->eval_interval);
+    return (double)(c->max_iters - iter) * r->step_seconds / (double)r->steps + evaluations * r->eval_seconds;
+}
+
+static void show_step(run *r, int64_t iter, double loss, double seconds) {
+    r->steps++;
+    r->step_seconds += seconds;
+    r->show.loss = loss;
+    r->show.ms = 1e3 * seconds;
+    r->show.tokens_per_s = (double)(r->batch.sequences * r->batch.length) / seconds;
+    r->show.ends = seconds_now() + seconds_left(r, iter + 1);
+}
+
 static status log_step(run *r, int64_t iter, double loss, double norm, double lr, double seconds, error *e) {
     char line[512];
-    double tokens = (double)(r->batch.sequences * r->batch.length) / seconds;
-    printf("iter %lld: loss %.4f, norm %.4f, lr %.3e, %.1f ms, %.0f tokens/s\n", (long long)iter, loss, norm, lr,
-           1e3 * seconds, tokens);
-    fflush(stdout);
+    double tokens = r->show.tokens_per_s;
+    progress_print(&r->show, "iter %lld: loss %.4f, norm %.4f, lr %.3e, %.1f ms, %.0f tokens/s\n", (long long)iter,
+                   loss, norm, lr, 1e3 * seconds, tokens);
     snprintf(line, sizeof line,
              "{\"iter\":%lld,\"loss\":%.17g,\"lr\":%.17g,\"grad_norm\":%.17g,\"ms\":%.3f,\"tokens_per_s\":%.1f,"
              "\"vram_peak_bytes\":%llu}",
@@ -261,6 +287,7 @@ static status step(run *r, int64_t iter, error *e) {
     double began = seconds_now(), loss, norm = 0;
     char numbers[100];
     step_settings s = {.step = iter, .lr = train_rate(r->c, iter), .seed = (uint64_t)r->c->seed};
+    progress_doing(&r->show, "iter", iter, r->c->max_iters);
     TRY(batch_draw(&r->batch, &r->train, &r->order, STREAM_TRAIN, iter, 0, e));
     TRY(model_gradients(&r->m, &r->batch, &s, &loss, e));
     if (isfinite(loss)) TRY(model_finish(&r->m, &s, &norm, e));
@@ -270,8 +297,9 @@ static status step(run *r, int64_t iter, error *e) {
                  isnan(in_loss ? loss : norm) ? "no number (NaN)" : "infinite");
         return not_finite(r, r->m.gpt.graph->micro, &r->batch, &s, numbers, e);
     }
-    if (iter % r->c->log_interval) return OK;
-    return log_step(r, iter, loss, norm, s.lr, seconds_now() - began, e);
+    double seconds = seconds_now() - began;
+    show_step(r, iter, loss, seconds);
+    return iter % r->c->log_interval ? OK : log_step(r, iter, loss, norm, s.lr, seconds, e);
 }
 
 static status loop(run *r, error *e) {
@@ -280,6 +308,7 @@ static status loop(run *r, error *e) {
     double val_loss;
     for (;; iter++) {
         bool done = iter >= c->max_iters, save_now = false;
+        double began = seconds_now();
         val_loss = NAN;
         if ((iter % c->eval_interval == 0 || done) && (iter > first || iter == 0) && !stop_wanted) {
             TRY(evaluate_both(r, iter, &val_loss, e));
@@ -291,6 +320,7 @@ static status loop(run *r, error *e) {
             TRY(save(r, iter, val_loss, e));
             saved = iter;
         }
+        if (isfinite(val_loss)) r->eval_seconds = seconds_now() - began;
         if (done || stop_wanted) break;
         TRY(step(r, iter, e));
     }
@@ -328,7 +358,7 @@ static status train(run *r, error *e) {
 }
 
 status train_run(const config *c, error *e) {
-    run r = {.c = c};
+    run r = {.c = c, .show = progress_new(stdout)};
     watch_signals();
     config_print(c, stdout);
     status s = train(&r, e);
@@ -337,7 +367,7 @@ status train_run(const config *c, error *e) {
 }
 
 status eval_run(const config *c, error *e) {
-    run r = {.c = c};
+    run r = {.c = c, .show = progress_new(stdout)};
     char *folder = NULL;
     double unused;
     status s = data_folder(c, &r.folder, e);
