@@ -1,19 +1,35 @@
 /* gradcheck.c: see gradcheck.h. */
 #include "gradcheck.h"
+#include "recompute.h"
 #include "rng.h"
 #include "setup.h"
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define STEP 3e-4          /* h: truncation h^4 and rounding 1e-16 / h are both near 1e-13 of the loss */
 #define TOLERANCE 1e-7     /* backward pass against differences */
 #define TOLERANCE_F32 1e-5 /* OpenCL's float32 against float64 */
+#define NO_GRADIENT                                                                                                    \
+    1e-4 /* norms below count as this much: differences are no better than 1e-12, whatever they are of */
 
-/* What is checked where the settings name no model: two layers, nothing a multiple of anything else. */
+/* What is checked where the settings say nothing else: two layers, fewer positions than the model has, micro-batches of
+   2 and 1, and nothing a multiple of anything else. */
 static const gpt_shape SMALL = {
     .layers = 2, .heads = 2, .channels = 10, .positions = 9, .vocabulary = 23, .bias = true, .norm_epsilon = 1e-5};
-enum { SMALL_LENGTH = 7, SMALL_SEQUENCES = 3 };
+enum { SMALL_LENGTH = 7, SMALL_SEQUENCES = 3, SMALL_MICRO_BATCH = 2 };
+#define SMALL_DROPOUT 0.2
+
+typedef struct {
+    FILE *out;
+    gpt_shape shape;
+    gpt_run run;
+    batch batch; /* [N,T] */
+    step_settings step;
+    double **gradients; /* of the backward pass in float64, by parameter */
+    int bad;            /* tensors that were off */
+} check;
 
 static void words_of(uint64_t seed, uint32_t what, int64_t i, uint32_t words[4]) {
     philox(seed, (uint32_t)i, (uint32_t)((uint64_t)i >> 32), (uint32_t)SITE_INIT << 16 | 1, what, words);
@@ -51,39 +67,40 @@ static batch random_batch(int64_t sequences, int64_t length, int64_t vocabulary,
     return b;
 }
 
-status gradcheck_numeric(model *m, const batch *b, const step_settings *s, tensor_id param, int64_t first,
-                         int64_t count, double *out, error *e) {
+/* out[i] = the four-point central difference of the loss by element i of a parameter (its error is of order h^4). */
+static status differences(const check *k, model *m, tensor_id param, int64_t count, double *out, error *e) {
     static const double at[4] = {-2, -1, 1, 2}, weight[4] = {1, -8, 8, -1};
     for (int64_t i = 0; i < count; i++) {
         double w, loss;
-        TRY(model_read(m, param, first + i, 1, &w, e));
+        TRY(model_read(m, param, i, 1, &w, e));
         out[i] = 0;
-        for (int k = 0; k < 4; k++) {
-            double moved = w + at[k] * STEP;
-            TRY(model_write(m, param, first + i, 1, &moved, e));
-            TRY(model_gradients(m, b, s, &loss, e));
-            out[i] += weight[k] * loss / (12 * STEP);
+        for (int j = 0; j < 4; j++) {
+            double moved = w + at[j] * STEP;
+            TRY(model_write(m, param, i, 1, &moved, e));
+            TRY(model_training_loss(m, &k->batch, &k->step, &loss, e));
+            out[i] += weight[j] * loss / (12 * STEP);
         }
-        TRY(model_write(m, param, first + i, 1, &w, e));
+        TRY(model_write(m, param, i, 1, &w, e));
     }
     return OK;
 }
 
-/* ||a - b|| / ||b|| */
+/* ||a - b|| / ||b||, b at least NO_GRADIENT */
 static double distance(const double *a, const double *b, int64_t n) {
     double d = 0, all = 0;
     for (int64_t i = 0; i < n; i++) {
         d += (a[i] - b[i]) * (a[i] - b[i]);
         all += b[i] * b[i];
     }
-    return all > 0 ? sqrt(d / all) : sqrt(d);
+    return sqrt(d) / fmax(sqrt(all), NO_GRADIENT);
 }
 
-/* gradients[p]: of every parameter, allocated here. */
-static status read_gradients(model *m, const batch *b, const step_settings *s, double **gradients, error *e) {
+/* By parameter; the caller frees them with free_gradients. */
+static status read_gradients(const check *k, model *m, double **gradients, error *e) {
     double loss, norm;
-    TRY(model_gradients(m, b, s, &loss, e));
-    TRY(model_finish(m, s, &norm, e));
+    TRY(random_weights(m, k->step.seed, e));
+    TRY(model_gradients(m, &k->batch, &k->step, &loss, e));
+    TRY(model_finish(m, &k->step, &norm, e));
     for (tensor_id p = 1; p <= m->gpt.n_params; p++) {
         int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
         gradients[p] = xcalloc((size_t)n, sizeof(double));
@@ -92,106 +109,121 @@ static status read_gradients(model *m, const batch *b, const step_settings *s, d
     return OK;
 }
 
-/* Prints a line a tensor; reference(p) is the numeric gradient or another backend's. */
-static void report(const model *m, tensor_id p, double off, double tolerance, int *bad) {
-    char name[96];
-    printf("%-44s %.3e%s\n", gpt_param_name(m->gpt.graph, p, name, sizeof name), off,
-           off <= tolerance ? "" : "   TOO MUCH");
-    *bad += !(off <= tolerance);
+static void free_gradients(const model *m, double **gradients) {
+    for (tensor_id p = 1; p <= m->gpt.n_params; p++) free(gradients[p]);
+    free(gradients);
 }
 
-static status against_differences(model *m, const batch *b, const step_settings *s, double **gradients, int *bad,
-                                  error *e) {
-    printf("backward pass against four-point central differences (h = %g), float64: at most %g\n", STEP, TOLERANCE);
+/* The line of a tensor. Not a number is too much as well. */
+static void report(check *k, const model *m, tensor_id p, double off, double tolerance) {
+    char name[96];
+    fprintf(k->out, "%-44s %.3e%s\n", gpt_param_name(m->gpt.graph, p, name, sizeof name), off,
+            off <= tolerance ? "" : "   TOO MUCH");
+    k->bad += !(off <= tolerance);
+}
+
+static status against_differences(check *k, model *m, error *e) {
+    fprintf(k->out, "backward pass against four-point central differences (h = %g), float64: at most %g\n", STEP,
+            TOLERANCE);
     for (tensor_id p = 1; p <= m->gpt.n_params; p++) {
         int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
         double *numeric = xcalloc((size_t)n, sizeof *numeric);
-        status result = gradcheck_numeric(m, b, s, p, 0, n, numeric, e);
-        if (result == OK) report(m, p, distance(gradients[p], numeric, n), TOLERANCE, bad);
+        status s = differences(k, m, p, n, numeric, e);
+        if (s == OK) report(k, m, p, distance(k->gradients[p], numeric, n), TOLERANCE);
         free(numeric);
-        TRY(result);
+        TRY(s);
     }
     return OK;
 }
 
-static status against_device(const config *c, const gpt_shape *shape, const gpt_run *run, const batch *b,
-                             const step_settings *s, double **gradients, int *bad, error *e) {
+/* The device's float32 gradients against the float64 ones; nothing where the settings choose the CPU. */
+static status against_device(check *k, const config *c, error *e) {
     backend *device;
     model m;
-    double **got;
     TRY(setup_device(c, &device, NULL, e));
-    status result = strcmp(device->name, "cpu") ? model_open(&m, device, shape, run, e) : FAILED;
-    if (result != OK) {
-        bool cpu = !strcmp(device->name, "cpu");
+    bool cpu = !strcmp(device->name, "cpu");
+    status s = cpu ? OK : model_open(&m, device, &k->shape, &k->run, e);
+    if (cpu || s != OK) {
         device->close(device);
-        return cpu ? OK : result; /* no GPU: the differences were all there is to do */
+        return s;
     }
-    printf("%s, float32, against the CPU's float64: at most %g\n", device->device, TOLERANCE_F32);
-    got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
-    result = random_weights(&m, s->seed, e);
-    if (result == OK) result = read_gradients(&m, b, s, got, e);
-    for (tensor_id p = 1; p <= m.gpt.n_params; p++) {
-        if (result == OK)
-            report(&m, p, distance(got[p], gradients[p], tensor_elements(&m.gpt.graph->tensors[p])), TOLERANCE_F32,
-                   bad);
-        free(got[p]);
-    }
-    free(got);
+    fprintf(k->out, "%s, float32, against the CPU's float64: at most %g\n", device->device, TOLERANCE_F32);
+    double **got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
+    s = read_gradients(k, &m, got, e);
+    for (tensor_id p = 1; p <= m.gpt.n_params && s == OK; p++)
+        report(k, &m, p, distance(got[p], k->gradients[p], tensor_elements(&m.gpt.graph->tensors[p])), TOLERANCE_F32);
+    free_gradients(&m, got);
     model_close(&m);
-    return result;
+    return s;
 }
 
-static status choose(const config *c, gpt_shape *shape, gpt_run *run, error *e) {
-    bool own = c->given[OPTION_n_layer] || c->given[OPTION_n_embd] || c->given[OPTION_block_size] ||
-               c->given[OPTION_vocab_size];
-    *shape = SMALL;
-    shape->tanh_gelu = !strcmp(c->activation, "gelu_tanh");
-    int length = SMALL_LENGTH;
-    int64_t sequences = SMALL_SEQUENCES;
-    if (own) {
-        TRY(setup_shape_new(c, c->vocab_size ? c->vocab_size : SMALL.vocabulary, shape, &length, e));
-        sequences = c->given[OPTION_batch_size] ? c->batch_size : SMALL_SEQUENCES;
-    }
-    if (gpt_parameters(shape) > GRADCHECK_PARAMETERS)
+/* The small model with what was given in its place. */
+static status choose(const config *c, check *k, error *e) {
+    gpt_shape *s = &k->shape;
+    *s = SMALL;
+    int length = SMALL_LENGTH, sequences = SMALL_SEQUENCES;
+    if (c->given[OPTION_n_layer]) s->layers = (int)c->n_layer;
+    if (c->given[OPTION_n_head]) s->heads = (int)c->n_head;
+    if (c->given[OPTION_n_embd]) s->channels = (int)c->n_embd;
+    if (c->given[OPTION_block_size]) length = s->positions = (int)c->block_size;
+    if (c->given[OPTION_bias]) s->bias = c->bias;
+    if (c->vocab_size) s->vocabulary = c->vocab_size;
+    if (c->given[OPTION_batch_size]) sequences = (int)c->batch_size;
+    s->tanh_gelu = !strcmp(c->activation, "gelu_tanh");
+    if (s->channels % s->heads)
+        return fail(e, BAD_INPUT, "gradcheck: n_head %d does not divide n_embd %d: give both", s->heads, s->channels);
+    if (gpt_parameters(s) > GRADCHECK_PARAMETERS || sequences > GRADCHECK_PARAMETERS)
         return fail(e, BAD_INPUT,
-                    "gradcheck: %lld parameters are too many for differences, %d are the most: try "
-                    "--n_layer=2 --n_head=2 --n_embd=16 --block_size=8 --vocab_size=32",
-                    (long long)gpt_parameters(shape), GRADCHECK_PARAMETERS);
-    *run = (gpt_run){.purpose = GRAPH_GRADS,
-                     .micro_batch = (int)(sequences + 1) / 2,
-                     .length = length,
-                     .sequences = sequences,
-                     .batch_invariant = c->batch_invariant,
-                     .dropout = c->given[OPTION_dropout] ? c->dropout : 0.2};
-    const recompute_policy *policy = recompute_find(c->recompute);
-    run->recompute = policy ? policy->dropped : 0;
+                    "gradcheck: %lld parameters and %d sequences are too many for differences, %d are the most: try "
+                    "--n_layer=2 --n_head=2 --n_embd=16 --block_size=8 --batch_size=3",
+                    (long long)gpt_parameters(s), sequences, GRADCHECK_PARAMETERS);
+    const recompute_policy *policy = recompute_find(c->recompute); /* auto: keep everything */
+    k->run = (gpt_run){.purpose = GRAPH_GRADS,
+                       .micro_batch = (int)(c->micro_batch_size ? c->micro_batch_size : SMALL_MICRO_BATCH),
+                       .length = length,
+                       .sequences = sequences,
+                       .batch_invariant = c->batch_invariant,
+                       .dropout = c->given[OPTION_dropout] ? c->dropout : SMALL_DROPOUT,
+                       .recompute = policy ? policy->dropped : 0};
+    if (k->run.micro_batch > sequences) k->run.micro_batch = sequences;
+    k->step = (step_settings){.step = 3, .seed = (uint64_t)c->seed};
     return OK;
 }
 
-status gradcheck_run(const config *c, error *e) {
-    gpt_shape shape;
-    gpt_run run;
+static void print_choice(const check *k, const config *c) {
+    const gpt_shape *s = &k->shape;
+    fprintf(k->out,
+            "%d layer%s, %d head%s, %d channels, %d of %d positions, %lld tokens, %s, %s%s; %lld sequences in "
+            "micro-batches of %d, dropout %g, ignored targets, recompute %s\n",
+            s->layers, s->layers == 1 ? "" : "s", s->heads, s->heads == 1 ? "" : "s", s->channels, k->run.length,
+            s->positions, (long long)s->vocabulary, s->bias ? "biases" : "no biases",
+            s->tanh_gelu ? "gelu_tanh" : "gelu", k->run.batch_invariant ? "" : ", not batch-invariant",
+            (long long)k->run.sequences, k->run.micro_batch, k->run.dropout, k->run.recompute ? c->recompute : "none");
+}
+
+status gradcheck_run(const config *c, FILE *out, error *e) {
+    check k = {.out = out};
     model m;
-    int bad = 0;
-    TRY(choose(c, &shape, &run, e));
+    TRY(choose(c, &k, e));
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1); /* ops this small take longer to share out than to do */
     backend *cpu = cpu_open(8, c->vram_cap);
-    status s = model_open(&m, cpu, &shape, &run, e);
-    if (s != OK) {
+    status s = model_open(&m, cpu, &k.shape, &k.run, e);
+    if (s == OK) {
+        print_choice(&k, c);
+        k.batch = random_batch(k.run.sequences, k.run.length, k.shape.vocabulary, k.step.seed);
+        k.gradients = xcalloc((size_t)m.gpt.n_params + 1, sizeof *k.gradients);
+        s = read_gradients(&k, &m, k.gradients, e);
+        if (s == OK) s = against_differences(&k, &m, e);
+        if (s == OK) s = against_device(&k, c, e);
+        free_gradients(&m, k.gradients);
+        batch_free(&k.batch);
+        model_close(&m);
+    } else
         cpu->close(cpu);
-        return s;
-    }
-    step_settings settings = {.step = 3, .seed = (uint64_t)c->seed};
-    batch b = random_batch(run.sequences, run.length, shape.vocabulary, settings.seed);
-    double **gradients = xcalloc((size_t)m.gpt.n_params + 1, sizeof *gradients);
-    s = random_weights(&m, settings.seed, e);
-    if (s == OK) s = read_gradients(&m, &b, &settings, gradients, e);
-    if (s == OK) s = against_differences(&m, &b, &settings, gradients, &bad, e);
-    if (s == OK && strcmp(c->device, "cpu") && strcmp(c->dtype, "float64"))
-        s = against_device(c, &shape, &run, &b, &settings, gradients, &bad, e);
-    for (tensor_id p = 1; p <= m.gpt.n_params; p++) free(gradients[p]);
-    free(gradients);
-    batch_free(&b);
-    model_close(&m);
-    if (s == OK && bad) return fail(e, FAILED, "gradcheck: %d tensor%s too far off", bad, bad == 1 ? " is" : "s are");
+    omp_set_num_threads(threads);
+    if (s == OK && k.bad)
+        return fail(e, FAILED, "gradcheck: %d tensor%s off by more than is allowed, see above", k.bad,
+                    k.bad == 1 ? " is" : "s are");
     return s;
 }

@@ -13,6 +13,8 @@
 
 static status command_prepare(const config *c, error *e) { return prepare_run(c, stdout, e); }
 
+static status command_gradcheck(const config *c, error *e) { return gradcheck_run(c, stdout, e); }
+
 static status command_version(const config *c, error *e) {
     (void)c, (void)e;
     printf("snug %s (%s)\n", snug_version(), snug_build());
@@ -38,7 +40,8 @@ static const command COMMANDS[] = {
     {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
     {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
-    {"gradcheck", "", "is the backward pass the derivative of the forward pass? (small models)", gradcheck_run},
+    {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
+     command_gradcheck},
     {"version", "", "the program's version and build", command_version},
     {"help", "[COMMAND]", "this text", command_help},
 };

@@ -182,6 +182,14 @@ status model_gradients(model *m, const batch *b, const step_settings *s, double 
     return OK;
 }
 
+status model_training_loss(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
+    const graph *g = m->gpt.graph;
+    int64_t targets = batch_targets(b);
+    TRY(run_batch(m, (span){g->micro.first, g->first_backward}, b, s, 0, loss, e));
+    *loss = targets ? *loss / (double)targets : 0;
+    return OK;
+}
+
 status model_finish(model *m, const step_settings *s, double *norm, error *e) {
     const graph *g = m->gpt.graph;
     step_args a = {.length = m->run.length, .step = s->step, .lr = s->lr, .seed = s->seed};

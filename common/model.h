@@ -48,6 +48,8 @@ typedef struct {
 
 /* begin, then micro for every micro-batch of b (which has at most run.sequences). *loss = sum of losses / targets. */
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e);
+/* The forward half of that alone, dropout included: *loss as above. Gradients are no use afterwards. */
+status model_training_loss(model *m, const batch *b, const step_settings *s, double *loss, error *e);
 /* finish: clips and updates where the graph has an optimizer. *norm = gradient norm before clipping (0 without one);
    where that is infinite or no number, nothing is updated: the weights stay those before the step. */
 status model_finish(model *m, const step_settings *s, double *norm, error *e);

@@ -1,0 +1,113 @@
+/* test_gradcheck.c: the command `gradcheck` on every kind of graph: the backward pass is the derivative of the forward
+   pass (P5). That it notices when it isn't is shown by planted_errors.sh. */
+#include "../common/gradcheck.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ARGS = 9 };
+
+/* Runs it with these arguments (NULL ends them); returns what it printed, for the caller to free. */
+static char *gradcheck(const char *const *arguments, status *s, error *e) {
+    config c;
+    char *argv[MAX_ARGS], *text;
+    size_t bytes;
+    int n = 0;
+    while (arguments[n]) argv[n] = (char *)arguments[n], n++;
+    ck_assert_msg(config_parse(&c, n, argv, e) == OK && config_check(&c, e) == OK, "%s", e->text);
+    FILE *out = open_memstream(&text, &bytes);
+    ck_assert_ptr_nonnull(out);
+    *s = gradcheck_run(&c, out, e);
+    fclose(out);
+    config_free(&c);
+    return text;
+}
+
+/* The lines after the heading that holds `heading`: how many, each at most `tolerance`. */
+static int lines_within(const char *text, const char *heading, double tolerance) {
+    const char *at = strstr(text, heading);
+    int n = 0;
+    ck_assert_msg(at != NULL, "no '%s' in: %s", heading, text);
+    while ((at = strchr(at, '\n')) && !strncmp(++at, "transformer.", 12)) {
+        double off = strtod(strchr(at, ' '), NULL);
+        ck_assert_msg(off >= 0 && off <= tolerance, "%.60s", at);
+        n++;
+    }
+    return n;
+}
+
+/* Smaller than the default, to be quick: 2 layers of 6 channels. */
+#define SMALLER "--device=cpu", "--n_embd=6", "--vocab_size=11"
+
+static const struct {
+    const char *arguments[MAX_ARGS];
+    int tensors;
+} variants[] = {
+    {{"--device=cpu"}, 28},
+    {{SMALLER, "--activation=gelu_tanh", "--seed=7"}, 28},
+    {{SMALLER, "--bias=False"}, 15},
+    {{SMALLER, "--dropout=0"}, 28},
+    {{SMALLER, "--batch_invariant=False"}, 28},
+    {{SMALLER, "--recompute=gelu"}, 28},
+    {{SMALLER, "--recompute=norm"}, 28},
+    {{SMALLER, "--recompute=attention"}, 28},
+    {{SMALLER, "--recompute=block", "--bias=False", "--batch_invariant=False", "--activation=gelu_tanh"}, 15},
+    {{"--device=cpu", "--n_layer=1", "--n_head=3", "--n_embd=9", "--block_size=5", "--vocab_size=7", "--batch_size=5"},
+     16},
+    /* as small as can be: a norm of one channel passes nothing on */
+    {{"--device=cpu", "--n_layer=1", "--n_head=1", "--n_embd=1", "--block_size=1", "--vocab_size=2", "--batch_size=1"},
+     16},
+};
+enum { VARIANTS = sizeof variants / sizeof *variants };
+
+START_TEST(the_backward_pass_is_the_derivative_of_the_forward_pass) {
+    error e = {""};
+    status s;
+    char *text = gradcheck(variants[_i].arguments, &s, &e);
+    ck_assert_msg(s == OK, "%s\n%s", e.text, text);
+    ck_assert_int_eq(lines_within(text, "central differences", 1e-7), variants[_i].tensors);
+    free(text);
+}
+END_TEST
+
+START_TEST(opencl_float32_gradients_are_the_cpus_float64_gradients) {
+    static const char *const activations[] = {"--activation=gelu", "--activation=gelu_tanh"};
+    error e = {""};
+    status s;
+    char *text =
+        gradcheck((const char *[]){"--device=opencl", activations[_i], "--n_embd=24", "--n_head=3", NULL}, &s, &e);
+    if (s == OK)
+        ck_assert_int_eq(lines_within(text, "against the CPU's float64", 1e-5), 28);
+    else /* nothing to compare with */
+        ck_assert_msg(strstr(e.text, "no OpenCL") != NULL, "%s\n%s", e.text, text);
+    free(text);
+}
+END_TEST
+
+START_TEST(models_that_are_too_large_or_cannot_be_are_refused) {
+    static const struct {
+        const char *argument, *says;
+    } bad[] = {{"--n_layer=1000", "too many for differences, 20000 are the most"},
+               {"--n_head=3", "n_head 3 does not divide n_embd 10: give both"},
+               {"--batch_size=100000", "100000 sequences are too many"}};
+    for (int i = 0; i < 3; i++) {
+        error e = {""};
+        status s;
+        free(gradcheck((const char *[]){"--device=cpu", bad[i].argument, NULL}, &s, &e));
+        ck_assert_int_eq(s, BAD_INPUT);
+        ck_assert_msg(strstr(e.text, bad[i].says) != NULL, "%s", e.text);
+    }
+}
+END_TEST
+
+Suite *gradcheck_suite(void);
+Suite *gradcheck_suite(void) {
+    Suite *s = suite_create("gradcheck");
+    TCase *c = tcase_create("gradcheck");
+    tcase_set_timeout(c, 300);
+    tcase_add_loop_test(c, the_backward_pass_is_the_derivative_of_the_forward_pass, 0, VARIANTS);
+    tcase_add_loop_test(c, opencl_float32_gradients_are_the_cpus_float64_gradients, 0, 2);
+    tcase_add_test(c, models_that_are_too_large_or_cannot_be_are_refused);
+    suite_add_tcase(s, c);
+    return s;
+}
