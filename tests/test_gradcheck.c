@@ -36,8 +36,8 @@ static int lines_within(const char *text, const char *heading, double tolerance)
     return n;
 }
 
-/* Smaller than the default, to be quick: 2 layers of 6 channels. */
-#define SMALLER "--device=cpu", "--n_embd=6", "--vocab_size=11"
+/* Smaller than the default, to be quick: 2 layers of 2 heads and 6 channels. */
+#define SMALLER "--device=cpu", "--n_head=2", "--n_embd=6", "--vocab_size=11"
 
 static const struct {
     const char *arguments[MAX_ARGS];
