@@ -113,7 +113,7 @@ TEST_OBJECTS := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_HELP:%.c=$(OBJ)/%.o) $(OBJ)/te
 # ---- building -------------------------------------------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz format lint install clean FORCE
+.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz format lint man install clean FORCE
 
 all: $(BUILD)/snug
 tests: $(BUILD)/tests $(PRELOADS)
@@ -217,7 +217,7 @@ demo:
 # Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0), which is what valgrind can
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
-SCRIPT_TESTS := $(wildcard tests/bad_input.sh tests/kill.sh)
+SCRIPT_TESTS := $(wildcard tests/bad_input.sh tests/kill.sh tests/docs.sh)
 OPENCL_TESTS := $(wildcard tests/outside_count.sh tests/oclgrind.sh)
 VALGRIND_SUITES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_plan.c tests/test_config.c tests/test_tokenizer.c))
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer
@@ -285,6 +285,10 @@ $(BUILD)/fuzz_%: tests/fuzz_%.c $(COMMON_SRC)
 	$(Q)clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined $(DEFINES) $(INCLUDES) -o $@ $< \
 	  $(filter-out common/main.c,$(COMMON_SRC)) -Wl,--unresolved-symbols=ignore-in-object-files $(LIBS)
 
+# The man page is made from the option table; tests/docs.sh notices when the one in docs/ is not that.
+man: all
+	$(BUILD)/snug help man >docs/snug.1
+
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/snug
 	install -m 755 $(BUILD)/snug $(DESTDIR)$(PREFIX)/bin/snug
@@ -303,5 +307,5 @@ help:
 	@echo "make test           gets what is missing, builds three ways, runs every test"
 	@echo "make lint           clang-format, cppcheck, warnings as errors"
 	@echo "make deps           only gets what is missing, by apt; make deps-check only lists it"
-	@echo "make bench format fuzz install clean found"
+	@echo "make bench format fuzz man install clean found"
 	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."

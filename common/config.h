@@ -131,8 +131,6 @@ status config_check(const config *c, error *e);
 status config_bytes(const char *text, uint64_t *bytes, error *e);
 /* The echo of a run: every option that differs from its default, as config lines that read back to the same values. */
 void config_print(const config *c, FILE *f);
-/* The options' part of `snug help`, by group. */
-void config_help(FILE *f);
 /* "10.50 GiB" for a table; returns text. */
 char *bytes_print(uint64_t bytes, char *text, unsigned long size);
 

@@ -1,4 +1,4 @@
-/* config_show.c: what people see of a config: the echo of a run, help, sizes in bytes and back. */
+/* config_show.c: what people see of a config: the echo of a run, sizes in bytes and back. */
 #include "config.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -60,57 +60,6 @@ void config_print(const config *c, FILE *f) {
             fprintf(f, "  # %s, %.2f GB", bytes_print(bytes, size, sizeof size), (double)bytes / 1e9);
         }
         fputc('\n', f);
-    }
-}
-
-/* ---- help ---- */
-
-/* Writes text in lines that end before column 100, the first from column `at`. */
-static void print_wrapped(FILE *f, const char *text, int at) {
-    enum { COLUMN = 36, RIGHT = 100 };
-    while (*text) {
-        int word = (int)strcspn(text, " ");
-        if (at > COLUMN && at + 1 + word > RIGHT) at = 0;
-        if (at < COLUMN)
-            fprintf(f, "%s%*s", at ? "" : "\n", COLUMN - at, ""), at = COLUMN;
-        else
-            fputc(' ', f), at++;
-        fprintf(f, "%.*s", word, text);
-        at += word;
-        text += word + strspn(text + word, " ");
-    }
-    fputc('\n', f);
-}
-
-static void print_limits(const option_info *o, char *text, size_t size) {
-    if (o->type == OPTION_INT && o->high < 1000000000)
-        snprintf(text, size, " (%" PRId64 "..%" PRId64 ")", o->low, o->high);
-    else if (o->type == OPTION_INT)
-        snprintf(text, size, " (%" PRId64 "..)", o->low);
-    else if (o->type == OPTION_TEXT && o->words)
-        snprintf(text, size, " (%s)", o->words);
-}
-
-void config_help(FILE *f) {
-    static const struct {
-        const char *group, *title;
-    } groups[] = {
-        {"MODEL", "The model"}, {"DATA", "The data"}, {"TRAIN", "Training"}, {"MEMORY", "Memory and device"},
-        {"FILES", "Files"},     {"SAMPLE", "sample"}, {"OUTPUT", "Output"},
-    };
-    config initial;
-    config_defaults(&initial);
-    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
-        fprintf(f, "%s%s:\n", g ? "\n" : "", groups[g].title);
-        for (option_id id = 0; id < OPTION_COUNT; id++) {
-            const option_info *o = &option_table[id];
-            char text[VALUE_TEXT_MAX], limits[160] = "", line[512];
-            if (strcmp(o->group, groups[g].group) != 0) continue;
-            print_limits(o, limits, sizeof limits);
-            snprintf(line, sizeof line, "%s%s", o->help, limits);
-            int at = fprintf(f, "  --%s=%s", o->name, config_value(&initial, id, text));
-            print_wrapped(f, line, at);
-        }
     }
 }
 

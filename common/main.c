@@ -2,6 +2,7 @@
 #include "config.h"
 #include "gradcheck.h"
 #include "grads.h"
+#include "help.h"
 #include "plan_command.h"
 #include "prepare.h"
 #include "sample.h"
@@ -28,10 +29,6 @@ static status command_devices(const config *c, error *e) {
 
 static status command_help(const config *c, error *e);
 
-typedef struct {
-    const char *name, *arguments, *help;
-    status (*run)(const config *, error *);
-} command;
 static const command COMMANDS[] = {
     {"plan", "[CONFIG.py]", "the memory of a run to the byte; needs no device", plan_run},
     {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", command_prepare},
@@ -43,18 +40,19 @@ static const command COMMANDS[] = {
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
      command_gradcheck},
     {"version", "", "the program's version and build", command_version},
-    {"help", "[COMMAND]", "this text", command_help},
+    {"help", "[COMMAND | OPTION]", "this text, or more about one", command_help},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 
 static status command_help(const config *c, error *e) {
-    (void)c, (void)e;
-    printf("usage: snug COMMAND [CONFIG.py] [--key=value ...]\n\ncommands\n");
-    for (int i = 0; i < N_COMMANDS; i++)
-        printf("  %-12s %-22s %s\n", COMMANDS[i].name, COMMANDS[i].arguments, COMMANDS[i].help);
-    printf("\n");
-    config_help(stdout);
-    return OK;
+    return help_print(stdout, COMMANDS, N_COMMANDS, c->n_positional ? c->positional[0] : NULL, e);
+}
+
+/* snug COMMAND --help */
+static bool asks_for_help(int argc, char **argv) {
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
+    return false;
 }
 
 static int leave(const error *e) {
@@ -74,6 +72,10 @@ int main(int argc, char **argv) {
     if (!found) {
         fail(&e, BAD_INPUT, "%s is no command; 'snug help' lists them", name);
         return leave(&e);
+    }
+    if (asks_for_help(argc, argv)) {
+        help_print(stdout, COMMANDS, N_COMMANDS, name, &e);
+        return 0;
     }
     config *c = xcalloc(1, sizeof *c);
     status s = config_parse(c, argc > 2 ? argc - 2 : 0, argv + 2, &e);

@@ -1,5 +1,6 @@
 /* test_config.c: config files and --key=value: what is read, and the one clear line for what is not. */
 #include "../common/config.h"
+#include "../common/help.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -617,7 +618,7 @@ START_TEST(help_names_every_option_once_in_lines_that_fit) {
     char *text = NULL;
     size_t bytes;
     FILE *f = open_memstream(&text, &bytes);
-    config_help(f);
+    help_options(f, NULL);
     fclose(f);
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         char key[64];

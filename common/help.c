@@ -1,0 +1,197 @@
+/* help.c: see help.h. The man page is help_man.c's. */
+#include "help_internal.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+const help_group help_groups[] = {
+    {"MODEL", "The model"}, {"DATA", "The data"}, {"TRAIN", "Training"}, {"MEMORY", "Memory and device"},
+    {"FILES", "Files"},     {"SAMPLE", "sample"}, {"OUTPUT", "Output"},
+};
+const int help_n_groups = sizeof help_groups / sizeof *help_groups;
+
+/* What each command reads (a GROUP of the option table, or an option by name), and what there is to say. */
+static const help_text TEXTS[] = {
+    {"plan", "MODEL DATA TRAIN MEMORY FILES OUTPUT",
+     "Works out what a run needs and prints it before anything is allocated: the bytes by what they are for, against "
+     "the "
+     "cap; the micro-batch and the recompute policy that fit it, with what they cost; and the command line to type. "
+     "Needs no device. Exit status 1 when nothing fits that keeps the effective batch.",
+     "snug plan config/train_gpt2.py --vram_cap=10.5GiB --svg=map.svg"},
+    {"prepare", "out tokenizer val_fraction",
+     "Turns text files, and the text files in folders, into train.bin, val.bin (nanoGPT's format) and tokenizer.json.",
+     "snug prepare notes.txt --out=data/notes"},
+    {"train", "MODEL DATA TRAIN MEMORY FILES",
+     "Trains. The effective batch, batch_size x gradient_accumulation_steps, is kept; how it is split, and what is "
+     "computed again, is chosen to fit under vram_cap. Writes OUT_DIR/log.jsonl, checkpoints in Hugging Face's GPT-2 "
+     "layout and report.html. Ctrl-C finishes the step and saves; --init_from=resume goes on, also under another cap.",
+     "snug train config/train_gpt2.py --vram_cap=10.5GiB"},
+    {"sample", "SAMPLE MEMORY out_dir seed", "Writes text with a checkpoint: DIR, or the newest in out_dir.",
+     "snug sample --out_dir=out --start='Once upon a time' --num_samples=2"},
+    {"eval", "dataset out_dir eval_iters batch_size block_size seed MEMORY",
+     "The train and val loss of a checkpoint: DIR, or the newest in out_dir.", "snug eval out --dataset=data/notes"},
+    {"grads", "batch out MEMORY",
+     "One gradient of the checkpoint DIR on a batch that you give (safetensors with x and y, int32 [N,T]; a target of "
+     "-1 "
+     "is ignored), under the names and shapes of the weights. Prints the loss with 17 digits.",
+     "snug grads out/latest --batch=batch.safetensors --out=grads.safetensors"},
+    {"equivalence", "MODEL DATA TRAIN MEMORY out_dir",
+     "Runs the same steps with every split of the effective batch and compares: the peak in bytes, the time of a step, "
+     "and the hash of the weights, which has to be the same for all. Writes OUT_DIR/equivalence.json, which `snug "
+     "report` draws.",
+     "snug equivalence config/train_gpt2.py --out_dir=out-equivalence"},
+    {"gradcheck", "MODEL MEMORY seed",
+     "Compares the backward pass with four-point central differences of the loss in float64, tensor by tensor, on a "
+     "small model; with an OpenCL device also its float32 gradients with the CPU's float64 ones.",
+     "snug gradcheck"},
+    {"report", "out_dir",
+     "Writes report.html into DIR or out_dir from what lies there (log.jsonl, the newest checkpoint, "
+     "equivalence.json): one page with curves, memory map, settings and samples that needs no network and no server. "
+     "`snug train` writes it too.",
+     "snug report out"},
+    {"devices", "", "Lists the OpenCL devices with what matters for snug, and says which one device=auto takes.",
+     "snug devices"},
+    {"tune", "MEMORY", "Finds CLBlast's parameters for this device and keeps them under XDG_CACHE_HOME/snug.",
+     "snug tune --device=opencl"},
+    {"bench", "MEMORY", "Measures speed beside what this machine reaches in matrix products.", "snug bench"},
+    {"version", "", "The program's version, and the build: commit, compiler and a hash of its flags.", "snug version"},
+    {"help", "", "With a command or an option: what there is to know about it. `snug help man` writes the man page.",
+     "snug help recompute"},
+};
+
+const help_text *help_text_of(const char *command) {
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++)
+        if (!strcmp(TEXTS[i].command, command)) return &TEXTS[i];
+    return NULL;
+}
+
+/* ---- which options a command reads ---- */
+
+static bool has_word(const char *list, const char *word, const char *between) {
+    size_t n = strlen(word);
+    for (list += strspn(list, between); *list; list += strspn(list, between)) {
+        size_t length = strcspn(list, between);
+        if (length == n && !strncmp(list, word, n)) return true;
+        list += length;
+    }
+    return false;
+}
+
+/* Help that begins with commands ("grads, prepare: ...") is an option of theirs alone. */
+static bool is_of_others(const option_info *o, const char *command) {
+    char first[64];
+    size_t n = strcspn(o->help, ":");
+    if (!o->help[n] || n >= sizeof first) return false;
+    memcpy(first, o->help, n);
+    first[n] = 0;
+    size_t word = strcspn(first, ", ");
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)word, first);
+    return help_text_of(name) && !has_word(first, command, ", ");
+}
+
+bool help_reads(const char *command, const option_info *o) {
+    const help_text *t = help_text_of(command);
+    if (!t) return false;
+    if (has_word(t->reads, o->name, " ")) return true;
+    return has_word(t->reads, o->group, " ") && !is_of_others(o, command);
+}
+
+/* ---- options as lines ---- */
+
+enum { COLUMN = 36, RIGHT = 100 };
+
+/* Writes text in lines that end before column RIGHT, indented to `column`, the first from column `at`. */
+static void print_wrapped(FILE *f, const char *text, int at, int column) {
+    while (*text) {
+        int word = (int)strcspn(text, " ");
+        if (at > column && at + 1 + word > RIGHT) at = -1;
+        if (at < column)
+            fprintf(f, "%s%*s", at < 0 || (!at && column) ? "\n" : "", at < 0 ? column : column - at, ""), at = column;
+        else if (at > column)
+            fputc(' ', f), at++;
+        fprintf(f, "%.*s", word, text);
+        at += word;
+        text += word + strspn(text + word, " ");
+    }
+    fputc('\n', f);
+}
+
+char *help_limits(const option_info *o, char *text, size_t size) {
+    *text = 0;
+    if (o->type == OPTION_INT && o->high < 1000000000)
+        snprintf(text, size, " (%" PRId64 "..%" PRId64 ")", o->low, o->high);
+    else if (o->type == OPTION_INT)
+        snprintf(text, size, " (%" PRId64 "..)", o->low);
+    else if (o->type == OPTION_TEXT && o->words)
+        snprintf(text, size, " (%s)", o->words);
+    return text;
+}
+
+static void print_option(FILE *f, const config *initial, option_id id) {
+    const option_info *o = &option_table[id];
+    char text[VALUE_TEXT_MAX], limits[160], line[512];
+    snprintf(line, sizeof line, "%s%s", o->help, help_limits(o, limits, sizeof limits));
+    int at = fprintf(f, "  --%s=%s", o->name, config_value(initial, id, text));
+    if (at >= COLUMN) fputc('\n', f), at = 0, fprintf(f, "%*s", COLUMN, ""), at = COLUMN;
+    print_wrapped(f, line, at, COLUMN);
+}
+
+void help_options(FILE *f, const char *command) {
+    config initial;
+    config_defaults(&initial);
+    bool any = false;
+    for (int g = 0; g < help_n_groups; g++) {
+        bool titled = false;
+        for (option_id id = 0; id < OPTION_COUNT; id++) {
+            const option_info *o = &option_table[id];
+            if (strcmp(o->group, help_groups[g].group) != 0 || (command && !help_reads(command, o))) continue;
+            if (!titled) fprintf(f, "%s%s:\n", any ? "\n" : "", help_groups[g].title);
+            titled = any = true;
+            print_option(f, &initial, id);
+        }
+    }
+}
+
+/* ---- topics ---- */
+
+static void print_all(FILE *f, const command *commands, int n) {
+    fprintf(f, "usage: snug COMMAND [CONFIG.py] [--key=value ...]\n\ncommands (snug help COMMAND says more)\n");
+    for (int i = 0; i < n; i++)
+        fprintf(f, "  %-12s %-22s %s\n", commands[i].name, commands[i].arguments, commands[i].help);
+    fprintf(f, "\n");
+    help_options(f, NULL);
+}
+
+static void print_command(FILE *f, const command *c) {
+    const help_text *t = help_text_of(c->name);
+    fprintf(f, "usage: snug %s%s%s%s\n\n", c->name, *c->arguments ? " " : "", c->arguments,
+            t && *t->reads ? " [--key=value ...]" : "");
+    print_wrapped(f, t ? t->details : c->help, 0, 0);
+    if (!t) return;
+    fprintf(f, "\n  %s\n", t->example);
+    if (*t->reads) fputc('\n', f);
+    help_options(f, c->name);
+}
+
+static void print_option_topic(FILE *f, const command *commands, int n, option_id id) {
+    config initial;
+    config_defaults(&initial);
+    print_option(f, &initial, id);
+    fprintf(f, "  read by");
+    for (int i = 0; i < n; i++)
+        if (help_reads(commands[i].name, &option_table[id])) fprintf(f, " %s", commands[i].name);
+    fprintf(f, "; in a config file: %s = VALUE\n", option_table[id].name);
+}
+
+status help_print(FILE *f, const command *commands, int n, const char *topic, error *e) {
+    if (!topic) return print_all(f, commands, n), OK;
+    if (!strcmp(topic, "man")) return help_man(f, commands, n), OK;
+    for (int i = 0; i < n; i++)
+        if (!strcmp(commands[i].name, topic)) return print_command(f, &commands[i]), OK;
+    option_id id = config_find(topic);
+    if (id == OPTION_COUNT)
+        return fail(e, BAD_INPUT, "%.100s is no command and no option; 'snug help' lists them", topic);
+    print_option_topic(f, commands, n, id);
+    return OK;
+}

@@ -1,0 +1,27 @@
+/* help_internal.h: what help.c and help_man.c share. Not for other modules. */
+#ifndef SNUG_HELP_INTERNAL_H
+#define SNUG_HELP_INTERNAL_H
+
+#include "help.h"
+#include <stddef.h>
+
+typedef struct {
+    const char *group, *title;
+} help_group;
+extern const help_group help_groups[];
+extern const int help_n_groups;
+
+typedef struct {
+    const char *command;
+    const char *reads; /* GROUPs and options, with spaces between; "": none */
+    const char *details, *example;
+} help_text;
+/* NULL: nothing was written about it. */
+const help_text *help_text_of(const char *command);
+bool help_reads(const char *command, const option_info *o);
+/* " (1..1024)", " (random|sequential)" or "". */
+char *help_limits(const option_info *o, char *text, size_t size);
+
+void help_man(FILE *f, const command *commands, int n);
+
+#endif
