@@ -5,8 +5,8 @@
 #include <string.h>
 
 const help_group help_groups[] = {
-    {"MODEL", "The model"}, {"DATA", "The data"}, {"TRAIN", "Training"}, {"MEMORY", "Memory and device"},
-    {"FILES", "Files"},     {"SAMPLE", "sample"}, {"OUTPUT", "Output"},
+    {"MODEL", "The model"}, {"DATA", "The data"}, {"TRAIN", "Training"},    {"MEMORY", "Memory and device"},
+    {"FILES", "Files"},     {"SAMPLE", "sample"}, {"CHECK", "equivalence"}, {"OUTPUT", "Output"},
 };
 const int help_n_groups = sizeof help_groups / sizeof *help_groups;
 
@@ -35,10 +35,11 @@ static const help_text TEXTS[] = {
      "-1 "
      "is ignored), under the names and shapes of the weights. Prints the loss with 17 digits.",
      "snug grads out/latest --batch=batch.safetensors --out=grads.safetensors"},
-    {"equivalence", "MODEL DATA TRAIN MEMORY out_dir",
-     "Runs the same steps with every split of the effective batch and compares: the peak in bytes, the time of a step, "
-     "and the hash of the weights, which has to be the same for all. Writes OUT_DIR/equivalence.json, which `snug "
-     "report` draws.",
+    {"equivalence", "CHECK MODEL DATA TRAIN MEMORY out_dir",
+     "Runs the same steps at several splits of the effective batch and compares: the peak in bytes, the time of a "
+     "step, and the hash of the weights, which has to be the same for all. Then shows how adding up gradients goes "
+     "wrong, and what a smaller batch costs in noise. Without a config it takes a small model and text of its own. "
+     "With --out_dir it writes OUT_DIR/equivalence.json, which `snug report` draws.",
      "snug equivalence config/train_gpt2.py --out_dir=out-equivalence"},
     {"gradcheck", "MODEL MEMORY seed",
      "Compares the backward pass with four-point central differences of the loss in float64, tensor by tensor, on a "

@@ -1,5 +1,6 @@
 /* main.c: the command line: one function per command, and the way an error leaves the program. */
 #include "config.h"
+#include "equivalence.h"
 #include "gradcheck.h"
 #include "grads.h"
 #include "help.h"
@@ -36,6 +37,8 @@ static const command COMMANDS[] = {
     {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", sample_run},
     {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
+    {"equivalence", "[CONFIG.py]", "is training the same however the batch is split? (without a config: a small model)",
+     equivalence_run},
     {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
      command_gradcheck},

@@ -1,0 +1,302 @@
+/* equivalence.c: runs the same steps at several splits of the effective batch, each on a freshly opened device, and
+   compares them. How gradients go wrong is in equivalence_gradients.c, what is said about it in equivalence_print.c. */
+#include "equivalence.h"
+#include "calibrate.h"
+#include "checkpoint.h"
+#include "runs.h"
+#include "setup.h"
+#include "train.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static double seconds_now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- what is compared ---- */
+
+static status find_shape(equivalence *q, const char *data, gpt_shape *shape, int *length, error *e) {
+    const config *c = q->config;
+    int64_t vocabulary = c->vocab_size;
+    if (!strcmp(c->init_from, "scratch")) {
+        if (data) TRY(data_vocabulary_of(data, &vocabulary, e));
+        return setup_shape_new(c, vocabulary, shape, length, e);
+    }
+    if (!strcmp(c->init_from, "resume"))
+        TRY(run_find_latest(c->out_dir, &q->checkpoint, e));
+    else
+        q->checkpoint = xstrdup(c->init_from);
+    return setup_shape_of(c, q->checkpoint, shape, length, e);
+}
+
+/* The built-in text is read as bytes: a model of another vocabulary has to be large enough for ASCII. */
+static status find_run(equivalence *q, error *e) {
+    const config *c = q->config;
+    char *data = NULL;
+    gpt_shape shape;
+    int length;
+    int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
+    if (!q->built_in) TRY(data_folder(c, &data, e));
+    status s = find_shape(q, data, &shape, &length, e);
+    if (s == OK && data) s = data_open(data, "train.bin", length, &q->text, e);
+    free(data);
+    TRY(s);
+    if (q->built_in) equivalence_text_open(&q->text);
+    if (q->text.tokens < length + 1)
+        return fail(e, BAD_INPUT, "%s has %lld tokens, too few for block_size %d", q->text.path,
+                    (long long)q->text.tokens, length);
+    setup_request(c, &shape, GRAPH_TRAIN, length, sequences, &q->request);
+    q->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
+                            .seed = (uint64_t)c->seed,
+                            .sequences = sequences,
+                            .length = length,
+                            .ignore_token = c->ignore_token,
+                            .vocabulary = shape.vocabulary};
+    q->steps = c->steps;
+    return OK;
+}
+
+static status find_device(equivalence *q, error *e) {
+    backend *b;
+    TRY(setup_device(q->config, &b, stdout, e));
+    status s = calibrate_ensure(q->config, b, stdout, &q->request.cost, e);
+    q->request.limits = b->limits;
+    q->request.scratch = b->scratch;
+    snprintf(q->device, sizeof q->device, "%s", b->device);
+    b->close(b);
+    return s;
+}
+
+/* ---- which splits ---- */
+
+static bool has_split(const equivalence *q, int micro_batch) {
+    for (int i = 0; i < q->n_splits; i++)
+        if (q->splits[i].micro_batch == micro_batch) return true;
+    return false;
+}
+
+/* Each split another recompute policy, if it fits: none of them may change a bit. NO_MEMORY: no policy fits. */
+static status add_split(equivalence *q, int micro_batch, error *e) {
+    fit_request r = q->request;
+    r.micro_batch = micro_batch;
+    for (int i = 0; i < RECOMPUTE_POLICIES && !q->request.policy; i++) {
+        fit_option o = {.micro_batch = micro_batch,
+                        .policy = &recompute_policies[(q->n_splits + i) % RECOMPUTE_POLICIES]};
+        if (fit_measure(&r, &o, NULL) != OK || (r.limits.cap && o.peak > r.limits.cap)) continue;
+        r.policy = o.policy;
+        break;
+    }
+    fit_option chosen;
+    TRY(fit_choose(&r, &chosen, e));
+    q->splits = xrealloc(q->splits, sizeof *q->splits * (size_t)(q->n_splits + 1));
+    q->splits[q->n_splits++] = (equivalence_split){
+        .micro_batch = micro_batch, .policy = chosen.policy, .peak = chosen.peak, .predicted = chosen.seconds};
+    return OK;
+}
+
+/* "1,3,8": whatever it takes, and an error where one does not fit. "all": every size that fits. */
+static status add_wanted(equivalence *q, const char *list, error *e) {
+    int64_t n = q->request.run.sequences;
+    if (!strcmp(list, "all")) {
+        for (int64_t k = n; k >= 1; k--) {
+            status s = add_split(q, (int)k, e);
+            if (s == FAILED) return s;
+        }
+        return OK;
+    }
+    for (const char *at = list; *at;) {
+        char *end;
+        long long k = strtoll(at, &end, 10);
+        if (end == at || k < 1 || k > n || (*end && *end != ','))
+            return fail(e, BAD_INPUT,
+                        "splits '%s': give micro-batch sizes from 1 to the effective batch %lld, like --splits=1,3,8, "
+                        "or all",
+                        list, (long long)n);
+        if (!has_split(q, (int)k)) TRY(add_split(q, (int)k, e));
+        at = *end ? end + 1 : end;
+    }
+    return OK;
+}
+
+static int compare_splits(const void *pa, const void *pb) {
+    const equivalence_split *a = pa, *b = pb;
+    return b->micro_batch - a->micro_batch;
+}
+
+/* At most six of those that fit: all at once, one by one, the config's own, an uneven one, some between. */
+static status choose_splits(equivalence *q, error *e) {
+    int64_t n = q->request.run.sequences, wish = q->config->batch_size, uneven = 2;
+    while (uneven < n && n % uneven == 0) uneven++;
+    while (uneven + 1 < n && n % (uneven + 1) && n > 4 * uneven) uneven++;
+    const int64_t sizes[] = {n, 1, wish, uneven, (n + 1) / 2, (n + 3) / 4, (n + 2) / 3, wish / 2, wish / 4, 2};
+    if (q->config->splits[0])
+        TRY(add_wanted(q, q->config->splits, e));
+    else
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes && q->n_splits < EQUIVALENCE_SPLITS; i++) {
+            if (sizes[i] < 1 || sizes[i] > n || has_split(q, (int)sizes[i])) continue;
+            status s = add_split(q, (int)sizes[i], e);
+            if (s == FAILED) return s;
+        }
+    if (!q->n_splits) return fail(e, NO_MEMORY, "no split of %lld sequences fits: `snug plan` says why", (long long)n);
+    qsort(q->splits, (size_t)q->n_splits, sizeof *q->splits, compare_splits);
+    return OK;
+}
+
+/* ---- running them ---- */
+
+status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_batch, const recompute_policy *policy,
+                        bool batch_invariant, model *m, error *e) {
+    gpt_run run = q->request.run;
+    backend *b;
+    run.purpose = purpose;
+    run.micro_batch = micro_batch;
+    run.recompute = policy->dropped;
+    run.batch_invariant = batch_invariant;
+    if (purpose == GRAPH_GRADS) run.dropout = 0;
+    TRY(setup_device(q->config, &b, NULL, e));
+    status s = model_open(m, b, &q->request.shape, &run, e);
+    if (s != OK) {
+        b->close(b);
+        return s;
+    }
+    s = q->checkpoint ? checkpoint_load_weights(q->checkpoint, &m->shape, &m->gpt, m->backend, e)
+                      : model_init(m, q->order.seed, e);
+    if (s != OK) model_close(m);
+    return s;
+}
+
+/* SHA-256 of every weight. */
+static status hash_tensors(model *m, char (*hex)[HASH_HEX], error *e) {
+    size_t real = m->backend->limits.real_bytes;
+    for (tensor_id p = 1; p <= m->gpt.n_params; p++) {
+        size_t bytes = tensor_bytes(&m->gpt.graph->tensors[p], real);
+        void *values = xcalloc(bytes, 1);
+        status s = m->backend->read(m->backend, p, values, 0, bytes, e);
+        hash_bytes(values, bytes, hex[p - 1]);
+        free(values);
+        TRY(s);
+    }
+    return OK;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static status run_steps(equivalence *q, equivalence_split *split, model *m, error *e) {
+    batch b = batch_new(q->order.sequences, q->order.length);
+    double *times = xcalloc((size_t)q->steps, sizeof *times), norm;
+    status s = OK;
+    for (int64_t i = 0; i < q->steps && s == OK; i++) {
+        step_settings at = {.step = i, .lr = train_rate(q->config, i), .seed = q->order.seed};
+        s = batch_draw(&b, &q->text, &q->order, 0, i, 0, e);
+        double began = seconds_now();
+        if (s == OK) s = model_gradients(m, &b, &at, &split->losses[i], e);
+        if (s == OK) s = model_finish(m, &at, &norm, e);
+        times[i] = 1e3 * (seconds_now() - began);
+        if (s == OK) s = hash_tensors(m, split->tensors + i * q->n_params, e);
+    }
+    if (s == OK) s = model_hash(m, split->sha256, e);
+    qsort(times, (size_t)q->steps, sizeof *times, compare_doubles);
+    split->ms = times[q->steps / 2];
+    free(times);
+    batch_free(&b);
+    return s;
+}
+
+static status run_split(equivalence *q, equivalence_split *split, error *e) {
+    model m;
+    TRY(equivalence_open(q, GRAPH_TRAIN, split->micro_batch, split->policy, q->config->batch_invariant, &m, e));
+    q->n_params = m.gpt.n_params;
+    split->peak = m.backend->allocated;
+    split->losses = xcalloc((size_t)q->steps, sizeof(double));
+    split->tensors = xcalloc((size_t)q->steps * (size_t)q->n_params, HASH_HEX);
+    status s = run_steps(q, split, &m, e);
+    model_close(&m);
+    return s;
+}
+
+/* The first step, and in it the first tensor, in which any split differs from the first. */
+static status compare(equivalence *q, error *e) {
+    q->differs = -1;
+    for (int64_t step = 0; step < q->steps; step++)
+        for (int i = 1; i < q->n_splits; i++) {
+            const equivalence_split *a = &q->splits[0], *b = &q->splits[i];
+            bool loss = memcmp(&a->losses[step], &b->losses[step], sizeof(double)) != 0;
+            int p = 0;
+            while (p < q->n_params && !strcmp(a->tensors[step * q->n_params + p], b->tensors[step * q->n_params + p]))
+                p++;
+            if (!loss && p == q->n_params) continue;
+            q->differs = i;
+            q->differs_step = step;
+            snprintf(q->differs_tensor, sizeof q->differs_tensor, "the loss");
+            if (loss) return OK;
+            gpt m;
+            gpt_run run = q->request.run;
+            run.micro_batch = 1;
+            TRY(gpt_build(&q->request.shape, &run, NULL, q->request.limits.real_bytes, &m, e));
+            gpt_param_name(m.graph, p + 1, q->differs_tensor, sizeof q->differs_tensor);
+            gpt_free(&m);
+            return OK;
+        }
+    return OK;
+}
+
+/* ---- the command ---- */
+
+static double estimate(const equivalence *q) {
+    double seconds = equivalence_gradient_work(q) * q->splits[0].predicted;
+    for (int i = 0; i < q->n_splits; i++) seconds += (double)q->steps * q->splits[i].predicted;
+    return seconds;
+}
+
+static status run_all(equivalence *q, error *e) {
+    TRY(find_run(q, e));
+    TRY(find_device(q, e));
+    TRY(choose_splits(q, e));
+    equivalence_print_head(q, estimate(q), stdout);
+    for (int i = 0; i < q->n_splits; i++) {
+        TRY(run_split(q, &q->splits[i], e));
+        equivalence_print_split(q, &q->splits[i], stdout);
+    }
+    TRY(compare(q, e));
+    equivalence_print_verdict(q, stdout);
+    TRY(equivalence_gradients(q, e));
+    equivalence_print_gradients(q, stdout);
+    TRY(equivalence_measure_noise(q, e));
+    equivalence_print_noise(q, stdout);
+    if (q->config->given[OPTION_out_dir]) TRY(equivalence_write_json(q, q->config->out_dir, e));
+    if (q->differs < 0 || !q->config->batch_invariant) return OK;
+    return fail(e, FAILED, "batch-invariant splits differ: micro-batch %d and %d, step %lld, %s",
+                q->splits[0].micro_batch, q->splits[q->differs].micro_batch, (long long)q->differs_step + 1,
+                q->differs_tensor);
+}
+
+status equivalence_run(const config *c, error *e) {
+    bool built_in = !c->config_file && !c->given[OPTION_dataset] && !c->given[OPTION_init_from];
+    config *with = xcalloc(1, sizeof *with);
+    equivalence q = {.config = c, .built_in = built_in, .differs = -1};
+    status s = OK;
+    if (built_in) {
+        equivalence_built_in(c, with);
+        q.config = with;
+        s = config_check(with, e);
+    }
+    if (s == OK) s = run_all(&q, e);
+    for (int i = 0; i < q.n_splits; i++) {
+        free(q.splits[i].losses);
+        free(q.splits[i].tensors);
+    }
+    free(q.splits);
+    free(q.checkpoint);
+    if (built_in)
+        equivalence_text_free(&q.text);
+    else if (q.text.map)
+        data_close(&q.text);
+    free(with);
+    return s;
+}

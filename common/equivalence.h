@@ -1,0 +1,98 @@
+/* equivalence.h: `snug equivalence`: the same steps at several splits of the effective batch, compared bit by bit; the
+   ways in which gradients are added up wrongly; and what a smaller effective batch would cost in noise.
+
+   With an out_dir given it also writes OUT_DIR/equivalence.json, one object:
+     device, build, gemm       texts: hashes compare only where all three are equal
+     model                     {parameters, n_layer, n_head, n_embd, block_size, vocab_size}
+     built_in                  bool: the built-in model and text, not a config's
+     effective_batch, steps    numbers
+     batch_invariant           bool
+     splits[]                  {micro_batch, parts, recompute, peak_bytes, ms_per_step (median), loss (of the last
+   step), sha256 (of the weights after the last step), losses[] (one a step)} identical                 bool
+     first_difference          null, or {micro_batch, step (from 1), tensor}
+     gradient_parts            micro-batches that the gradient below was added up from; 0: nothing to split
+     gradient_errors[]         {name, how, verdict, error}: |g - whole| / |whole| over all parameters
+     noise                     null, or {samples, batch, half_batch, norm, noise, half_noise, ratio, theory} */
+#ifndef SNUG_EQUIVALENCE_H
+#define SNUG_EQUIVALENCE_H
+
+#include "config.h"
+#include "fit.h"
+#include "hash.h"
+#include "model.h"
+
+/* The command. FAILED: a batch-invariant run differed between splits; everything has been printed all the same. */
+status equivalence_run(const config *c, error *e);
+
+enum { EQUIVALENCE_SPLITS = 6, EQUIVALENCE_ROWS = 5 };
+
+typedef struct {
+    int micro_batch;
+    const recompute_policy *policy;
+    uint64_t peak;             /* bytes allocated: no more and no less than planned */
+    double predicted;          /* seconds of a step, by the cost model */
+    double ms;                 /* of a step; median */
+    double *losses;            /* [steps] */
+    char (*tensors)[HASH_HEX]; /* [steps, n_params]: of each weight after each step */
+    char sha256[HASH_HEX];     /* of all weights after the last step */
+} equivalence_split;
+
+typedef struct {
+    const char *name, *how, *verdict;
+    double error; /* |g - whole| / |whole| */
+} equivalence_row;
+
+typedef struct {
+    int samples;        /* gradients drawn at each size; 0: not measured */
+    double norm;        /* of the mean gradient */
+    double noise, half; /* root mean square distance from the mean, at N and at N/2 sequences */
+} equivalence_noise;
+
+typedef struct {
+    const config *config; /* with the built-in model's values where the settings name none */
+    bool built_in;
+    fit_request request; /* with the device's limits and cost */
+    char *checkpoint;    /* where the weights come from; NULL: initial weights */
+    token_file text;
+    data_order order;
+    char device[256];
+    int64_t steps;
+    equivalence_split *splits;
+    int n_splits, n_params;
+    int differs;          /* the first split that differs from splits[0], -1: none does */
+    int64_t differs_step; /* from 0 */
+    char differs_tensor[96];
+    int parts;
+    equivalence_row rows[EQUIVALENCE_ROWS];
+    int n_rows;
+    equivalence_noise noise;
+} equivalence;
+
+/* What is trained where the settings name no config and no data: small, and a text of its own. `with` becomes c with
+   small values for all that was not given; *text is freed by equivalence_text_free. */
+void equivalence_built_in(const config *c, config *with);
+void equivalence_text_open(token_file *text);
+void equivalence_text_free(token_file *text);
+
+/* Opens the device and a model with the run's first weights on it. dropout is off for GRAPH_GRADS. */
+status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_batch, const recompute_policy *policy,
+                        bool batch_invariant, model *m, error *e);
+
+/* Fills rows and parts: one gradient on a batch whose sequences have unequal numbers of targets that count, added up in
+   several ways, against the largest split's. */
+status equivalence_gradients(equivalence *q, error *e);
+/* How many gradients of a whole batch the two of these take, for the estimate. */
+double equivalence_gradient_work(const equivalence *q);
+/* Fills noise: gradients of fresh batches of N and of N/2 sequences around their mean. */
+status equivalence_measure_noise(equivalence *q, error *e);
+
+/* The report, as it comes in: what is compared; a line a split; and what follows from it. */
+void equivalence_print_head(const equivalence *q, double estimate, FILE *f);
+void equivalence_print_split(const equivalence *q, const equivalence_split *s, FILE *f);
+void equivalence_print_verdict(const equivalence *q, FILE *f);
+void equivalence_print_gradients(const equivalence *q, FILE *f);
+void equivalence_print_noise(const equivalence *q, FILE *f);
+/* Makes the folder where it is missing. */
+status equivalence_write_json(const equivalence *q, const char *folder, error *e);
+
+#endif
