@@ -1,0 +1,56 @@
+#!/bin/sh
+# kill.sh: a run that saves every 5 steps is killed (SIGKILL) at random moments; each time what it left loads and goes
+# on, with another micro-batch and recompute policy, and in the end weights and log are those of a run never broken (P6).
+#
+#     KILLS=100 sh tests/kill.sh        how often; 12 unless told
+#     SEED=7    sh tests/kill.sh        other moments
+set -eu
+. tests/support_run.sh
+kills=${KILLS:-12}
+seed=${SEED:-1}
+out=$work/killed
+
+# Lines "seconds micro-batch policy". Starting takes some 20 ms, a step about 1 ms and a save about 2 ms; the moments
+# reach from before the first step to dozens of saves later.
+awk -v n="$kills" -v seed="$seed" 'BEGIN {
+    srand(seed)
+    split("none gelu norm attention block", policy, " ")
+    for (i = 0; i < n; i++) printf "%.4f %d %s\n", 0.25 * rand() ^ 1.5, 1 + int(8 * rand()), policy[1 + int(5 * rand())]
+}' >"$work/moments"
+
+run() { # run OUT INIT STEPS MICRO POLICY
+    "$snug" train $small --device=cpu --out_dir="$1" --init_from="$2" --max_iters="$3" --micro_batch_size="$4" \
+        --recompute="$5"
+}
+from() { if ls "$out"/ckpt-* >"$work/null" 2>&1; then echo resume; else echo scratch; fi; }
+
+step=0
+while read -r seconds micro policy; do
+    # Not through run(): the pid must be the program's own.
+    "$snug" train $small --device=cpu --out_dir="$out" --init_from="$(from)" --max_iters=1000000 \
+        --micro_batch_size="$micro" --recompute="$policy" >"$work/said" 2>&1 &
+    pid=$!
+    sleep "$seconds"
+    kill -9 $pid 2>"$work/null" || true
+    status=0
+    wait $pid 2>"$work/null" || status=$?
+    [ $status -eq 137 ] || fail "after step $step the run ended by itself, with status $status: $(cat "$work/said")"
+    [ "$(from)" = resume ] || continue # killed before its first checkpoint
+    run "$out" resume 0 "$micro" "$policy" >"$work/said" 2>&1 || fail "does not load: $(cat "$work/said")"
+    now=$(sed -n 's/this run has done its \([0-9]*\) steps.*/\1/p' "$work/said")
+    [ "${now:--1}" -ge "$step" ] || fail "at step $step before, at '$now' now: $(cat "$work/said")"
+    step=$now
+done <"$work/moments"
+
+end=$((step + 7))
+run "$out" "$(from)" $end 8 none >"$work/said" 2>&1 || fail "the last resume: $(cat "$work/said")"
+OMP_NUM_THREADS=2 run "$work/whole" scratch $end 3 gelu >"$work/said" 2>&1 || fail "unbroken: $(cat "$work/said")"
+broken=$(weights "$out")
+whole=$(weights "$work/whole")
+curve "$out" >"$work/curve.broken"
+curve "$work/whole" >"$work/curve.whole"
+echo "$kills kills over $end steps: weights $broken, unbroken $whole"
+[ "$broken" = "$whole" ] || fail "the weights differ"
+cmp "$work/curve.broken" "$work/curve.whole" || fail "the logs differ"
+[ "$(ls "$out" | grep -c ckpt-)" -le 4 ] || fail "old checkpoints stay: $(ls "$out")"
+[ "$step" -gt 0 ] || fail "no run lived long enough to save"

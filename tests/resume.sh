@@ -1,0 +1,34 @@
+#!/bin/sh
+# resume.sh: 50 steps under one cap, then to step 100 under another, on the CPU and on OpenCL: the weights are those of
+# 100 steps under a third (P4, P6).
+set -eu
+. tests/support_run.sh
+
+run() { # run DEVICE OUT INIT STEPS CAP
+    "$snug" train $small --device="$1" --out_dir="$work/$2" --init_from="$3" --max_iters="$4" --vram_cap="$5" \
+        --eval_interval=50 >"$work/said" 2>&1 || fail "$1, $2, $5: $(cat "$work/said")"
+    plan=$(sed -n 's/^plan: \(.*\), .* of .*/\1/p' "$work/said")
+    echo "$1, $2: to step $4 under $5: $plan"
+}
+
+while read -r device low high; do
+    if [ $device = opencl ] && ! "$snug" devices >"$work/said" 2>&1; then
+        echo "SKIPPED opencl: $(tail -n 1 "$work/said")"
+        continue
+    fi
+    run $device "$device-whole" scratch 100 1GiB
+    run $device "$device-broken" scratch 50 "$low"
+    first=$plan
+    run $device "$device-broken" resume 100 "$high"
+    [ "$first" != "$plan" ] || fail "$device: both caps give the same plan"
+    whole=$(weights "$work/$device-whole")
+    broken=$(weights "$work/$device-broken")
+    echo "$device: unbroken $whole, broken $broken"
+    [ "$whole" = "$broken" ] || fail "$device: the weights differ"
+    curve "$work/$device-whole" >"$work/curve.whole"
+    curve "$work/$device-broken" >"$work/curve.broken"
+    cmp "$work/curve.whole" "$work/curve.broken" || fail "$device: the logs differ"
+done <<END
+cpu 240KiB 420KiB
+opencl 420KiB 540KiB
+END
