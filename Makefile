@@ -97,7 +97,11 @@ OPENCL_SRC := $(wildcard opencl/scratch.c)
 TEST_SRC   := $(filter-out tests/test_opencl%,$(wildcard tests/test_*.c))
 endif
 TEST_HELP  := $(wildcard tests/support*.c)
-PRELOADS   := $(patsubst tests/preload_%.c,$(BUILD)/preload_%.so,$(wildcard tests/preload_*.c))
+PRELOAD_SRC := $(wildcard tests/preload_*.c)
+ifneq ($(OPENCL),1)
+PRELOAD_SRC := $(filter-out tests/preload_count_buffers.c,$(PRELOAD_SRC))
+endif
+PRELOADS := $(PRELOAD_SRC:tests/preload_%.c=$(BUILD)/preload_%.so)
 
 OBJECTS := $(COMMON_SRC:%.c=$(OBJ)/%.o) $(CPU_ONCE:%.c=$(OBJ)/%.o) \
            $(CPU_TWICE:%.c=$(OBJ)/%.f32.o) $(CPU_TWICE:%.c=$(OBJ)/%.f64.o) \

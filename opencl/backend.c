@@ -156,8 +156,14 @@ static status backend_bind(backend *base, const graph *g, const plan *p, error *
     TRY(memory_reserve(&b->memory, &b->device, g, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
+    status s = rehearse(b, e);
+    if (s != OK) {
+        memory_release(&b->memory);
+        base->allocated = 0;
+        return s;
+    }
     if (b->profile) b->op_seconds = xcalloc((size_t)g->n_ops, sizeof *b->op_seconds);
-    return rehearse(b, e);
+    return OK;
 }
 
 static status check_range(const opencl *b, tensor_id id, size_t offset, size_t bytes, error *e) {

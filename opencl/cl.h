@@ -26,12 +26,23 @@ typedef struct {
 /* All devices of all platforms, in their order: index N is `opencl:N`. *list is the caller's to free. 0 devices is not
    a failure. */
 status devices_list(device_info **list, int *count, error *e);
-/* Index of the device that the selector means, with a line on why; BAD_INPUT says what is there instead. */
+/* Index of the device that the selector means, with a line on why; BAD_INPUT says what is there instead, and so does
+   why when a GPU was asked for by auto, cuda or opencl. Looks at the list alone, and at this machine's device files
+   when there is no GPU in it. choose.c */
 status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,
                       error *e);
-/* One line on why there may be no GPU: driver without its ICD file, no rights on /dev/dri, ... "" if nothing is known.
- */
-void devices_diagnose(char *text, size_t size);
+
+/* What a machine shows of its cards and drivers, whether or not OpenCL finds them. */
+typedef struct {
+    bool nvidia_card;                       /* /dev/nvidiactl */
+    bool nvidia_library, nvidia_icd;        /* libnvidia-opencl.so.1, and a file in the ICD folder that names it */
+    bool amd_card, amd_card_opens, amd_icd; /* /dev/kfd; may we read and write it */
+    bool render_node, render_node_opens;    /* any /dev/dri/renderD* */
+} device_signs;
+device_signs device_signs_here(void);
+/* What is missing for a GPU and how to get it, in one line; "" when the signs say nothing. */
+const char *device_advice(const device_signs *s);
+
 /* Free bytes by AMD's query, sysfs or NVML; 0 if none of them knows. device_free.c */
 uint64_t device_free_bytes(const device_info *info);
 /* What a cap of 0 means: the device's memory less a reserve. */

@@ -1,13 +1,10 @@
-/* device.c: lists the OpenCL devices, chooses one, opens it. Nothing here allocates device memory. */
+/* device.c: lists the OpenCL devices, opens one, prints them all. Nothing here allocates device memory. */
 #include "cl.h"
 #include "device.h"
 #include <ctype.h>
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define GIB ((uint64_t)1 << 30)
 
@@ -67,7 +64,7 @@ static void describe(cl_platform_id platform, cl_device_id id, device_info *d) {
     clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof d->group, &d->group, NULL);
     clGetDeviceInfo(id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
     clGetDeviceInfo(id, CL_DEVICE_AVAILABLE, sizeof available, &available, NULL);
-    d->alignment = bits / 8;
+    d->alignment = bits >= 32 ? bits / 8 : 128; /* nothing sensible: what OpenCL's largest type takes */
     d->unified = unified;
     d->available = available;
     d->free = device_free_bytes(d);
@@ -93,150 +90,17 @@ status devices_list(device_info **list, int *count, error *e) {
     return OK;
 }
 
-/* ---- why is there no GPU ---- */
-
-static bool library_is_installed(const char *name) {
-    static const char *const folders[] = {
-        "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/nvidia/lib64",
-        "/usr/lib/wsl/lib"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        char path[256];
-        snprintf(path, sizeof path, "%s/%s", folders[i], name);
-        if (access(path, F_OK) == 0) return true;
-    }
-    return false;
-}
-
-static bool icd_mentions(const char *word) {
-    const char *folder = getenv("OCL_ICD_VENDORS");
-    if (!folder || !*folder) folder = "/etc/OpenCL/vendors";
-    DIR *dir = opendir(folder);
-    bool found = false;
-    for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
-        char path[512], line[256] = "";
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        FILE *f = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
-        if (!f) continue;
-        found = fgets(line, sizeof line, f) && strstr(line, word);
-        fclose(f);
-    }
-    if (dir) closedir(dir);
-    return found;
-}
-
-void devices_diagnose(char *text, size_t size) {
-    text[0] = 0;
-    if (library_is_installed("libnvidia-opencl.so.1") && !icd_mentions("nvidia")) {
-        snprintf(text, size,
-                 "NVIDIA's driver is here, but its ICD file is not: echo libnvidia-opencl.so.1 | sudo tee "
-                 "/etc/OpenCL/vendors/nvidia.icd");
-    } else if (access("/dev/nvidiactl", F_OK) == 0 && !library_is_installed("libnvidia-opencl.so.1")) {
-        snprintf(text, size, "an NVIDIA card is here without its OpenCL library: install nvidia-opencl-icd");
-    } else if (access("/dev/kfd", F_OK) == 0 && access("/dev/kfd", R_OK | W_OK) != 0) {
-        snprintf(text, size, "an AMD card is here (/dev/kfd), but you may not open it: sudo usermod -aG render $USER");
-    } else if (access("/dev/kfd", F_OK) == 0 && !icd_mentions("amdocl") && !icd_mentions("usticl")) {
-        snprintf(text, size, "an AMD card is here (/dev/kfd) without OpenCL: install rocm-opencl-runtime");
-    } else if (access("/dev/dri/renderD128", F_OK) == 0 && access("/dev/dri/renderD128", R_OK | W_OK) != 0) {
-        snprintf(text, size,
-                 "a GPU is here (/dev/dri/renderD128), but you may not open it: sudo usermod -aG render "
-                 "$USER");
-    } else if (access("/dev/dri/renderD128", F_OK) == 0) {
-        snprintf(text, size,
-                 "a GPU is here (/dev/dri) without an OpenCL driver: install its vendor's "
-                 "(intel-opencl-icd, rocm-opencl-runtime, nvidia-opencl-icd)");
-    }
-}
-
-/* ---- choosing ---- */
-
-static bool is_gpu(const device_info *d) { return d->type & CL_DEVICE_TYPE_GPU && d->available; }
-
-/* Discrete before integrated, then the most memory. -1 if there is no GPU. */
-static int best_gpu(const device_info *list, int count) {
-    int best = -1;
-    for (int i = 0; i < count; i++) {
-        if (!is_gpu(&list[i])) continue;
-        if (best < 0 || list[i].unified < list[best].unified ||
-            (list[i].unified == list[best].unified && list[i].memory > list[best].memory))
-            best = i;
-    }
-    return best;
-}
-
-static void explain_gpu(const device_info *list, int count, int chosen, char *why, size_t size) {
-    int others = 0, other = -1;
-    for (int i = 0; i < count; i++)
-        if (i != chosen && is_gpu(&list[i])) {
-            others++;
-            other = i;
-        }
-    if (!others)
-        snprintf(why, size, "%s: the only GPU that OpenCL has here", list[chosen].name);
-    else
-        snprintf(why, size, "%s: the %s with most memory; --device=opencl:%d is %s%s", list[chosen].name,
-                 list[chosen].unified ? "GPU" : "discrete GPU", other, list[other].name,
-                 others > 1 ? ", see `snug devices` for more" : "");
-}
-
-static bool contains(const char *text, const char *part) { return strcasestr(text, part) != NULL; }
-
-static status nothing_there(const device_info *list, int count, const char *selector, error *e) {
-    char hint[256];
-    devices_diagnose(hint, sizeof hint);
-    if (count == 0)
-        return fail(e, BAD_INPUT, "device '%s': OpenCL finds no device%s%s; --device=cpu needs none", selector,
-                    hint[0] ? ": " : " (no driver in /etc/OpenCL/vendors)", hint);
-    return fail(e, BAD_INPUT,
-                "device '%s': no GPU among the %d OpenCL device%s%s%s; opencl:0 is %s, --device=cpu needs none",
-                selector, count, count > 1 ? "s" : "", hint[0] ? "; " : "", hint, list[0].name);
-}
-
-status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,
-                      error *e) {
-    int gpu = best_gpu(list, count);
-    why[0] = 0;
-    bool any = strcmp(selector, "opencl") == 0;
-    if (strcmp(selector, "auto") == 0 || strncmp(selector, "cuda", 4) == 0 || any) {
-        if (gpu < 0 && (!any || count == 0)) return nothing_there(list, count, selector, e);
-        *index = gpu < 0 ? 0 : gpu;
-        if (gpu >= 0)
-            explain_gpu(list, count, gpu, why, size);
-        else
-            snprintf(why, size, "%s: no GPU, the first OpenCL device", list[0].name);
-        return OK;
-    }
-    if (strncmp(selector, "opencl:", 7) == 0 && isdigit((unsigned char)selector[7])) {
-        char *end;
-        long n = strtol(selector + 7, &end, 10);
-        if (*end || n < 0 || n >= count)
-            return fail(e, BAD_INPUT, "device '%s': there are %d OpenCL devices, counted from 0; see `snug devices`",
-                        selector, count);
-        *index = (int)n;
-        snprintf(why, size, "%s: chosen by number", list[n].name);
-        return OK;
-    }
-    const char *part = strncmp(selector, "opencl:", 7) == 0 ? selector + 7 : selector;
-    int matches = 0;
-    for (int i = count - 1; i >= 0; i--)
-        if (*part && contains(list[i].name, part)) {
-            *index = i;
-            matches++;
-        }
-    if (matches != 1)
-        return fail(e, BAD_INPUT, "device '%s' is part of %d device names; see `snug devices`", selector, matches);
-    snprintf(why, size, "%s: chosen by name", list[*index].name);
-    return OK;
-}
-
 bool opencl_has_gpu(char *why, size_t size) {
     device_info *list;
     int count, index;
     error e = {""};
-    bool found =
-        devices_list(&list, &count, &e) == OK && devices_choose(list, count, "auto", &index, why, size, &e) == OK;
-    if (!found) snprintf(why, size, "%s", e.text);
+    status s = devices_list(&list, &count, &e);
+    if (s == OK)
+        s = devices_choose(list, count, "auto", &index, why, size, &e);
+    else
+        snprintf(why, size, "%s", e.text);
     free(list);
-    return found;
+    return s == OK;
 }
 
 /* ---- memory ---- */
@@ -300,7 +164,7 @@ static void print_device(const device_info *d, int index, FILE *f) {
     fprintf(f, "    extensions that matter:");
     int n = 0;
     for (size_t i = 0; i < sizeof matters / sizeof *matters; i++)
-        if (contains(d->extensions, matters[i]) && ++n) fprintf(f, " %s", matters[i]);
+        if (strstr(d->extensions, matters[i]) && ++n) fprintf(f, " %s", matters[i]);
     fprintf(f, "%s\n", n ? "" : " none");
 }
 
@@ -310,9 +174,10 @@ status devices_print(FILE *f, error *e) {
     TRY(devices_list(&list, &count, e));
     for (int i = 0; i < count; i++) print_device(&list[i], i, f);
     free(list);
-    if (count == 0) return nothing_there(NULL, 0, "opencl", e);
     char why[512];
+    int index;
+    if (count == 0) return devices_choose(NULL, 0, "opencl", &index, why, sizeof why, e);
     bool gpu = opencl_has_gpu(why, sizeof why);
-    fprintf(f, "auto takes %s%s%s\n", gpu ? "" : "the CPU backend (", why, gpu ? "" : ")");
+    fprintf(f, "auto takes %s%s\n", gpu ? "" : "the CPU backend: ", why);
     return OK;
 }
