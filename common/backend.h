@@ -12,6 +12,7 @@ struct backend {
     memory_limits limits;
     scratch_rule *scratch;
     uint64_t allocated; /* bytes taken by bind; equals plan.total */
+    bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
 
     /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
        caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be
@@ -22,6 +23,11 @@ struct backend {
     /* Copies bytes to or from a tensor's own memory layout (dense, row-major, the run's real type). read waits. */
     status (*write)(backend *, tensor_id, const void *, size_t offset, size_t bytes, error *e);
     status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
+    /* Adds to seconds[i] the time of op i in all runs since the last call with `profile` on; waits. */
+    status (*op_seconds)(backend *, double *seconds /* [n_ops] */, error *e);
+    /* Before bind: operations a second of the library's own product c[m,n] = a[m,k] b[k,n] at its fastest, the limit of
+       everything else. It takes memory of its own and gives it back. NULL: run a LINEAR op instead. */
+    status (*gemm_rate)(backend *, int64_t m, int64_t n, int64_t k, double *flops, error *e);
     void (*close)(backend *);
 };
 

@@ -4,17 +4,11 @@
 #include "json_value.h"
 #include "model.h"
 #include "setup.h"
+#include "timer.h"
 #include "version.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- timing ops ---- */
 
@@ -29,10 +23,10 @@ static status time_op(bench *t, int op_index, int times, double *seconds, error 
     backend *b = t->m.backend;
     double least = INFINITY, one;
     for (int i = 0; i < 3; i++) {
-        double start = now();
+        double start = seconds_now();
         for (int k = 0; k < times; k++) TRY(b->run(b, (span){op_index, op_index + 1}, &t->step, e));
         TRY(model_read(&t->m, t->m.gpt.norm, 0, 1, &one, e));
-        double took = now() - start;
+        double took = seconds_now() - start;
         if (took < least) least = took;
     }
     *seconds = least;

@@ -69,7 +69,7 @@ enum { TEXT_MAX = 512 };
     X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare: share of the text that becomes val.bin")                        \
     X(TEXT, splits, "", 0, NULL, CHECK, "equivalence: micro-batch sizes, like 1,3,8; or all. Else six at most")        \
     X(INT, steps, 3, 1, 1000000, CHECK, "equivalence: steps at each split (5 for the built-in model)")                 \
-    X(BOOL, json, false, 0, 0, OUTPUT, "plan: machine-readable")                                                       \
+    X(BOOL, json, false, 0, 0, OUTPUT, "plan, bench: machine-readable")                                                \
     X(BOOL, graph, false, 0, 0, OUTPUT, "plan: dump the graph")                                                        \
     X(TEXT, svg, "", 0, NULL, OUTPUT, "plan: draw the memory map into this file")
 

@@ -1,4 +1,5 @@
 /* main.c: the command line: one function per command, and the way an error leaves the program. */
+#include "bench.h"
 #include "config.h"
 #include "equivalence.h"
 #include "gradcheck.h"
@@ -39,6 +40,7 @@ static const command COMMANDS[] = {
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
     {"equivalence", "[CONFIG.py]", "is training the same however the batch is split? (without a config: a small model)",
      equivalence_run},
+    {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", bench_run},
     {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
      command_gradcheck},

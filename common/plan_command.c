@@ -1,8 +1,6 @@
 /* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chose, and the advice that people
    would otherwise follow, all measured by the same plan. Prints nothing itself. */
 #include "plan_command.h"
-#include "data.h"
-#include "runs.h"
 #include "setup.h"
 #include <math.h>
 #include <stdlib.h>
@@ -20,39 +18,6 @@ status plan_of(const fit_request *r, const fit_option *o, gpt *m, plan *p, error
 
 /* ---- what is asked ---- */
 
-/* The vocabulary needs no data: where the dataset isn't there yet, it is GPT-2's. */
-static status new_shape(plan_report *p, int *length, error *e) {
-    const config *c = p->config;
-    int64_t vocabulary = 50304;
-    char *folder;
-    p->vocabulary_from = "vocab_size";
-    if (!c->vocab_size) {
-        p->vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
-        if (data_folder(c, &folder, NULL) == OK) {
-            p->vocabulary_from = "the dataset's";
-            status s = data_vocabulary_of(folder, &vocabulary, e);
-            free(folder);
-            TRY(s);
-        }
-    } else
-        vocabulary = c->vocab_size;
-    return setup_shape_new(c, vocabulary, &p->request.shape, length, e);
-}
-
-static status find_shape(plan_report *p, int *length, error *e) {
-    const config *c = p->config;
-    if (!strcmp(c->init_from, "scratch")) return new_shape(p, length, e);
-    char *folder = NULL;
-    if (!strcmp(c->init_from, "resume"))
-        TRY(run_find_latest(c->out_dir, &folder, e));
-    else
-        folder = xstrdup(c->init_from);
-    status s = setup_shape_of(c, folder, &p->request.shape, length, e);
-    p->vocabulary_from = "the checkpoint's";
-    free(folder);
-    return s;
-}
-
 static status find_request(plan_report *p, error *e) {
     const config *c = p->config;
     fit_request r;
@@ -60,7 +25,7 @@ static status find_request(plan_report *p, error *e) {
     scratch_rule *scratch;
     cost_model cost;
     int length;
-    TRY(find_shape(p, &length, e));
+    TRY(setup_shape(c, &p->request.shape, &length, &p->vocabulary_from, e));
     TRY(setup_limits(c, &limits, &scratch, &cost, e));
     setup_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
     r.limits = limits;

@@ -2,6 +2,8 @@
 #include "setup.h"
 #include "calibrate.h"
 #include "checkpoint.h"
+#include "data.h"
+#include "runs.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,6 +131,37 @@ status setup_shape_of(const config *c, const char *folder, gpt_shape *s, int *le
                     c->given[OPTION_block_size], (long long)c->block_size, s->positions, folder);
     *length = (int)c->block_size;
     return OK;
+}
+
+/* The vocabulary needs no data: where the dataset isn't there yet, it is GPT-2's. */
+static status shape_of_data(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
+    int64_t vocabulary = 50304;
+    char *folder;
+    *vocabulary_from = "vocab_size";
+    if (!c->vocab_size) {
+        *vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
+        if (data_folder(c, &folder, NULL) == OK) {
+            *vocabulary_from = "the dataset's";
+            status read = data_vocabulary_of(folder, &vocabulary, e);
+            free(folder);
+            TRY(read);
+        }
+    } else
+        vocabulary = c->vocab_size;
+    return setup_shape_new(c, vocabulary, s, length, e);
+}
+
+status setup_shape(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
+    if (!strcmp(c->init_from, "scratch")) return shape_of_data(c, s, length, vocabulary_from, e);
+    char *folder = NULL;
+    if (!strcmp(c->init_from, "resume"))
+        TRY(run_find_latest(c->out_dir, &folder, e));
+    else
+        folder = xstrdup(c->init_from);
+    status found = setup_shape_of(c, folder, s, length, e);
+    *vocabulary_from = "the checkpoint's";
+    free(folder);
+    return found;
 }
 
 /* ---- models ---- */

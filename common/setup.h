@@ -19,6 +19,9 @@ status setup_limits(const config *c, memory_limits *limits, scratch_rule **scrat
    names both. */
 status setup_shape_new(const config *c, int64_t vocabulary, gpt_shape *shape, int *length, error *e);
 status setup_shape_of(const config *c, const char *folder, gpt_shape *shape, int *length, error *e);
+/* The shape that the settings mean, for commands that need neither data nor weights: the checkpoint's, or a new
+   model's, with the dataset's vocabulary where it is there. *vocabulary_from says where that came from, for people. */
+status setup_shape(const config *c, gpt_shape *shape, int *length, const char **vocabulary_from, error *e);
 
 /* What fit is asked, for an effective batch of `sequences`. */
 void setup_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,

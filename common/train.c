@@ -7,6 +7,7 @@
 #include "run_log.h"
 #include "runs.h"
 #include "setup.h"
+#include "timer.h"
 #include "version.h"
 #include <errno.h>
 #include <math.h>

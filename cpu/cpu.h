@@ -16,6 +16,10 @@ typedef void cpu_function(const cpu_call *c);
 /* By op code. */
 extern cpu_function *const cpu_functions_f32[OP_COUNT], *const cpu_functions_f64[OP_COUNT];
 
+/* Operations a second of OpenBLAS's own c[m,n] = a[m,k] b[k,n], with the threads it is set to: the median of seven. */
+double cpu_gemm_rate_f32(int64_t m, int64_t n, int64_t k);
+double cpu_gemm_rate_f64(int64_t m, int64_t n, int64_t k);
+
 /* Rows of the head's chunk: a constant, so that fitting cannot change bits (R7). */
 enum { HEAD_ROWS = 256 };
 /* Elements that one partial sum of SUM_SQUARES covers. */

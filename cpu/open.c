@@ -14,6 +14,7 @@ typedef struct {
     const plan *p;
     char **blocks;
     cpu_function *const *functions;
+    double *op_seconds; /* [n_ops]; profile only */
 } cpu;
 
 uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
@@ -37,7 +38,9 @@ static void release(cpu *c) {
     for (int i = 0; c->blocks && i < c->p->n_blocks; i++)
         if (c->blocks[i]) munmap(c->blocks[i], c->p->block_bytes[i]);
     free(c->blocks);
+    free(c->op_seconds);
     c->blocks = NULL;
+    c->op_seconds = NULL;
     c->b.allocated = 0;
 }
 
@@ -61,6 +64,7 @@ static status cpu_bind(backend *b, const graph *g, const plan *p, error *e) {
         memset(block, 0, p->block_bytes[i]); /* touch every page now, not at step 1000 */
         b->allocated += p->block_bytes[i];
     }
+    if (b->profile) c->op_seconds = xcalloc((size_t)g->n_ops, sizeof *c->op_seconds);
     return OK;
 }
 
@@ -76,8 +80,31 @@ static status cpu_run(backend *b, span s, const step_args *step, error *e) {
         const op *o = &c->g->ops[i];
         cpu_call call = {.g = c->g, .o = o, .scratch = address(c, o->scratch), .step = step};
         for (int a = 0; a < MAX_ARGUMENTS; a++) call.arg[a] = address(c, o->arg[a]);
+        double start = b->profile ? omp_get_wtime() : 0;
         c->functions[o->code](&call);
+        if (b->profile) c->op_seconds[i] += omp_get_wtime() - start;
     }
+    return OK;
+}
+
+static status cpu_op_seconds(backend *b, double *seconds, error *e) {
+    cpu *c = (cpu *)b;
+    (void)e;
+    for (int i = 0; i < c->g->n_ops; i++) {
+        seconds[i] += c->op_seconds[i];
+        c->op_seconds[i] = 0;
+    }
+    return OK;
+}
+
+/* OpenBLAS with all threads, for once. */
+static status cpu_gemm_rate(backend *b, int64_t m, int64_t n, int64_t k, double *flops, error *e) {
+    int threads = omp_get_max_threads();
+    (void)e;
+    openblas_set_num_threads(threads);
+    *flops = b->limits.real_bytes == 8 ? cpu_gemm_rate_f64(m, n, k) : cpu_gemm_rate_f32(m, n, k);
+    openblas_set_num_threads(1);
+    omp_set_num_threads(threads);
     return OK;
 }
 
@@ -108,6 +135,8 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
                      .run = cpu_run,
                      .write = cpu_write,
                      .read = cpu_read,
+                     .op_seconds = cpu_op_seconds,
+                     .gemm_rate = cpu_gemm_rate,
                      .close = cpu_close};
     int threads = omp_get_max_threads();
     openblas_set_num_threads(

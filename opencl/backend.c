@@ -102,7 +102,7 @@ static void drop_program(opencl *b, program_id program) {
 /* A marker ends when all before it has ended, so the time between two of them is the op's, CLBlast's copies included.
  */
 static status profile_mark(opencl *b, int op, error *e) {
-    if (!b->profile) return OK;
+    if (!b->base.profile) return OK;
     if (b->n_events == b->event_room) {
         b->event_room = b->event_room ? 2 * b->event_room : 1024;
         b->events = xrealloc(b->events, sizeof *b->events * (size_t)b->event_room);
@@ -153,6 +153,7 @@ static status rehearse(opencl *b, error *e) {
 static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
     opencl *b = (opencl *)base;
     TRY(build_attention(b, g, e));
+    if (base->profile) TRY(device_profile(&b->device, e));
     TRY(memory_reserve(&b->memory, &b->device, g, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
@@ -162,7 +163,6 @@ static status backend_bind(backend *base, const graph *g, const plan *p, error *
         base->allocated = 0;
         return s;
     }
-    if (b->profile) b->op_seconds = xcalloc((size_t)g->n_ops, sizeof *b->op_seconds);
     return OK;
 }
 
@@ -205,24 +205,22 @@ static void backend_close(backend *base) {
     for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
     gemm_close();
     device_close(&b->device);
-    free(b->op_seconds);
     free(b->events);
     free(b->event_op);
     free(b);
 }
 
-status opencl_op_seconds(backend *base, double *seconds, error *e) {
+static status backend_op_seconds(backend *base, double *seconds, error *e) {
     opencl *b = (opencl *)base;
     CL(&b->device, clFinish(b->device.queue));
     cl_ulong before = 0;
     for (int i = 0; i < b->n_events; i++) {
         cl_ulong end = 0;
         clGetEventProfilingInfo(b->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
-        if (b->event_op[i] >= 0) b->op_seconds[b->event_op[i]] += 1e-9 * (double)(end - before);
+        if (b->event_op[i] >= 0) seconds[b->event_op[i]] += 1e-9 * (double)(end - before);
         before = end;
     }
     drop_events(b);
-    memcpy(seconds, b->op_seconds, sizeof *seconds * (size_t)b->graph->n_ops);
     return OK;
 }
 
@@ -259,10 +257,10 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
                         .run = backend_run,
                         .write = backend_write,
                         .read = backend_read,
+                        .op_seconds = backend_op_seconds,
                         .close = backend_close};
-    b->profile = o->profile;
     b->min_indirect = o->min_indirect;
-    if (s == OK) s = device_open(&b->device, &list[index], o->profile, e);
+    if (s == OK) s = device_open(&b->device, &list[index], e);
     if (s == OK) {
         const device_info *d = &b->device.info;
         b->base.limits = limits_of(d, o->cap);

@@ -57,7 +57,9 @@ typedef struct {
     int op;
 } device;
 
-status device_open(device *d, const device_info *info, bool profile, error *e);
+status device_open(device *d, const device_info *info, error *e);
+/* A new queue, whose commands keep their times. */
+status device_profile(device *d, error *e);
 void device_close(device *d);
 
 /* Builds the named sources (see kernels.h) with options; from the cache if it has exactly this. program.c */

@@ -120,7 +120,16 @@ uint64_t device_default_cap(const device_info *d) {
 
 /* ---- opening ---- */
 
-status device_open(device *d, const device_info *info, bool profile, error *e) {
+static status open_queue(device *d, cl_command_queue_properties properties, error *e) {
+    cl_int code;
+    if (d->queue) clReleaseCommandQueue(d->queue);
+    d->queue = clCreateCommandQueue(d->context, d->info.id, properties, &code);
+    return device_check(d, code, "clCreateCommandQueue", __FILE__, __LINE__, e);
+}
+
+status device_profile(device *d, error *e) { return open_queue(d, CL_QUEUE_PROFILING_ENABLE, e); }
+
+status device_open(device *d, const device_info *info, error *e) {
     cl_int code;
     *d = (device){.info = *info, .op = -1};
     if (info->group < 256)
@@ -128,8 +137,7 @@ status device_open(device *d, const device_info *info, bool profile, error *e) {
                     info->group);
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)info->platform, 0};
     CL(d, (d->context = clCreateContext(properties, 1, &d->info.id, NULL, NULL, &code), code));
-    d->queue = clCreateCommandQueue(d->context, d->info.id, profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
-    status s = device_check(d, code, "clCreateCommandQueue", __FILE__, __LINE__, e);
+    status s = open_queue(d, 0, e);
     if (s != OK) device_close(d);
     return s;
 }

@@ -16,14 +16,9 @@ typedef struct {
     uint64_t cap;         /* 0: the device's memory less a reserve */
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
-    bool profile;     /* time every op: slower */
 } opencl_options;
 /* opencl_open with its settings spelled out, for tests and benches. */
 status opencl_open_with(const opencl_options *o, backend **b, error *e);
-
-/* Seconds that the device spent in op i of the bound graph since bind, summed; only with opencl_options.profile. Waits.
- */
-status opencl_op_seconds(backend *b, double *seconds /* [g->n_ops] */, error *e);
 
 /* Bytes in buffers now and at most, and how many buffers: what the allocator counted. */
 typedef struct {

@@ -14,9 +14,7 @@ typedef struct {
     cl_program program[PROGRAM_COUNT];
     cl_kernel kernel[KERNEL_COUNT];
     size_t min_indirect; /* see gemm_is_direct */
-    bool profile;
-    double *op_seconds; /* by op; profile only */
-    cl_event *events;   /* markers: one before a span and one after every op; profile only */
+    cl_event *events;    /* markers: one before a span and one after every op; profile only */
     int *event_op, n_events, event_room;
     /* What is running. */
     const graph *graph;

@@ -1,0 +1,233 @@
+/* bench.c: see bench.h. Times whole steps, then ops, on random tokens. Prints nothing; bench_report.c does. */
+#include "bench.h"
+#include "rng.h"
+#include "setup.h"
+#include "timer.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Seconds that a timed step and all timed steps may take, about; and how many steps. */
+static const double STEP_SECONDS = 8, ALL_SECONDS = 5;
+enum { LEAST_STEPS = 3, MOST_STEPS = 201 };
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *x, int n) {
+    qsort(x, (size_t)n, sizeof *x, compare);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+/* ---- the limit ---- */
+
+/* Numbers as they come in training: some devices are faster on zeros. */
+static status fill_tensor(backend *b, const graph *g, tensor_id t, error *e) {
+    uint64_t bytes = tensor_bytes(&g->tensors[t], sizeof(float));
+    float *x = xcalloc(bytes, 1);
+    for (uint64_t i = 0; i < bytes / sizeof *x; i++) x[i] = (float)((i * 2654435761u >> 8) % 1000) / 500 - 1;
+    status s = b->write(b, t, x, 0, bytes, e);
+    free(x);
+    return s;
+}
+
+/* Where the backend has no library of its own to ask: a LINEAR op alone, which is one call of its library. */
+static status time_linear(backend *b, const graph *g, tensor_id read, int64_t rows, double *seconds, error *e) {
+    enum { TIMES = 7, AT_ONCE = 4 };
+    step_args a = {.sequences = 1, .length = (int)rows};
+    double times[TIMES];
+    float one = 0;
+    for (int t = -1; t < TIMES; t++) {
+        double start = seconds_now();
+        for (int i = 0; i < AT_ONCE; i++) TRY(b->run(b, g->micro, &a, e));
+        TRY(b->read(b, read, &one, 0, sizeof one, e));
+        if (t >= 0) times[t] = (seconds_now() - start) / AT_ONCE;
+    }
+    *seconds = median(times, TIMES);
+    return OK;
+}
+
+static status linear_rate(backend *b, const int64_t shape[3], double *rate, error *e) {
+    int64_t rows = shape[0], n = shape[1], k = shape[2];
+    graph *g = graph_new(GRAPH_GRADS, 1, (int)rows, true);
+    tensor_id w = graph_tensor(g, "w", -1, ROLE_PARAM, KIND_WEIGHT, TYPE_REAL, 2, (int64_t[]){k, n});
+    tensor_id x = graph_tensor(g, "x", -1, ROLE_INPUT, KIND_BLOCK, TYPE_REAL, 3, (int64_t[]){1, rows, k});
+    tensor_id y = graph_tensor(g, "y", -1, ROLE_INPUT, KIND_BLOCK, TYPE_REAL, 3, (int64_t[]){1, rows, n});
+    plan p = {0};
+    double seconds;
+    g->micro.first = g->n_ops;
+    graph_op(g, OP_LINEAR, (tensor_id[MAX_ARGUMENTS]){y, x, w});
+    g->micro.end = g->n_ops;
+    graph_add_scratch(g, b->scratch, b->limits.real_bytes);
+    status s = plan_make(g, &b->limits, &p, e);
+    if (s == OK) s = b->bind(b, g, &p, e);
+    if (s == OK) s = fill_tensor(b, g, w, e);
+    if (s == OK) s = fill_tensor(b, g, x, e);
+    if (s == OK) s = time_linear(b, g, y, rows, &seconds, e);
+    if (s == OK) *rate = 2.0 * (double)rows * (double)n * (double)k / seconds;
+    b->close(b);
+    plan_free(&p);
+    graph_free(g);
+    return s;
+}
+
+/* OpenBLAS at one shape for all models, so that figures compare; on other devices at this model's own, since there the
+   shape decides over the rate. */
+static status find_limit(const config *c, const gpt_shape *shape, int64_t rows, bench *t, error *e) {
+    backend *b;
+    TRY(setup_device(c, &b, NULL, e));
+    int64_t fixed[3] = {1024, 3072, 768}, own[3] = {rows < 2048 ? rows : 2048, 4 * shape->channels, shape->channels};
+    memcpy(t->limit_shape, b->gemm_rate ? fixed : own, sizeof own);
+    if (!b->gemm_rate) return linear_rate(b, t->limit_shape, &t->limit, e);
+    status s = b->gemm_rate(b, fixed[0], fixed[1], fixed[2], &t->limit, e);
+    b->close(b);
+    return s;
+}
+
+/* ---- steps ---- */
+
+static void fill_batch(batch *b, int64_t vocabulary) {
+    for (int64_t i = 0; i < b->sequences * b->length; i++) {
+        uint32_t words[4];
+        philox(1, (uint32_t)i, (uint32_t)(i >> 32), (uint32_t)SITE_BATCH << 16, 0, words);
+        b->x[i] = (int32_t)(words[0] % (uint64_t)vocabulary);
+        b->y[i] = (int32_t)(words[1] % (uint64_t)vocabulary);
+    }
+}
+
+/* One step on the first `sequences` of the batch: seconds of its gradients and of its update. */
+static status step(bench *t, int64_t sequences, int64_t number, double seconds[2], error *e) {
+    batch part = t->batch;
+    double unused, start = seconds_now();
+    step_settings s = {.step = number, .lr = 1e-5};
+    part.sequences = sequences;
+    TRY(model_gradients(&t->m, &part, &s, &unused, e));
+    double between = seconds_now();
+    TRY(model_finish(&t->m, &s, &unused, e));
+    seconds[0] = between - start;
+    seconds[1] = seconds_now() - between;
+    return OK;
+}
+
+/* Warms up with one micro-batch, and keeps as much of the batch as is timed. */
+static status warm_up(bench *t, error *e) {
+    int micro_batch = t->option.micro_batch;
+    double seconds[2];
+    for (int i = 0; i < 2; i++) TRY(step(t, micro_batch, i, seconds, e));
+    int64_t micro_batches = 1 + (int64_t)(STEP_SECONDS / seconds[0]);
+    if (micro_batches * micro_batch < t->batch.sequences) t->batch.sequences = micro_batches * micro_batch;
+    return OK;
+}
+
+static status time_steps(bench *t, double seconds[2], error *e) {
+    double gradients[MOST_STEPS], update[MOST_STEPS], all = 0, one[2];
+    int n = 0;
+    for (; n < LEAST_STEPS || (n < MOST_STEPS && all < ALL_SECONDS); n++) {
+        TRY(step(t, t->batch.sequences, n, one, e));
+        gradients[n] = one[0];
+        update[n] = one[1];
+        all += one[0] + one[1];
+    }
+    t->steps = n;
+    seconds[0] = median(gradients, n);
+    seconds[1] = median(update, n);
+    return OK;
+}
+
+/* ---- ops ---- */
+
+static bool within(span s, int i) { return i >= s.first && i < s.end; }
+
+static void count_op(bench_row *row, const graph *g, const op *o, int64_t runs, int sequences, size_t real) {
+    row->runs += runs;
+    row->flops += (double)runs * op_flops(g, o, sequences);
+    row->bytes += (double)runs * op_traffic(g, o, sequences, real);
+}
+
+/* The rows, from the ops' seconds in `steps` steps of the timed sequences. */
+static void count_ops(bench *t, const double *seconds, int steps) {
+    const graph *g = t->m.gpt.graph;
+    size_t real = t->m.backend->limits.real_bytes;
+    int64_t all = t->request.run.sequences;
+    int micro_batch = t->option.micro_batch, rest = (int)(all % micro_batch);
+    double scale = (double)all / (double)t->batch.sequences;
+    for (int i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        bench_row *row = &t->rows[o->code];
+        bool once = within(g->begin, i) || within(g->finish, i);
+        if (!once && !within(g->micro, i)) continue;
+        row->seconds += seconds[i] / steps * (once ? 1 : scale);
+        count_op(row, g, o, once ? 1 : all / micro_batch, once ? 0 : micro_batch, real);
+        if (!once && rest) count_op(row, g, o, 1, rest, real);
+    }
+    for (int code = 0; code < OP_COUNT; code++) {
+        t->total.runs += t->rows[code].runs;
+        t->total.flops += t->rows[code].flops;
+        t->total.bytes += t->rows[code].bytes;
+    }
+}
+
+/* A step of the whole batch, from one of the timed sequences; `begin` seconds of it don't grow with them. */
+static double whole_step(const bench *t, double begin, const double seconds[2]) {
+    double scale = (double)t->request.run.sequences / (double)t->batch.sequences;
+    return begin + (seconds[0] - begin) * scale + seconds[1];
+}
+
+static status time_ops(bench *t, const double timed[2], error *e) {
+    const graph *g = t->m.gpt.graph;
+    backend *b = t->m.backend;
+    double *seconds = xcalloc((size_t)g->n_ops, sizeof *seconds), one[2], sum[2] = {0}, begin = 0;
+    int steps = 1 + t->steps / 4;
+    status s = OK;
+    b->profile = true;
+    for (int i = 0; i < steps && s == OK; i++) {
+        s = step(t, t->batch.sequences, i, one, e);
+        sum[0] += one[0] / steps;
+        sum[1] += one[1] / steps;
+    }
+    if (s == OK) s = b->op_seconds(b, seconds, e);
+    if (s == OK) count_ops(t, seconds, steps);
+    for (int i = g->begin.first; i < g->begin.end; i++) begin += seconds[i] / steps;
+    free(seconds);
+    t->seconds = whole_step(t, begin, timed);
+    t->total.seconds = whole_step(t, begin, sum);
+    return s;
+}
+
+static status measure(bench *t, error *e) {
+    double seconds[2];
+    backend *b = t->m.backend;
+    t->batch = batch_new(t->request.run.sequences, t->request.run.length);
+    fill_batch(&t->batch, t->m.shape.vocabulary);
+    b->profile = false;
+    TRY(model_init(&t->m, 1, e));
+    TRY(warm_up(t, e));
+    TRY(time_steps(t, seconds, e));
+    return time_ops(t, seconds, e);
+}
+
+status bench_run(const config *c, error *e) {
+    gpt_shape shape;
+    int length;
+    const char *from;
+    backend *b;
+    bench *t = xcalloc(1, sizeof *t);
+    int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
+    status s = setup_shape(c, &shape, &length, &from, e);
+    if (s == OK) s = find_limit(c, &shape, sequences * length, t, e);
+    if (s == OK) s = setup_device(c, &b, NULL, e);
+    if (s == OK) {
+        setup_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
+        b->profile = true;
+        s = setup_model(&t->request, b, &t->m, &t->option, NULL, e);
+    }
+    if (s == OK) {
+        s = measure(t, e);
+        if (s == OK) c->json ? bench_json(t, stdout) : bench_text(t, stdout);
+        batch_free(&t->batch);
+        model_close(&t->m);
+    }
+    free(t);
+    return s;
+}

@@ -1,0 +1,36 @@
+/* bench.h: `snug bench`: where the time of a step goes, op by op, and how far that is from the fastest matrix product
+   of the same machine, measured in the same run. Measured once, printed as text or as JSON. */
+#ifndef SNUG_BENCH_H
+#define SNUG_BENCH_H
+
+#include "config.h"
+#include "fit.h"
+#include "model.h"
+
+/* The command: the settings are train's; neither data nor weights are needed. */
+status bench_run(const config *c, error *e);
+
+/* All ops of one code, in a step of the whole effective batch. */
+typedef struct {
+    int64_t runs;
+    double seconds, flops, bytes; /* flops and bytes from the graph: what the op must compute and move at least */
+} bench_row;
+
+typedef struct {
+    model m;
+    fit_request request;
+    fit_option option;
+    batch batch;            /* the sequences that were timed: a whole step, or where that takes long its first part */
+    int64_t limit_shape[3]; /* m, n, k of the product that is the limit */
+    double limit;           /* its operations a second */
+    int steps;              /* timed steps */
+    double seconds;         /* of a step of the whole effective batch: the median */
+    bench_row rows[OP_COUNT];
+    bench_row total; /* the rows' runs, flops and bytes; its seconds are those of a step in which every op was timed,
+                        so that what no row has is between the ops */
+} bench;
+
+void bench_text(const bench *b, FILE *f);
+void bench_json(const bench *b, FILE *f);
+
+#endif
