@@ -5,16 +5,10 @@
 #include "checkpoint.h"
 #include "runs.h"
 #include "setup.h"
+#include "timer.h"
 #include "train.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double seconds_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- what is compared ---- */
 

@@ -54,7 +54,12 @@ static const help_text TEXTS[] = {
      "snug devices"},
     {"tune", "MEMORY", "Finds CLBlast's parameters for this device and keeps them under XDG_CACHE_HOME/snug.",
      "snug tune --device=opencl"},
-    {"bench", "MEMORY", "Measures speed beside what this machine reaches in matrix products.", "snug bench"},
+    {"bench", "MODEL MEMORY batch_size gradient_accumulation_steps dataset init_from json",
+     "Times a training step op by op on random tokens, with operations and bytes from the graph, beside the rate of "
+     "this "
+     "machine's own matrix product in the same run. Of a step that takes long a part is timed, and said so. Needs no "
+     "data.",
+     "snug bench config/train_gpt2.py --batch_size=1 --gradient_accumulation_steps=1"},
     {"version", "", "The program's version, and the build: commit, compiler and a hash of its flags.", "snug version"},
     {"help", "", "With a command or an option: what there is to know about it. `snug help man` writes the man page.",
      "snug help recompute"},

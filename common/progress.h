@@ -6,6 +6,7 @@
 #ifndef SNUG_PROGRESS_H
 #define SNUG_PROGRESS_H
 
+#include "timer.h"
 #include "terminal.h"
 
 typedef struct {
@@ -43,7 +44,5 @@ void progress_part(void *context, double part);
 /* The line for a window of that many columns, without colours, always at least one column shorter; returns text. */
 enum { PROGRESS_TEXT = 1024 };
 char *progress_text(const progress *p, int columns, char text[PROGRESS_TEXT]);
-
-double seconds_now(void); /* of the monotonic clock */
 
 #endif
