@@ -11,8 +11,9 @@ struct backend {
     char device[256]; /* for people: "CPU, OpenBLAS Haswell, 2 threads" */
     memory_limits limits;
     scratch_rule *scratch;
-    uint64_t allocated; /* bytes taken by bind; equals plan.total */
-    bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
+    uint64_t memory, memory_free; /* bytes that the device has in all and free when opened; 0: unknown */
+    uint64_t allocated;           /* bytes taken by bind; equals plan.total */
+    bool profile; /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
 
     /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
        caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be

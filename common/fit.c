@@ -1,6 +1,7 @@
 /* fit.c: see fit.h. */
 #include "fit.h"
 #include "config.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,20 +225,21 @@ static status smallest(const fit_request *r, int micro_batch, fit_option *best, 
     return found ? OK : BAD_INPUT; /* e says which tensor is too large for the device */
 }
 
+/* The cap is given in hundredths of a MiB, rounded up: typed as it stands, it does. */
 static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
-    char needs[32], cap[32];
+    char cap[32];
     bytes_print(r->limits.cap, cap, sizeof cap);
-    bytes_print(o->peak, needs, sizeof needs);
     unsigned long long missing = o->peak - r->limits.cap;
+    double enough = ceil((double)o->peak / (1 << 20) * 100) / 100;
     if (r->micro_batch)
         return fail(e, NO_MEMORY,
-                    "micro_batch_size %d does not fit in %s: with recompute=%s it needs %s, %llu bytes more; leave it "
-                    "out to have it fitted",
-                    o->micro_batch, cap, o->policy->name, needs, missing);
+                    "micro_batch_size %d does not fit in %s: with recompute=%s it needs %llu bytes more, "
+                    "--vram_cap=%.2fMiB; leave it out to have it fitted",
+                    o->micro_batch, cap, o->policy->name, missing, enough);
     return fail(e, NO_MEMORY,
                 "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
-                "recompute=%s, needs %s, %llu bytes more",
-                cap, o->micro_batch, o->policy->name, needs, missing);
+                "recompute=%s, needs %llu bytes more, --vram_cap=%.2fMiB",
+                cap, o->micro_batch, o->policy->name, missing, enough);
 }
 
 status fit_choose(const fit_request *r, fit_option *best, error *e) {

@@ -14,10 +14,25 @@
 /* ---- devices ---- */
 
 /* The host's memory less 1.5 GiB or an eighth, whichever is more. */
+static uint64_t host_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE); }
 static uint64_t host_cap(void) {
-    uint64_t all = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE);
+    uint64_t all = host_memory();
     uint64_t reserve = all / 8 > 3ull << 29 ? all / 8 : 3ull << 29;
     return all > 2 * reserve ? all - reserve : all / 2;
+}
+
+/* What the cap is, and what it is a part of. */
+static void print_cap(const config *c, const backend *b, FILE *f) {
+    char cap[32], all[32], left[32], is_free[32];
+    uint64_t memory = b->memory;
+    fprintf(f, "memory: %s of the device's %s", bytes_print(b->limits.cap, cap, sizeof cap),
+            bytes_print(memory, all, sizeof all));
+    if (b->memory_free) fprintf(f, " (%s free)", bytes_print(b->memory_free, is_free, sizeof is_free));
+    if (!c->vram_cap)
+        fprintf(f, "; vram_cap=0 leaves %s to others", bytes_print(memory - b->limits.cap, left, sizeof left));
+    else if (b->limits.cap > memory)
+        fprintf(f, ": a cap that can't be reached");
+    fprintf(f, "\n");
 }
 
 static size_t real_bytes_of(const config *c) { return strcmp(c->dtype, "float64") ? 4 : 8; }
@@ -55,11 +70,14 @@ static bool wants_cpu(const config *c, FILE *report) {
 }
 
 status setup_device(const config *c, backend **b, FILE *report, error *e) {
-    if (!wants_cpu(c, report))
+    if (!wants_cpu(c, report)) {
         TRY(open_gpu(c, c->device, b, e));
-    else
+    } else {
         *b = cpu_open(real_bytes_of(c), c->vram_cap ? c->vram_cap : host_cap());
+        (*b)->memory = host_memory();
+    }
     if (report) fprintf(report, "device: %s\n", (*b)->device);
+    if (report) print_cap(c, *b, report);
     return OK;
 }
 
@@ -184,30 +202,46 @@ void setup_request(const config *c, const gpt_shape *shape, graph_purpose purpos
                        .grad_clip = c->grad_clip};
 }
 
+/* Binds what fit chooses. Refused by the device, it asks for a sixteenth less each time: few tries, and little is given
+   away. The last one is the smallest plan there is. */
+static status open_stepping_down(fit_request *r, backend *b, model *m, fit_option *o, FILE *report, error *e) {
+    char peak[32];
+    for (uint64_t refused = 0;; refused = o->peak) {
+        if (refused) r->limits.cap = refused - refused / 16;
+        status s = fit_choose(r, o, e);
+        if (s == NO_MEMORY && refused && o->peak < refused) {
+            r->limits.cap = o->peak; /* the step jumped over it */
+            s = fit_choose(r, o, e);
+        } else if (s == NO_MEMORY && refused) {
+            return fail(e, NO_MEMORY,
+                        "the device refuses even the smallest plan, micro-batch %d with recompute=%s: it needs %s "
+                        "(%llu bytes) free on the device; end what else uses it, or train a smaller model",
+                        o->micro_batch, o->policy->name, bytes_print(o->peak, peak, sizeof peak),
+                        (unsigned long long)o->peak);
+        }
+        TRY(s);
+        gpt_run run = r->run;
+        run.micro_batch = o->micro_batch;
+        run.recompute = o->policy->dropped;
+        s = model_open(m, b, &r->shape, &run, e);
+        if (s != NO_MEMORY) return s;
+        if (report)
+            fprintf(report, "the device refused %s%s%s; trying less\n", bytes_print(o->peak, peak, sizeof peak),
+                    refused ? "" : ": ", refused ? " too" : e->text);
+    }
+}
+
 status setup_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e) {
     fit_option o;
-    status s;
     r->limits = b->limits;
     r->scratch = b->scratch;
     if (!r->cost.measured) r->cost = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
-    uint64_t promised = b->limits.cap;
-    while ((s = fit_choose(r, &o, e)) == OK) {
-        gpt_run run = r->run;
-        run.micro_batch = o.micro_batch;
-        run.recompute = o.policy->dropped;
-        s = model_open(m, b, &r->shape, &run, e);
-        if (s != NO_MEMORY) break;
-        char peak[32];
-        if (report)
-            fprintf(report, "the device refused %s: %s; trying less\n", bytes_print(o.peak, peak, sizeof peak),
-                    e->text);
-        r->limits.cap = o.peak - o.peak / 16; /* steps of a sixteenth: few tries, and little is given away */
-    }
+    status s = open_stepping_down(r, b, m, &o, report, e);
     if (s != OK) {
         b->close(b);
         return s;
     }
-    if (report && r->limits.cap < promised) fprintf(report, "settled for less than the cap\n");
+    r->limits.cap = b->limits.cap;
     if (chosen) *chosen = o;
     return OK;
 }

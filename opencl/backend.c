@@ -264,6 +264,8 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
     if (s == OK) {
         const device_info *d = &b->device.info;
         b->base.limits = limits_of(d, o->cap);
+        b->base.memory = d->memory;
+        b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
         s = gemm_open(b, e);
     }

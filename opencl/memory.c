@@ -12,7 +12,8 @@ static status create(memory *m, uint64_t bytes, cl_mem *buffer, error *e) {
         return fail(e, NO_MEMORY, "a buffer of %llu bytes on top of %llu would pass the cap of %llu bytes",
                     (unsigned long long)bytes, (unsigned long long)m->live, (unsigned long long)m->cap);
     cl_int code;
-    CL(m->d, (*buffer = clCreateBuffer(m->d->context, CL_MEM_READ_WRITE, bytes, NULL, &code), code));
+    *buffer = clCreateBuffer(m->d->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
+    TRY(device_check(m->d, code, "clCreateBuffer", __FILE__, __LINE__, e));
     m->live += bytes;
     if (m->live > m->peak) m->peak = m->live;
     return OK;
