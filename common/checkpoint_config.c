@@ -3,9 +3,11 @@
 #include "checkpoint_config.h"
 #include "files.h"
 #include "json_value.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct {
     const char *path;
@@ -115,7 +117,11 @@ status checkpoint_shape(const char *folder, gpt_shape *shape, error *e) {
     *shape = (gpt_shape){0};
     char *path = xprintf("%s/config.json", folder);
     cJSON *json;
-    status s = json_read_object(path, &json, e);
+    status s = OK;
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        s = fail(e, BAD_INPUT,
+                 "%s does not exist: give a folder in Hugging Face layout, config.json and model.safetensors", path);
+    if (s == OK) s = json_read_object(path, &json, e);
     if (s == OK) {
         s = read_shape((source){path, json}, shape, e);
         cJSON_Delete(json);

@@ -15,7 +15,9 @@
 
 status file_create(file_out *f, const char *path, error *e) {
     struct stat there;
-    bool direct = stat(path, &there) == 0 && !S_ISREG(there.st_mode) && !S_ISDIR(there.st_mode);
+    bool is_there = stat(path, &there) == 0, direct = is_there && !S_ISREG(there.st_mode);
+    if (is_there && S_ISDIR(there.st_mode))
+        return fail(e, BAD_INPUT, "%s: is a folder; give the name of a file to write", path);
     *f = (file_out){.path = xstrdup(path), .temporary = direct ? NULL : xprintf("%s.tmp-%ld", path, (long)getpid())};
     const char *name = direct ? path : f->temporary;
     f->fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -55,9 +55,10 @@ static status read_start(writer *w, int length, error *e) {
         TRY(file_read(w->c->start + 5, 1 << 26, &text, &bytes, e));
     else
         bytes = strlen(text = xstrdup(w->c->start));
-    status s = tokenizer_encode(w->t, text, bytes, &ids, &n, e);
+    error why;
+    status s = tokenizer_encode(w->t, text, bytes, &ids, &n, &why);
     free(text);
-    if (s != OK) return s;
+    if (s != OK) return fail(e, s, "start: %s", why.text);
     if (n == 0) s = fail(e, BAD_INPUT, "start is empty: give at least one character");
     w->n = n < (size_t)length ? (int64_t)n : length;
     for (int64_t i = 0; i < w->n; i++) w->ids[i] = (int32_t)ids[n - (size_t)w->n + (size_t)i];

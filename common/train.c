@@ -63,13 +63,15 @@ typedef struct {
     batch batch; /* [N,T] */
     run_folder out;
     run_log log;
+    int64_t log_from; /* where the log is cut back to, but only before the first line: a run that fails at once loses
+                         nothing of the one before it */
     run_state state;
     tokenizer *tokenizer; /* what checkpoints carry, or NULL */
     double last_save;
     progress show;
     double step_seconds, eval_seconds; /* of all steps of this process, and of the last evaluation with its save */
     int64_t steps;
-    bool out_open, log_open;
+    bool out_open, logs, log_open;
 } run;
 
 static int64_t effective_batch(const config *c) { return c->batch_size * c->gradient_accumulation_steps; }
@@ -167,6 +169,21 @@ static status not_finite(run *r, span what, const batch *b, const step_settings 
                 (long long)s->step, numbers, first);
 }
 
+/* ---- the log ---- */
+
+static status log_begin(run *r, error *e) {
+    if (r->log_open) return OK;
+    TRY(run_log_cut(r->c->out_dir, r->log_from, e));
+    TRY(run_log_open(r->c->out_dir, &r->log, e));
+    r->log_open = true;
+    return OK;
+}
+
+static status log_line(run *r, const char *line, error *e) {
+    TRY(log_begin(r, e));
+    return run_log_line(&r->log, line, e);
+}
+
 /* ---- evaluation: the same sequences every time, so that losses compare ---- */
 
 static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t iter, double *loss, error *e) {
@@ -206,19 +223,20 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
         progress_print(&r->show, "step %lld: train loss %.4f, val loss %.4f\n", (long long)iter, train, *val_loss);
     else
         progress_print(&r->show, "step %lld: train loss %.4f (no val.bin)\n", (long long)iter, train);
-    if (!r->log_open) return OK;
+    if (!r->logs) return OK;
     if (r->val.map)
         snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g,\"val_loss\":%.17g}", (long long)iter, train,
                  *val_loss);
     else
         snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g}", (long long)iter, train);
-    return run_log_line(&r->log, line, e);
+    return log_line(r, line, e);
 }
 
 /* ---- saving ---- */
 
 static status save(run *r, int64_t iter, double val_loss, error *e) {
     progress_doing(&r->show, "saving", 0, 0);
+    TRY(log_begin(r, e)); /* or a resumed run would find lines of the one before */
     r->state.iter = iter;
     r->state.val_loss = val_loss;
     if (val_loss < r->state.best_val_loss) r->state.best_val_loss = val_loss;
@@ -246,9 +264,8 @@ static status start(run *r, const char *resumed, error *e) {
         TRY(checkpoint_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e));
     else
         TRY(model_init(&r->m, (uint64_t)c->seed, e));
-    TRY(run_log_cut(c->out_dir, resumed ? r->state.iter : -1, e));
-    TRY(run_log_open(c->out_dir, &r->log, e));
-    r->log_open = true;
+    r->log_from = resumed ? r->state.iter : -1;
+    r->logs = true;
     r->last_save = seconds_now();
     return OK;
 }
@@ -280,7 +297,7 @@ static status log_step(run *r, int64_t iter, double loss, double norm, double lr
              "{\"iter\":%lld,\"loss\":%.17g,\"lr\":%.17g,\"grad_norm\":%.17g,\"ms\":%.3f,\"tokens_per_s\":%.1f,"
              "\"vram_peak_bytes\":%llu}",
              (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, (unsigned long long)r->m.backend->allocated);
-    return run_log_line(&r->log, line, e);
+    return log_line(r, line, e);
 }
 
 /* One optimizer step. */

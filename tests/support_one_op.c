@@ -67,26 +67,29 @@ void one_op_free(one_op *k) {
     }
 }
 
+static double value(const one_op *k, int i, const void *raw, int64_t j) {
+    if (k->whole[i]) return ((const int32_t *)raw)[j];
+    return k->real_bytes == 8 ? ((const double *)raw)[j] : (double)((const float *)raw)[j];
+}
+
+static void set_value(const one_op *k, int i, void *raw, int64_t j, double v) {
+    if (k->whole[i])
+        ((int32_t *)raw)[j] = (int32_t)v;
+    else if (k->real_bytes == 8)
+        ((double *)raw)[j] = v;
+    else
+        ((float *)raw)[j] = (float)v;
+}
+
 /* Moves argument i between `values` and the backend. */
 static void move(const one_op *k, backend *b, tensor_id t, int i, double *values, bool write) {
     error e = {""};
-    size_t size = k->whole[i] ? sizeof(int32_t) : k->real_bytes;
-    char *raw = xcalloc((size_t)k->n[i], size);
-    for (int64_t j = 0; j < k->n[i] && write; j++) {
-        if (k->whole[i])
-            ((int32_t *)raw)[j] = (int32_t)values[j];
-        else if (k->real_bytes == 8)
-            ((double *)raw)[j] = values[j];
-        else
-            ((float *)raw)[j] = (float)values[j];
-    }
-    size_t bytes = (size_t)k->n[i] * size;
+    size_t size = k->whole[i] ? sizeof(int32_t) : k->real_bytes, bytes = (size_t)k->n[i] * size;
+    void *raw = xcalloc((size_t)k->n[i], size);
+    for (int64_t j = 0; j < k->n[i] && write; j++) set_value(k, i, raw, j, values[j]);
     status s = write ? b->write(b, t, raw, 0, bytes, &e) : b->read(b, t, raw, 0, bytes, &e);
     ck_assert_msg(s == OK, "%s", e.text);
-    for (int64_t j = 0; j < k->n[i] && !write; j++)
-        values[j] = k->whole[i]          ? ((int32_t *)raw)[j]
-                    : k->real_bytes == 8 ? ((double *)raw)[j]
-                                         : (double)((float *)raw)[j];
+    for (int64_t j = 0; j < k->n[i] && !write; j++) values[j] = value(k, i, raw, j);
     free(raw);
 }
 
