@@ -151,8 +151,11 @@ static status choose_by_name(const device_info *list, int count, const char *sel
             found = i;
             matches++;
         }
-    if (matches != 1)
-        return fail(e, BAD_INPUT, "device '%s' is part of %d device names; see `snug devices`", selector, matches);
+    if (matches == 0)
+        return fail(e, BAD_INPUT, "device '%s': no OpenCL device has that in its name; see `snug devices`", selector);
+    if (matches > 1)
+        return fail(e, BAD_INPUT, "device '%s' is part of %d device names: give more of one; see `snug devices`",
+                    selector, matches);
     *index = found;
     snprintf(why, size, "%s: chosen by name", list[*index].name);
     return OK;
