@@ -63,8 +63,8 @@ enum { TEXT_MAX = 512 };
     X(INT, max_new_tokens, 500, 1, 1000000000, SAMPLE, "length of each")                                               \
     X(REAL, temperature, 0.8, 0, 1000, SAMPLE, "0 = always the likeliest")                                             \
     X(INT, top_k, 200, 0, 16777216, SAMPLE, "choose among the likeliest k; 0 = all")                                   \
-    X(TEXT, batch, "", 0, NULL, FILES, "grads: safetensors file with x and y")                                         \
-    X(TEXT, out, "", 0, NULL, FILES, "grads, prepare: where to write")                                                 \
+    X(TEXT, batch, "", 0, NULL, FILES, "grads, logits: safetensors file with x and y")                                 \
+    X(TEXT, out, "", 0, NULL, FILES, "grads, logits, prepare: where to write")                                         \
     X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")     \
     X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare: share of the text that becomes val.bin")                        \
     X(TEXT, splits, "", 0, NULL, CHECK, "equivalence: micro-batch sizes, like 1,3,8; or all. Else six at most")        \

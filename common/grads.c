@@ -1,8 +1,10 @@
 /* grads.c: see grads.h. */
 #include "grads.h"
 #include "checkpoint.h"
+#include "runs.h"
 #include "safetensors.h"
 #include "setup.h"
+#include <stdlib.h>
 
 /* Tensor `name` of the batch file as int32 [N,T], into out; values in [low, vocabulary). */
 static status read_ids(const st_file *f, const char *name, int64_t n, int64_t length, int64_t low, int64_t vocabulary,
@@ -21,7 +23,8 @@ static status read_ids(const st_file *f, const char *name, int64_t n, int64_t le
     return OK;
 }
 
-static status read_batch(const config *c, int positions, int64_t vocabulary, batch *b, error *e) {
+/* has_targets: y has to be there as well. */
+static status read_batch(const config *c, int positions, int64_t vocabulary, bool has_targets, batch *b, error *e) {
     st_file f;
     TRY(st_open(c->batch, &f, e));
     const st_tensor *x = st_find(&f, "x");
@@ -34,39 +37,83 @@ static status read_batch(const config *c, int positions, int64_t vocabulary, bat
     if (s == OK) {
         *b = batch_new(x->dim[0], x->dim[1]);
         s = read_ids(&f, "x", b->sequences, b->length, 0, vocabulary, b->x, e);
-        if (s == OK) s = read_ids(&f, "y", b->sequences, b->length, -1, vocabulary, b->y, e);
+        if (s == OK && has_targets) s = read_ids(&f, "y", b->sequences, b->length, -1, vocabulary, b->y, e);
         if (s != OK) batch_free(b);
     }
     st_close(&f);
     return s;
 }
 
-status grads_run(const config *c, error *e) {
-    if (c->n_positional != 1 || !c->batch[0])
-        return fail(e, BAD_INPUT, "grads: type snug grads FOLDER --batch=FILE.safetensors [--out=FILE.safetensors]");
+/* The checkpoint c->positional[0] with its weights, bound for `purpose`, and the batch. */
+static status open_both(const config *c, graph_purpose purpose, model *m, batch *b, error *e) {
     const char *folder = c->positional[0];
     gpt_shape shape;
     fit_request r;
-    model m;
-    batch b;
     backend *device;
     int length;
+    TRY(run_check_model(folder, e));
     TRY(setup_shape_of(c, folder, &shape, &length, e));
-    TRY(read_batch(c, length, shape.vocabulary, &b, e));
-    setup_request(c, &shape, GRAPH_GRADS, (int)b.length, b.sequences, &r);
+    TRY(read_batch(c, length, shape.vocabulary, purpose == GRAPH_GRADS, b, e));
+    setup_request(c, &shape, purpose, (int)b->length, b->sequences, &r);
     status s = setup_device(c, &device, NULL, e);
-    if (s == OK) s = setup_model(&r, device, &m, NULL, NULL, e);
+    if (s == OK) s = setup_model(&r, device, m, NULL, NULL, e);
     if (s == OK) {
-        double loss, norm;
-        step_settings settings = {.seed = (uint64_t)c->seed};
-        s = checkpoint_load_weights(folder, &shape, &m.gpt, m.backend, e);
-        if (s == OK) s = model_gradients(&m, &b, &settings, &loss, e);
-        if (s == OK) s = model_finish(&m, &settings, &norm, e);
-        checkpoint_set set = {"", m.gpt.grad};
-        if (s == OK && c->out[0]) s = checkpoint_save_tensors(c->out, &m.gpt, &set, 1, m.backend, NULL, e);
-        if (s == OK) printf("loss %.17g\n", loss);
-        model_close(&m);
+        s = checkpoint_load_weights(folder, &shape, &m->gpt, m->backend, e);
+        if (s != OK) model_close(m);
     }
+    if (s != OK) batch_free(b);
+    return s;
+}
+
+status grads_run(const config *c, error *e) {
+    if (c->n_positional != 1 || !c->batch[0])
+        return fail(e, BAD_INPUT, "grads: type snug grads FOLDER --batch=FILE.safetensors [--out=FILE.safetensors]");
+    model m;
+    batch b;
+    double loss, norm;
+    step_settings settings = {.seed = (uint64_t)c->seed};
+    TRY(open_both(c, GRAPH_GRADS, &m, &b, e));
+    status s = model_gradients(&m, &b, &settings, &loss, e);
+    if (s == OK) s = model_finish(&m, &settings, &norm, e);
+    checkpoint_set set = {"", m.gpt.grad};
+    if (s == OK && c->out[0]) s = checkpoint_save_tensors(c->out, &m.gpt, &set, 1, m.backend, NULL, e);
+    if (s == OK) printf("loss %.17g\n", loss);
+    model_close(&m);
+    batch_free(&b);
+    return s;
+}
+
+/* Position t's are those of the first t + 1 tokens: the graph that samples gives the last position's. */
+static status compute_logits(model *m, const batch *b, char *logits /* [N,T,V] */, error *e) {
+    size_t row = (size_t)m->shape.vocabulary * m->backend->limits.real_bytes;
+    for (int64_t i = 0; i < b->sequences; i++)
+        for (int64_t t = 0; t < b->length; t++, logits += row) {
+            step_args a = {.sequences = 1, .length = (int)t + 1};
+            size_t bytes = (size_t)(t + 1) * sizeof *b->x;
+            TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + i * b->length, 0, bytes, e));
+            TRY(m->backend->run(m->backend, m->gpt.graph->sample, &a, e));
+            TRY(m->backend->read(m->backend, m->gpt.logits, logits, 0, row, e));
+        }
+    return OK;
+}
+
+status logits_run(const config *c, error *e) {
+    if (c->n_positional != 1 || !c->batch[0] || !c->out[0])
+        return fail(e, BAD_INPUT, "logits: type snug logits FOLDER --batch=FILE.safetensors --out=FILE.safetensors");
+    model m;
+    batch b;
+    TRY(open_both(c, GRAPH_EVAL, &m, &b, e));
+    size_t real_bytes = m.backend->limits.real_bytes;
+    char *all = xcalloc((size_t)(b.sequences * b.length * m.shape.vocabulary), real_bytes);
+    st_tensor t = {.name = (char *)"logits",
+                   .type = real_bytes == 4 ? ST_F32 : ST_F64,
+                   .rank = 3,
+                   .dim = {b.sequences, b.length, m.shape.vocabulary},
+                   .data = all};
+    status s = compute_logits(&m, &b, all, e);
+    if (s == OK) s = st_write(c->out, &t, 1, NULL, NULL, NULL, e);
+    free(all);
+    model_close(&m);
     batch_free(&b);
     return s;
 }

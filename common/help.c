@@ -35,6 +35,10 @@ static const help_text TEXTS[] = {
      "-1 "
      "is ignored), under the names and shapes of the weights. Prints the loss with 17 digits.",
      "snug grads out/latest --batch=batch.safetensors --out=grads.safetensors"},
+    {"logits", "batch out MEMORY",
+     "The logits [N,T,V] of the checkpoint DIR on a batch (safetensors with x, int32 [N,T]), into the tensor `logits` "
+     "of a safetensors file: for comparing with other programs.",
+     "snug logits out/latest --batch=batch.safetensors --out=logits.safetensors"},
     {"equivalence", "CHECK MODEL DATA TRAIN MEMORY out_dir",
      "Runs the same steps at several splits of the effective batch and compares: the peak in bytes, the time of a "
      "step, and the hash of the weights, which has to be the same for all. Then shows how adding up gradients goes "

@@ -38,6 +38,7 @@ static const command COMMANDS[] = {
     {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", sample_run},
     {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
     {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
+    {"logits", "DIR --batch=FILE --out=FILE", "the logits of a checkpoint on a given batch", logits_run},
     {"equivalence", "[CONFIG.py]", "is training the same however the batch is split? (without a config: a small model)",
      equivalence_run},
     {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", bench_run},

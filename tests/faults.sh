@@ -66,14 +66,14 @@ if mount -t tmpfs -o size=64k tmpfs "$work/small" 2>"$work/null"; then
         status=0
         train "$work/small/out" scratch 30 || status=$?
         expect_failure "$kib KiB of disk" "No space left on device"
-        before=none
+        said=$(sed "s|$work/||" "$err") before=none step=0
         if [ -e "$work/small/out/latest" ]; then
             before=$(readlink "$work/small/out/latest")
             mount -o remount,size=8m "$work/small"
             loads "$work/small/out"
             [ "$(printf 'ckpt-%06d' "$step")" = "$before" ] || fail "$kib KiB: $before became $step"
         fi
-        echo "$kib KiB: $(sed "s|$work/||" "$err"); newest checkpoint: $before"
+        echo "$kib KiB: $said; newest checkpoint: $before"
     done
     [ "$before" != none ] || fail "no file system was large enough for one checkpoint"
     mount -o remount,ro "$work/small"
