@@ -1,0 +1,13 @@
+#!/bin/sh
+# interop.sh: the Python tests against tokenizers, tiktoken, transformers, PyTorch and gguf; each says what it skips
+# because a package is not installed. PYTHON: the interpreter that has them.
+set -eu
+python=${PYTHON:-python3}
+if ! command -v "$python" >/dev/null; then
+    echo "SKIPPED interop: there is no $python"
+    exit 0
+fi
+for test in tests/interop_*.py; do
+    echo "-- $test"
+    "$python" "$test" "${SNUG:-build/snug}"
+done
