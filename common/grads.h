@@ -1,5 +1,5 @@
-/* grads.h: the commands `grads` and `logits`: what a checkpoint computes on a given batch, to a file, for comparing with
-   other programs. */
+/* grads.h: the commands `grads` and `logits`: what a checkpoint computes on a given batch, to a file, for comparing
+   with other programs. */
 #ifndef SNUG_GRADS_H
 #define SNUG_GRADS_H
 
