@@ -1,14 +1,81 @@
 #!/bin/sh
-# outside_count.sh: the cap and the plan, counted by a preloaded library that the program knows nothing of.
+# outside_count.sh: the cap and the plan, counted by a preloaded library that the program knows nothing of: first inside
+# a test process, for many models; then over whole runs of `snug train`, with caps, and with a device that refuses.
 set -eu
 build=${BUILD:-build}
-SNUG_COUNT_FILE=$(mktemp)
-export SNUG_COUNT_FILE
-trap 'rm -f "$SNUG_COUNT_FILE"' EXIT
-LD_PRELOAD=$(realpath "$build/preload_count_buffers.so") "$build/tests" opencl_outside
-# Proof that something was counted: the tests say nothing when the library is missing.
-grep -q 'peak [1-9]' "$SNUG_COUNT_FILE" || { echo "outside_count: nothing was counted" >&2; exit 1; }
-if grep -v ' 0 live at exit' "$SNUG_COUNT_FILE"; then
-    echo "outside_count: buffers were left behind" >&2
+snug=${SNUG:-$build/snug}
+device=${SNUG_TEST_DEVICE:-opencl}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+library=$(realpath "$build/preload_count_buffers.so")
+
+fail() {
+    echo "outside_count: $*" >&2
+    [ ! -f "$work/log" ] || tail -n 5 "$work/log" >&2
     exit 1
-fi
+}
+
+# Every process that made buffers wrote a line (a driver's compiler has its own, of zeros).
+check_counts() {
+    grep -q 'peak [1-9]' "$1" || fail "nothing was counted" # the tests say nothing when the library is missing
+    if grep -v ' 0 live at exit' "$1"; then fail "buffers were left behind"; fi
+}
+
+SNUG_COUNT_FILE="$work/suite" LD_PRELOAD="$library" "$build/tests" opencl_outside
+check_counts "$work/suite"
+
+mkdir "$work/data"
+cp tests/golden/train/stream.bin "$work/data/train.bin"
+# train NAME REFUSE_ABOVE OPTIONS...: two steps of twelve sequences into $work/NAME; sets status and peak.
+train() {
+    name=$1 refuse=$2
+    shift 2
+    rm -f "$work/count"
+    status=0
+    SNUG_REFUSE_ABOVE=$refuse SNUG_COUNT_FILE="$work/count" LD_PRELOAD="$library" "$snug" train \
+        --init_from=tests/golden/train --dataset="$work/data" --data_order=sequential --device="$device" \
+        --batch_size=12 --gradient_accumulation_steps=1 --max_iters=2 --eval_interval=1000 --eval_iters=1 \
+        --dropout=0.1 --out_dir="$work/$name" "$@" >"$work/log" 2>&1 || status=$?
+    [ "$status" -le 1 ] || fail "snug train ended with status $status, refused above $refuse bytes, $*"
+    peak=$(sed -n 's/^buffers: peak \([1-9][0-9]*\) .*/\1/p' "$work/count")
+    [ "$status" = 0 ] || return 0
+    check_counts "$work/count"
+    grep -q "peak $peak .* 0 of them after the first kernel" "$work/count" || fail "a buffer was made after bind"
+    grep -q "\"vram_peak_bytes\":$peak}" "$work/$name/log.jsonl" || fail "$peak bytes counted, others planned"
+    [ ! -d "$work/free" ] || cmp "$work/free/latest/model.safetensors" "$work/$name/latest/model.safetensors" ||
+        fail "other weights: refused above $refuse bytes, $*"
+}
+
+train free 0
+[ "$status" = 0 ] || fail "plain training failed"
+most=$peak
+train nothing 1
+least=$(sed -n 's/^snug: the device refuses even the smallest plan, .* (\([0-9]*\) bytes).*/\1/p' "$work/log")
+[ "$status" = 1 ] && [ -n "$least" ] || fail "a device that refuses everything: no word of what is needed"
+
+# Refused above X, for X across all plans that there are: less memory and the same bits, or an error that says why.
+train refused $((least - 1))
+[ "$status" = 1 ] && grep -q '^snug: the device refuses even the smallest plan' "$work/log" ||
+    fail "one byte less than the smallest plan: no error that says so"
+smaller=0
+for sixth in 0 1 2 3 4 5 6; do
+    x=$((least + (most - least) * sixth / 6))
+    train "refused$sixth" $x
+    [ "$status" = 0 ] || fail "no plan found under $x bytes, but one takes $least"
+    [ "$peak" -le $x ] || fail "$peak bytes, refused above $x"
+    [ "$peak" -ge "$most" ] || smaller=$((smaller + 1))
+done
+[ $smaller -ge 5 ] || fail "only $smaller smaller plans: the sweep did not sweep"
+
+# Caps that bind, splits that do not divide the batch, and every policy.
+for cap in "$least" $((least + (most - least) / 3)) $((most - 1)); do
+    train "cap$cap" 0 --vram_cap="${cap}B"
+    [ "$status" = 0 ] && [ "$peak" -le "$cap" ] || fail "cap of $cap bytes: status $status, $peak bytes"
+done
+for options in "--micro_batch_size=5 --recompute=none" "--micro_batch_size=7 --recompute=attention" \
+    "--micro_batch_size=1 --recompute=gelu"; do
+    # shellcheck disable=SC2086
+    train "split$options" 0 $options
+    [ "$status" = 0 ] || fail "$options failed"
+done
+echo "outside_count: $most bytes down to $least, refused and capped: the counts are the plans', the weights are the same"
