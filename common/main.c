@@ -7,6 +7,7 @@
 #include "help.h"
 #include "plan_command.h"
 #include "prepare.h"
+#include "report.h"
 #include "sample.h"
 #include "setup.h"
 #include "train.h"
@@ -42,6 +43,7 @@ static const command COMMANDS[] = {
     {"equivalence", "[CONFIG.py]", "is training the same however the batch is split? (without a config: a small model)",
      equivalence_run},
     {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", bench_run},
+    {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", report_run},
     {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
      command_gradcheck},

@@ -1,5 +1,6 @@
 /* memory_map.c: see memory_map.h. Draws what the plan says and computes nothing of its own. */
 #include "memory_map.h"
+#include "config.h"
 #include "svg.h"
 #include "terminal.h"
 #include <stdbool.h>
@@ -180,7 +181,7 @@ static void draw_peak(const map *m) {
     int op = m->p->peak_op, left = m->l.left, right = left + m->l.width;
     uint64_t total = m->p->total;
     double y = y_of(m, total), x = op >= 0 ? (m->x[op] + m->x[op + 1]) / 2 : left;
-    char number[32], name[64] = "every op";
+    char number[32], size[32], name[64] = "every op";
     if (op >= 0 && m->g->ops[op].attr.layer >= 0)
         snprintf(name, sizeof name, "%s of layer %d", op_describe(m->g->ops[op].code)->name, m->g->ops[op].attr.layer);
     else if (op >= 0)
@@ -188,24 +189,25 @@ static void draw_peak(const map *m) {
     fprintf(m->f, "<path class=\"peak\" d=\"M%d %.1fH%dM%.1f %.1fV%d\"/>", left, y, right, x, y,
             m->l.top + m->l.height);
     if (m->narrow) {
-        fprintf(m->f, "<text class=\"small\" x=\"%d\" y=\"%.1f\">peak %.2f GiB at %s</text>\n", left + 2, y - 5,
-                gib(total), name);
+        fprintf(m->f, "<text class=\"small\" x=\"%d\" y=\"%.1f\">peak %s at %s</text>\n", left + 2, y - 5,
+                bytes_print(total, size, sizeof size), name);
         return;
     }
     bool at_right = x > left + m->l.width * 0.6;
-    fprintf(m->f, "<text text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">peak %.2f GiB = %s bytes, at %s</text>\n",
-            at_right ? "end" : "start", at_right ? x - 6 : x + 6, y - 6, gib(total),
+    fprintf(m->f, "<text text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">peak %s = %s bytes, at %s</text>\n",
+            at_right ? "end" : "start", at_right ? x - 6 : x + 6, y - 6, bytes_print(total, size, sizeof size),
             number_print((int64_t)total, number), name);
 }
 
 static void draw_cap(const map *m) {
     uint64_t cap = m->s->cap;
+    char size[32];
     if (!cap) return;
     int left = m->l.left, right = left + m->l.width, top = m->l.top;
     double y = m->cap_is_far ? top : y_of(m, cap);
     fprintf(m->f, "<line class=\"cap\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", left, right, y, y);
-    fprintf(m->f, "<text class=\"captext\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">cap %.2f GiB", right - 2, y - 6,
-            gib(cap));
+    fprintf(m->f, "<text class=\"captext\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">cap %s", right - 2, y - 6,
+            bytes_print(cap, size, sizeof size));
     if (m->cap_is_far) { /* the break in the axis */
         fprintf(m->f, ", not to scale");
         fprintf(m->f, "</text><path class=\"axis\" d=\"M%d %dv6l-5 3l10 4l-10 4l5 3v6\"/>\n", left, top);

@@ -40,7 +40,7 @@ int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k
 typedef struct {
     const config *c;
     model *m;
-    tokenizer *t;
+    const tokenizer *t;
     int32_t *ids;
     int64_t n;
     double *logits, *sorted;
@@ -83,24 +83,36 @@ static status next_id(writer *w, int sample, int64_t number, int32_t *id, error 
     return OK;
 }
 
-static status write_text(writer *w, int sample, int length, error *e) {
+static status write_text(writer *w, FILE *f, int number, int64_t tokens, error *e) {
+    int length = w->m->run.length;
     TRY(read_start(w, length, e));
     size_t bytes;
     for (int64_t i = 0; i < w->n; i++) {
         const char *s = tokenizer_decode(w->t, (uint32_t)w->ids[i], &bytes);
-        fwrite(s, 1, bytes, stdout);
+        fwrite(s, 1, bytes, f);
     }
-    for (int64_t k = 0; k < w->c->max_new_tokens; k++) {
+    for (int64_t k = 0; k < tokens; k++) {
         int32_t id;
-        TRY(next_id(w, sample, k, &id, e));
+        TRY(next_id(w, number, k, &id, e));
         const char *s = tokenizer_decode(w->t, (uint32_t)id, &bytes);
-        fwrite(s, 1, bytes, stdout);
-        fflush(stdout);
+        fwrite(s, 1, bytes, f);
+        fflush(f);
         if (w->n == length) memmove(w->ids, w->ids + 1, (size_t)--w->n * sizeof *w->ids);
         w->ids[w->n++] = id;
     }
-    printf("\n---------------\n");
     return OK;
+}
+
+status sample_text(FILE *f, model *m, const tokenizer *t, const config *c, int number, int64_t tokens, error *e) {
+    writer w = {.c = c, .m = m, .t = t};
+    w.ids = xcalloc((size_t)m->run.length + 1, sizeof *w.ids);
+    w.logits = xcalloc((size_t)m->shape.vocabulary, sizeof *w.logits);
+    w.sorted = xcalloc((size_t)m->shape.vocabulary, sizeof *w.sorted);
+    status s = write_text(&w, f, number, tokens, e);
+    free(w.ids);
+    free(w.logits);
+    free(w.sorted);
+    return s;
 }
 
 status sample_run(const config *c, error *e) {
@@ -108,12 +120,12 @@ status sample_run(const config *c, error *e) {
     fit_request r;
     backend *b;
     model m = {0};
-    writer w = {.c = c, .m = &m};
+    tokenizer *t = NULL;
     char *folder;
     int length;
     TRY(run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e));
     status s = run_check_model(folder, e);
-    if (s == OK) s = tokenizer_open(folder, &w.t, e);
+    if (s == OK) s = tokenizer_open(folder, &t, e);
     if (s == OK) s = setup_shape_of(c, folder, &shape, &length, e);
     if (s == OK) s = setup_device(c, &b, NULL, e);
     if (s == OK) {
@@ -121,17 +133,12 @@ status sample_run(const config *c, error *e) {
         s = setup_model(&r, b, &m, NULL, NULL, e);
     }
     if (s == OK) s = checkpoint_load_weights(folder, &shape, &m.gpt, m.backend, e);
-    if (s == OK) {
-        w.ids = xcalloc((size_t)length + 1, sizeof *w.ids);
-        w.logits = xcalloc((size_t)shape.vocabulary, sizeof *w.logits);
-        w.sorted = xcalloc((size_t)shape.vocabulary, sizeof *w.sorted);
-        for (int k = 0; k < c->num_samples && s == OK; k++) s = write_text(&w, k, length, e);
+    for (int k = 0; k < c->num_samples && s == OK; k++) {
+        s = sample_text(stdout, &m, t, c, k, c->max_new_tokens, e);
+        if (s == OK) printf("\n---------------\n");
     }
     if (m.backend) model_close(&m);
-    if (w.t) tokenizer_close(w.t);
-    free(w.ids);
-    free(w.logits);
-    free(w.sorted);
+    tokenizer_close(t);
     free(folder);
     return s;
 }

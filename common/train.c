@@ -3,6 +3,8 @@
 #include "checkpoint.h"
 #include "nonfinite.h"
 #include "progress.h"
+#include "report.h"
+#include "run_facts.h"
 #include "resume.h"
 #include "run_log.h"
 #include "runs.h"
@@ -60,6 +62,7 @@ typedef struct {
     token_file train, val;
     data_order order;
     model m;
+    fit_option chosen;
     batch batch; /* [N,T] */
     run_folder out;
     run_log log;
@@ -126,7 +129,6 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
     const config *c = r->c;
     gpt_shape shape;
     fit_request request;
-    fit_option chosen;
     backend *b;
     int length;
     char text[256];
@@ -140,9 +142,9 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
     }
     setup_request(c, &shape, purpose, length, effective_batch(c), &request);
     TRY(setup_device(c, &b, stdout, e));
-    TRY(setup_model(&request, b, &r->m, &chosen, stdout, e));
+    TRY(setup_model(&request, b, &r->m, &r->chosen, stdout, e));
     show_memory(r);
-    progress_print(&r->show, "plan: %s\n", fit_print(&request, &chosen, text, sizeof text));
+    progress_print(&r->show, "plan: %s\n", fit_print(&request, &r->chosen, text, sizeof text));
     return open_data(r, length, e);
 }
 
@@ -176,7 +178,7 @@ static status log_begin(run *r, error *e) {
     TRY(run_log_cut(r->c->out_dir, r->log_from, e));
     TRY(run_log_open(r->c->out_dir, &r->log, e));
     r->log_open = true;
-    return OK;
+    return run_facts_write(r->c->out_dir, r->c, &r->m, &r->chosen, e);
 }
 
 static status log_line(run *r, const char *line, error *e) {
@@ -229,10 +231,20 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
                  *val_loss);
     else
         snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g}", (long long)iter, train);
-    return log_line(r, line, e);
+    TRY(log_line(r, line, e));
+    progress_doing(&r->show, "sampling", 0, 0);
+    return run_facts_sample(&r->log, r->c, &r->m, r->tokenizer, iter, e);
 }
 
 /* ---- saving ---- */
+
+/* A page that cannot be written ends no training. */
+static void write_report(run *r) {
+    error e;
+    if (report_write(r->c->out_dir, &e) == OK) return;
+    progress_clear(&r->show);
+    fprintf(stderr, "note: no report: %s\n", e.text);
+}
 
 static status save(run *r, int64_t iter, double val_loss, error *e) {
     progress_doing(&r->show, "saving", 0, 0);
@@ -338,6 +350,7 @@ static status loop(run *r, error *e) {
             TRY(save(r, iter, val_loss, e));
             saved = iter;
         }
+        if (save_now || isfinite(val_loss)) write_report(r);
         if (isfinite(val_loss)) r->eval_seconds = seconds_now() - began;
         if (done || stop_wanted) break;
         TRY(step(r, iter, e));

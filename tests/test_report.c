@@ -1,0 +1,279 @@
+/* test_report.c: the report page: what a run leaves is on it, text cannot break it, and half-written files don't
+ * either. */
+#include "../common/chart.h"
+#include "../common/files.h"
+#include "../common/report.h"
+#include "../common/run_facts.h"
+#include "../common/svg.h"
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char out[] = "/tmp/snug-report-XXXXXX";
+
+static void make_folder(void) {
+    strcpy(out + sizeof out - 7, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(out));
+}
+
+static void remove_folder(void) { ck_assert_int_eq(folder_remove(out, NULL), OK); }
+
+static void write_file(const char *name, const char *text) {
+    char *path = xprintf("%s/%s", out, name);
+    ck_assert_int_eq(file_write(path, text, strlen(text), false, NULL, NULL), OK);
+    free(path);
+}
+
+/* The page, or NULL with e. The caller frees it. */
+static char *page(error *e) {
+    char *path = xprintf("%s/report.html", out), *text = NULL;
+    size_t bytes;
+    if (report_write(out, e) == OK) ck_assert_int_eq(file_read(path, 1 << 26, &text, &bytes, e), OK);
+    free(path);
+    return text;
+}
+
+static int count(const char *text, const char *what) {
+    int n = 0;
+    while ((text = strstr(text, what))) n++, text++;
+    return n;
+}
+
+/* Every element that is opened is closed, in order; and nothing is asked of a network. */
+static void assert_well_formed(const char *text) {
+    char open[64][16];
+    int depth = 0;
+    for (const char *at = text; (at = strchr(at, '<')); at++) {
+        char name[16];
+        bool closes = at[1] == '/';
+        if (at[1] == '!') continue;
+        ck_assert_msg(sscanf(at + 1 + closes, "%15[a-z0-9]", name) == 1, "a bare < at: %.60s", at);
+        const char *end = strchr(at, '>');
+        ck_assert_ptr_nonnull(end);
+        if (end[-1] == '/' || !strcmp(name, "meta")) continue;
+        if (!closes) {
+            ck_assert_int_lt(depth, 64);
+            strcpy(open[depth++], name);
+            continue;
+        }
+        ck_assert_msg(depth && !strcmp(open[--depth], name), "</%s> at: %.60s", name, at);
+    }
+    ck_assert_int_eq(depth, 0);
+    ck_assert(!strstr(text, "http://") && !strstr(text, "https://") && !strstr(text, "src=") &&
+              !strstr(text, "@import"));
+    ck_assert(!strstr(text, "nan") && !strstr(text, "inf\""));
+}
+
+static const char LOG[] =
+    "{\"iter\":0,\"train_loss\":4.5,\"val_loss\":4.625}\n"
+    "{\"iter\":0,\"loss\":4.5,\"lr\":0.001,\"grad_norm\":2,\"ms\":10,\"tokens_per_s\":1000,\"vram_peak_bytes\":77}\n"
+    "{\"iter\":1,\"loss\":3.5,\"lr\":0.002,\"grad_norm\":1,\"ms\":10,\"tokens_per_s\":3000,\"vram_peak_bytes\":77}\n"
+    "{\"iter\":2,\"train_loss\":3.25,\"val_loss\":3.375}\n"
+    "{\"iter\":2,\"sample\":\"<script>alert('x')</script> & so on\"}\n";
+
+START_TEST(page_has_every_curve_and_sample_of_the_log) {
+    error e;
+    write_file("log.jsonl", LOG);
+    char *text = page(&e);
+    ck_assert_msg(text != NULL, "%s", e.text);
+    assert_well_formed(text);
+    static const char *const says[] = {
+        "nats per token", "optimizer step",  "val, evaluated", "learning rate",        "L2 norm",      "tokens/s",
+        "step 2: 3.375",  "lowest val loss", "after 2 steps",  "prefers-color-scheme", "<b>3.3750</b>"};
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        ck_assert_msg(strstr(text, says[i]) != NULL, "the page lacks: %s", says[i]);
+    ck_assert_int_eq(count(text, "class=\"chart\""), 5); /* the loss twice: desktop and phone */
+    free(text);
+}
+END_TEST
+
+START_TEST(text_of_users_is_escaped_everywhere) {
+    error e;
+    write_file("log.jsonl", LOG);
+    write_file("run.json",
+               "{\"device\":\"<b>'\\\"&\",\"build\":\"<i>\",\"settings\":{\"<u>\":\"<s>\",\"start\":\"\\u0001\"},"
+               "\"given\":{\"<u>\":\"<em>\"}}");
+    char *text = page(&e);
+    ck_assert_msg(text != NULL, "%s", e.text);
+    assert_well_formed(text);
+    ck_assert_ptr_null(strstr(text, "<script"));
+    ck_assert_ptr_nonnull(strstr(text, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; so on"));
+    ck_assert_ptr_nonnull(strstr(text, "&lt;b&gt;&#39;&quot;&amp;"));
+    free(text);
+}
+END_TEST
+
+START_TEST(torn_lines_and_nulls_cost_only_themselves) {
+    error e;
+    char *text =
+        xprintf("garbage\n[]\n{\"iter\":\"x\",\"loss\":1}\n%s{\"iter\":3,\"loss\":null}\n{\"iter\":4,\"lo", LOG);
+    write_file("log.jsonl", text);
+    free(text);
+    text = page(&e);
+    ck_assert_msg(text != NULL, "%s", e.text);
+    assert_well_formed(text);
+    ck_assert_ptr_nonnull(strstr(text, "<b>2 of "));
+    free(text);
+}
+END_TEST
+
+START_TEST(empty_folder_and_damaged_files_are_named) {
+    error e;
+    ck_assert_ptr_null(page(&e));
+    ck_assert_ptr_nonnull(strstr(e.text, "no log.jsonl"));
+    write_file("run.json", "{\"plan\":");
+    ck_assert_ptr_null(page(&e));
+    ck_assert_ptr_nonnull(strstr(e.text, "run.json is damaged"));
+    write_file("run.json", "{\"plan\":{\"layers\":0}}"); /* costs the map, not the page */
+    char *text = page(&e);
+    ck_assert_ptr_nonnull(text);
+    ck_assert_ptr_nonnull(strstr(text, "plan.layers is no number from 1 to 1024"));
+    free(text);
+}
+END_TEST
+
+START_TEST(equivalence_alone_makes_a_page_with_all_its_splits) {
+    error e;
+    write_file("equivalence.json",
+               "{\"device\":\"CPU\",\"build\":\"b\",\"built_in\":true,\"effective_batch\":4,\"steps\":2,"
+               "\"batch_invariant\":true,\"splits\":["
+               "{\"micro_batch\":4,\"parts\":1,\"recompute\":\"none\",\"peak_bytes\":8783808,\"ms_per_step\":1.5,"
+               "\"loss\":3.5,\"sha256\":\"0123456789\",\"losses\":[4.5,3.5]},"
+               "{\"micro_batch\":1,\"parts\":4,\"recompute\":\"block\",\"peak_bytes\":1048576,\"ms_per_step\":2,"
+               "\"loss\":3.5,\"sha256\":\"0123456789\",\"losses\":[4.5,null]}],\"identical\":false,"
+               "\"first_difference\":{\"micro_batch\":1,\"step\":2,\"tensor\":\"<wte>\"},\"gradient_parts\":2,"
+               "\"gradient_errors\":[{\"name\":\"mean of means\",\"how\":\"h\",\"verdict\":\"WRONG\",\"error\":0.24}],"
+               "\"noise\":null}");
+    char *text = page(&e);
+    ck_assert_msg(text != NULL, "%s", e.text);
+    assert_well_formed(text);
+    static const char *const says[] = {"8,783,808", "1,048,576",      "4 x 1 none", "1 x 4 block", "peak, MiB",
+                                       "Different", "in &lt;wte&gt;", "0.24",       "step 2: 3.5"};
+    for (size_t i = 0; i < sizeof says / sizeof *says; i++)
+        ck_assert_msg(strstr(text, says[i]) != NULL, "the page lacks: %s", says[i]);
+    free(text);
+}
+END_TEST
+
+/* run.json says enough to make the bound plan again, to the byte. */
+START_TEST(run_json_gives_the_bound_plan_again) {
+    error e;
+    gpt_shape shape = {
+        .layers = 2, .heads = 2, .channels = 16, .positions = 12, .vocabulary = 65, .norm_epsilon = 1e-5};
+    gpt_run run = {.purpose = GRAPH_TRAIN,
+                   .micro_batch = 3,
+                   .length = 8,
+                   .sequences = 7,
+                   .batch_invariant = true,
+                   .dropout = 0.25,
+                   .recompute = recompute_find("block")->dropped};
+    fit_option chosen = {.micro_batch = 3, .policy = recompute_find("block")}, again;
+    config c;
+    model m;
+    fit_request r;
+    cJSON *facts;
+    config_defaults(&c);
+    backend *b = cpu_open(4, 64 << 20);
+    ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(run_facts_write(out, &c, &m, &chosen, &e), OK);
+    char *path = xprintf("%s/run.json", out), *text;
+    ck_assert_int_eq(json_read_object(path, &facts, &e), OK);
+    ck_assert_msg(run_facts_plan(facts, &r, &again, &e) == OK, "%s", e.text);
+    ck_assert_uint_eq(again.peak, m.plan.total);
+    ck_assert_uint_eq(again.peak, b->allocated);
+    ck_assert_ptr_eq(again.policy, chosen.policy);
+    cJSON_Delete(facts);
+    free(path);
+    model_close(&m);
+    text = page(&e); /* run.json alone: the map and the settings */
+    ck_assert_msg(text != NULL, "%s", e.text);
+    assert_well_formed(text);
+    ck_assert_int_eq(count(text, "class=\"map"), 2);
+    free(text);
+}
+END_TEST
+
+/* ---- charts ---- */
+
+static char *drawn(const chart *c) {
+    char *text;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    chart_draw(f, c, 358, 250);
+    fclose(f);
+    return text;
+}
+
+START_TEST(charts_of_odd_data_stay_within_their_picture) {
+    static double x[5000], y[5000];
+    for (int kind = 0; kind < 8; kind++) {
+        int64_t n = kind < 3 ? kind : 5000;
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = kind == 3 ? 7 : (double)i + 1;
+            y[i] = kind == 4   ? 3
+                   : kind == 5 ? NAN
+                   : kind == 6 ? 1e-12 * (double)i
+                   : kind == 7 ? -1e9
+                               : (double)(i % 97);
+        }
+        chart_series s = {.x = x, .y = y, .n = n, .dots = true, .name = "a"};
+        char *text = drawn(&(chart){"t", "x", "y", &s, 1, kind == 1, kind == 2, kind ? 1e6 : 0, "cap"});
+        assert_well_formed(text);
+        for (const char *at = text; (at = strpbrk(at, "ML")); at++) {
+            double px, py;
+            if (sscanf(at + 1, "%lf %lf", &px, &py) != 2) continue;
+            ck_assert_msg(px >= 50 && px <= 350 && py >= 20 && py <= 210, "%d: %g %g", kind, px, py);
+        }
+        ck_assert_uint_lt(strlen(text), 60000);
+        free(text);
+    }
+}
+END_TEST
+
+/* Thousands of points become one column of pixels each, but the lowest and highest of them stay. */
+START_TEST(thinning_keeps_spikes) {
+    static double x[100000], y[100000];
+    for (int i = 0; i < 100000; i++) x[i] = i, y[i] = 1;
+    y[54321] = 100;
+    chart_series s = {.x = x, .y = y, .n = 100000};
+    char *text = drawn(&(chart){"t", "x", "y", &s, 1, true, false, 0, NULL});
+    double top = 250;
+    for (const char *at = strstr(text, "<path"); (at = strpbrk(at, "ML")); at++) {
+        double px, py;
+        if (sscanf(at + 1, "%lf %lf", &px, &py) == 2 && py < top) top = py;
+    }
+    ck_assert_msg(top < 40, "the highest point is drawn at %g", top);
+    free(text);
+}
+END_TEST
+
+START_TEST(steps_of_axes_are_round_and_few) {
+    for (double range = 1e-9; range < 1e12; range *= 1.37)
+        for (int most = 2; most < 12; most++) {
+            double step = nice_step(range, most), power = pow(10, floor(log10(step) + 1e-9)), lead = step / power;
+            ck_assert_msg(range / step <= most * 1.000001 && range / step > most / 3.0, "%g / %d: %g", range, most,
+                          step);
+            ck_assert_msg(fabs(lead - 1) < 1e-6 || fabs(lead - 2) < 1e-6 || fabs(lead - 5) < 1e-6, "%g", lead);
+        }
+}
+END_TEST
+
+Suite *report_suite(void);
+Suite *report_suite(void) {
+    Suite *s = suite_create("report");
+    TCase *t = tcase_create("report");
+    tcase_add_checked_fixture(t, make_folder, remove_folder);
+    tcase_add_test(t, page_has_every_curve_and_sample_of_the_log);
+    tcase_add_test(t, text_of_users_is_escaped_everywhere);
+    tcase_add_test(t, torn_lines_and_nulls_cost_only_themselves);
+    tcase_add_test(t, empty_folder_and_damaged_files_are_named);
+    tcase_add_test(t, equivalence_alone_makes_a_page_with_all_its_splits);
+    tcase_add_test(t, run_json_gives_the_bound_plan_again);
+    tcase_add_test(t, charts_of_odd_data_stay_within_their_picture);
+    tcase_add_test(t, thinning_keeps_spikes);
+    tcase_add_test(t, steps_of_axes_are_round_and_few);
+    suite_add_tcase(s, t);
+    return s;
+}
