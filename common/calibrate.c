@@ -229,6 +229,9 @@ status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_mo
         TRY(s);
         *out = m;
     }
-    if (out->measured) keep(c, b, out);
+    if (out->measured)
+        keep(c, b, out);
+    else if (report)
+        fprintf(report, "the cap is too small to measure in: choosing by stated constants\n");
     return OK;
 }

@@ -104,7 +104,7 @@ static status add_wanted(equivalence *q, const char *list, error *e) {
     for (const char *at = list; *at;) {
         char *end;
         long long k = strtoll(at, &end, 10);
-        if (end == at || k < 1 || k > n || (*end && *end != ','))
+        if (end == at || k < 1 || k > n || (*end && *end != ',') || (*end && !end[1]))
             return fail(e, BAD_INPUT,
                         "splits '%s': give micro-batch sizes from 1 to the effective batch %lld, like --splits=1,3,8, "
                         "or all",

@@ -1,5 +1,6 @@
 /* train.c: the loop over steps: draw, gradients, update, and now and then evaluate, log and save. */
 #include "train.h"
+#include "calibrate.h"
 #include "checkpoint.h"
 #include "nonfinite.h"
 #include "progress.h"
@@ -62,8 +63,8 @@ typedef struct {
     token_file train, val;
     data_order order;
     model m;
-    fit_option chosen;
-    batch batch; /* [N,T] */
+    fit_option chosen; /* how the effective batch is split, and what is computed again */
+    batch batch;       /* [N,T] */
     run_folder out;
     run_log log;
     int64_t log_from; /* where the log is cut back to, but only before the first line: a run that fails at once loses
@@ -142,6 +143,12 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
     }
     setup_request(c, &shape, purpose, length, effective_batch(c), &request);
     TRY(setup_device(c, &b, stdout, e));
+    bool has_choice = purpose == GRAPH_TRAIN && !(request.micro_batch && request.policy);
+    status s = has_choice ? calibrate_ensure(c, b, stdout, &request.cost, e) : OK;
+    if (s != OK) {
+        b->close(b);
+        return s;
+    }
     TRY(setup_model(&request, b, &r->m, &r->chosen, stdout, e));
     show_memory(r);
     progress_print(&r->show, "plan: %s\n", fit_print(&request, &r->chosen, text, sizeof text));
@@ -307,8 +314,9 @@ static status log_step(run *r, int64_t iter, double loss, double norm, double lr
                    loss, norm, lr, 1e3 * seconds, tokens);
     snprintf(line, sizeof line,
              "{\"iter\":%lld,\"loss\":%.17g,\"lr\":%.17g,\"grad_norm\":%.17g,\"ms\":%.3f,\"tokens_per_s\":%.1f,"
-             "\"vram_peak_bytes\":%llu}",
-             (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, (unsigned long long)r->m.backend->allocated);
+             "\"micro_batch\":%d,\"recompute\":\"%s\",\"vram_cap_bytes\":%llu,\"vram_peak_bytes\":%llu}",
+             (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, r->chosen.micro_batch, r->chosen.policy->name,
+             (unsigned long long)r->m.backend->limits.cap, (unsigned long long)r->m.backend->allocated);
     return log_line(r, line, e);
 }
 

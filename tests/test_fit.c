@@ -5,6 +5,7 @@
 #include "model.h"
 #include "plan_command.h"
 #include "setup.h"
+#include "support_capture.h"
 #include <cjson/cJSON.h>
 #include <check.h>
 #include <math.h>
@@ -188,28 +189,7 @@ END_TEST
 
 /* ---- the command ---- */
 
-/* Runs `snug plan` with the given arguments; returns what it printed and sets *s. */
-static char *run_plan(int argc, char **argv, status *s, error *e) {
-    config *c = xcalloc(1, sizeof *c);
-    char path[] = "/tmp/snug-test-XXXXXX";
-    int to = mkstemp(path), out = dup(1);
-    ck_assert_msg(to >= 0 && config_parse(c, argc, argv, e) == OK, "%s", e->text);
-    fflush(stdout);
-    dup2(to, 1);
-    *s = plan_run(c, e);
-    fflush(stdout);
-    dup2(out, 1);
-    close(out);
-    off_t bytes = lseek(to, 0, SEEK_END);
-    char *text = xcalloc((size_t)bytes + 1, 1);
-    ck_assert(pread(to, text, (size_t)bytes, 0) == bytes);
-    close(to);
-    unlink(path);
-    config_free(c);
-    free(c);
-    return text;
-}
-#define PLAN(s, e, ...) run_plan(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), (char *[]){__VA_ARGS__}, s, e)
+#define PLAN(s, e, ...) CAPTURE(plan_run, s, e, __VA_ARGS__)
 
 static double number(const cJSON *o, const char *key) {
     const cJSON *v = cJSON_GetObjectItem(o, key);

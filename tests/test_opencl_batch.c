@@ -1,53 +1,13 @@
 /* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
 #include "../common/model.h"
+#include "../common/recompute.h"
 #include "../opencl/scratch.h"
 #include "opencl_device.h"
+#include "support_steps.h"
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-static gpt_run usual_run(int64_t sequences, int length, int micro_batch) {
-    return (gpt_run){.purpose = GRAPH_TRAIN,
-                     .micro_batch = micro_batch,
-                     .length = length,
-                     .sequences = sequences,
-                     .batch_invariant = true,
-                     .dropout = 0.1,
-                     .weight_decay = 0.1,
-                     .beta1 = 0.9,
-                     .beta2 = 0.95,
-                     .grad_clip = 1};
-}
-
-static void fill_batch(batch *b, int64_t vocabulary, int step) {
-    uint32_t state = 12345u + (uint32_t)step;
-    for (int64_t i = 0; i < b->sequences * b->length; i++) {
-        state = state * 1664525u + 1013904223u;
-        b->x[i] = (int32_t)((state >> 8) % (uint32_t)vocabulary);
-        state = state * 1664525u + 1013904223u;
-        b->y[i] = state % 7 == 0 ? -1 : (int32_t)((state >> 8) % (uint32_t)vocabulary);
-    }
-}
-
-/* Five steps; the hash of the weights and the last loss. */
-static void train(const gpt_shape *shape, const gpt_run *run, size_t min_indirect, char hash[65], double *loss) {
-    error e = {""};
-    model m;
-    double norm;
-    ck_assert_msg(model_open(&m, open_device(min_indirect, 0), shape, run, &e) == OK, "%s", e.text);
-    ck_assert_msg(model_init(&m, 7, &e) == OK, "%s", e.text);
-    batch b = batch_new(run->sequences, run->length);
-    for (int step = 0; step < 5; step++) {
-        fill_batch(&b, shape->vocabulary, step);
-        step_settings s = {.step = step, .lr = 1e-2, .seed = 99};
-        ck_assert_msg(model_gradients(&m, &b, &s, loss, &e) == OK, "%s", e.text);
-        ck_assert_msg(model_finish(&m, &s, &norm, &e) == OK, "%s", e.text);
-    }
-    ck_assert_msg(model_hash(&m, hash, &e) == OK, "%s", e.text);
-    batch_free(&b);
-    model_close(&m);
-}
 
 /* Sizes that are multiples of nothing, and sizes whose slices are sub-buffers. */
 static const gpt_shape shapes[] = {
@@ -55,36 +15,46 @@ static const gpt_shape shapes[] = {
     {.layers = 1, .heads = 2, .channels = 128, .positions = 64, .vocabulary = 384, .norm_epsilon = 1e-5},
 };
 
-static void expect_same_bits(const gpt_shape *shape, size_t min_indirect) {
-    static const int splits[] = {12, 1, 2, 3, 5, 7};
-    char hash[65] = "", first[65] = "";
+/* Every policy at the splits 12, 5 (uneven) and 1, and the other splits with one each. */
+static void expect_same_bits(const gpt_shape *shape, size_t min_indirect, bool every_policy) {
+    static const int splits[] = {12, 5, 1, 2, 3, 7};
+    char hash[HASH_HEX] = "", first[HASH_HEX] = "";
     double loss = 0, first_loss = 0;
-    for (int i = 0; i < 6; i++) {
-        gpt_run run = usual_run(12, shape->positions, splits[i]);
-        if (i == 3) run.recompute = 1u << KIND_GELU | 1u << KIND_NORM | 1u << KIND_ATTENTION;
-        train(shape, &run, min_indirect, i ? hash : first, i ? &loss : &first_loss);
-        if (!i) continue;
-        ck_assert_msg(loss == first_loss, "loss %.9g by micro-batches of %d, %.9g by 12", loss, splits[i], first_loss);
-        ck_assert_msg(strcmp(hash, first) == 0, "micro-batches of %d change the weights", splits[i]);
-    }
+    for (int i = 0; i < 6; i++)
+        for (int p = 0; p < RECOMPUTE_POLICIES; p++) {
+            if (p != i % RECOMPUTE_POLICIES && (i >= 3 || !every_policy)) continue;
+            gpt_run run = steps_run(12, shape->positions, splits[i], recompute_policies[p].dropped);
+            bool is_first = !first[0];
+            steps_train(open_device(min_indirect, 0), shape, &run, is_first ? first : hash,
+                        is_first ? &first_loss : &loss);
+            if (is_first) continue;
+            ck_assert_msg(loss == first_loss, "loss %.9g by micro-batches of %d, %.9g by 12", loss, splits[i],
+                          first_loss);
+            ck_assert_msg(strcmp(hash, first) == 0, "micro-batches of %d, recompute %s, change the weights", splits[i],
+                          recompute_policies[p].name);
+        }
 }
 
 START_TEST(micro_batch_split_never_changes_bits_by_the_indirect_gemm) {
-    expect_same_bits(&shapes[_i], ALWAYS_INDIRECT);
+    expect_same_bits(&shapes[_i], ALWAYS_INDIRECT, _i == 0);
 }
 END_TEST
 
-START_TEST(micro_batch_split_never_changes_bits_by_the_direct_gemm) { expect_same_bits(&shapes[_i], ALWAYS_DIRECT); }
+START_TEST(micro_batch_split_never_changes_bits_by_the_direct_gemm) {
+    expect_same_bits(&shapes[_i], ALWAYS_DIRECT, _i == 0);
+}
 END_TEST
 
 /* Around the threshold one sequence goes to one kernel and twelve would go to the other. */
-START_TEST(micro_batch_split_never_changes_bits_near_the_threshold) { expect_same_bits(&shapes[_i], 60 + 20 * _i); }
+START_TEST(micro_batch_split_never_changes_bits_near_the_threshold) {
+    expect_same_bits(&shapes[_i], 60 + 20 * _i, false);
+}
 END_TEST
 
 START_TEST(planned_bytes_are_allocated_bytes) {
     error e = {""};
     model m;
-    gpt_run run = usual_run(4, 33, 3);
+    gpt_run run = steps_run(4, 33, 3, 0);
     ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &run, &e), OK);
     opencl_memory now = opencl_memory_now(m.backend);
     ck_assert_uint_eq(now.live, m.plan.total);
@@ -98,7 +68,7 @@ END_TEST
 START_TEST(a_cap_refuses_and_leaves_nothing_behind) {
     error e = {""};
     model m;
-    gpt_run large = usual_run(4, 33, 4), small = usual_run(4, 33, 1);
+    gpt_run large = steps_run(4, 33, 4, 0), small = steps_run(4, 33, 1, 0);
     ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &large, &e), OK);
     uint64_t total = m.plan.total;
     model_close(&m);
@@ -118,7 +88,7 @@ START_TEST(the_stated_limits_without_a_device_are_upper_bounds) {
     model m;
     gpt g;
     plan p;
-    gpt_run run = usual_run(4, 33, 3);
+    gpt_run run = steps_run(4, 33, 3, 0);
     memory_limits stated = {.real_bytes = 4, .alignment = 4096};
     ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &run, &e), OK);
     ck_assert_int_eq(gpt_build(&shapes[0], &run, opencl_scratch, 4, &g, &e), OK);
@@ -140,7 +110,7 @@ START_TEST(gemm_temporaries_of_gpt2_124m_stay_under_64_mib) {
                        .vocabulary = 50304,
                        .bias = true,
                        .norm_epsilon = 1e-5};
-    gpt_run run = usual_run(16, 1024, 16);
+    gpt_run run = steps_run(16, 1024, 16, 0);
     ck_assert_int_eq(gpt_build(&shape, &run, opencl_scratch, 4, &g, &e), OK);
     for (int i = 0; i < g.graph->n_ops; i++) {
         const op *o = &g.graph->ops[i];

@@ -1,0 +1,209 @@
+/* test_equivalence.c: the same weights, to the bit, for every micro-batch, recompute policy and number of threads; and
+   what `equivalence` prints and writes. */
+#include "equivalence.h"
+#include "files.h"
+#include "json_value.h"
+#include "model.h"
+#include "support_capture.h"
+#include "support_steps.h"
+#include <check.h>
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- bits ---- */
+
+static const gpt_shape SHAPE = {
+    .layers = 2, .heads = 2, .channels = 20, .positions = 17, .vocabulary = 37, .bias = true, .norm_epsilon = 1e-5};
+
+START_TEST(weights_are_the_same_bits_for_every_split_policy_and_thread_count) {
+    size_t real = _i ? 8 : 4;
+    char first[HASH_HEX] = "", hash[HASH_HEX];
+    for (int threads = 1; threads <= 2; threads++)
+        for (int k = 12; k >= 1; k--)
+            for (int p = 0; p < RECOMPUTE_POLICIES; p++) {
+                gpt_run run = steps_run(12, SHAPE.positions, k, recompute_policies[p].dropped);
+                omp_set_num_threads(threads);
+                steps_train(cpu_open(real, 0), &SHAPE, &run, hash, NULL);
+                if (!first[0]) strcpy(first, hash);
+                ck_assert_msg(!strcmp(hash, first), "micro-batch %d, recompute %s, %d threads change the weights", k,
+                              recompute_policies[p].name, threads);
+            }
+}
+END_TEST
+
+/* ---- the command ---- */
+
+static double number(const cJSON *o, const char *key) {
+    const cJSON *v = json_get(o, key);
+    ck_assert_msg(cJSON_IsNumber(v), "%s is no number", key);
+    return v->valuedouble;
+}
+
+static char folder[] = "/tmp/snug-test-XXXXXX", out_option[64];
+static void make_folder(void) {
+    omp_set_num_threads(1); /* so that the processor's time counts work, not waiting */
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    snprintf(out_option, sizeof out_option, "--out_dir=%s/out", folder);
+}
+static void remove_folder(void) { ck_assert_int_eq(folder_remove(folder, NULL), OK); }
+
+static cJSON *written(void) {
+    char path[128];
+    error e;
+    cJSON *root;
+    snprintf(path, sizeof path, "%s/out/equivalence.json", folder);
+    ck_assert_msg(json_read_object(path, &root, &e) == OK, "%s", e.text);
+    return root;
+}
+
+static double row_error(const cJSON *root, const char *name) {
+    const cJSON *row;
+    cJSON_ArrayForEach(row, json_get(root, "gradient_errors")) {
+        if (!strcmp(json_get(row, "name")->valuestring, name)) return number(row, "error");
+    }
+    ck_abort_msg("no row '%s'", name);
+    return 0;
+}
+
+/* Trains the way that one split says it did, by the model's own functions: loss and hash must be those reported. */
+START_TEST(the_built_in_model_is_the_same_at_every_split_and_takes_seconds) {
+    status s;
+    error e = {""};
+    struct timespec start, end;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+    char *text = CAPTURE(equivalence_run, &s, &e, "--device=cpu", out_option);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    ck_assert_msg(s == OK, "%s", e.text);
+#ifndef __SANITIZE_ADDRESS__
+    ck_assert_int_lt(end.tv_sec - start.tv_sec, 30);
+#endif
+    cJSON *root = written(), *split;
+    const cJSON *splits = json_get(root, "splits"), *first = cJSON_GetArrayItem(splits, 0);
+    const char *sha256 = json_get(first, "sha256")->valuestring;
+    ck_assert_int_eq(cJSON_GetArraySize(splits), EQUIVALENCE_SPLITS);
+    ck_assert(cJSON_IsTrue(json_get(root, "identical")) && !json_get(root, "first_difference"));
+    ck_assert(number(root, "effective_batch") == 12 && strlen(sha256) == 64);
+    int uneven = 0, policies = 0;
+    cJSON_ArrayForEach(split, splits) {
+        const cJSON *losses = json_get(split, "losses");
+        ck_assert_str_eq(json_get(split, "sha256")->valuestring, sha256);
+        ck_assert(number(split, "loss") == number(first, "loss"));
+        ck_assert_int_eq(cJSON_GetArraySize(losses), (int)number(root, "steps"));
+        ck_assert(number(split, "loss") < cJSON_GetArrayItem(losses, 0)->valuedouble - 1); /* it learns */
+        ck_assert(number(split, "peak_bytes") > 0 && number(split, "ms_per_step") > 0);
+        ck_assert(number(split, "parts") == ceil(12 / number(split, "micro_batch")));
+        uneven += fmod(12, number(split, "micro_batch")) != 0;
+        policies |= 1 << (recompute_find(json_get(split, "recompute")->valuestring) - recompute_policies);
+        char peak[32];
+        snprintf(peak, sizeof peak, "%.0f", number(split, "peak_bytes"));
+        ck_assert_ptr_nonnull(strstr(text, peak));
+    }
+    ck_assert(uneven && policies == 31);
+    ck_assert(strstr(text, "identical: every loss and every weight of all 6 splits") && strstr(text, sha256));
+    cJSON_Delete(root);
+    free(text);
+}
+END_TEST
+
+START_TEST(gradients_are_right_or_wrong_by_how_they_are_divided) {
+    status s;
+    error e = {""};
+    free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", out_option, "--splits=12,4"));
+    ck_assert_msg(s == OK, "%s", e.text);
+    cJSON *root = written();
+    double rounding = row_error(root, "batch_invariant=False"), parts = number(root, "gradient_parts");
+    ck_assert(parts == 3 && row_error(root, "batch_invariant=True") == 0);
+    ck_assert(rounding > 0 && rounding < 1e-5);
+    ck_assert_double_gt(row_error(root, "mean of means"), 0.05);
+    ck_assert_double_lt(row_error(root, "mean of means, equal counts"), 1e-5);
+    ck_assert_double_gt(row_error(root, "not divided"), parts - 1 - 0.5);
+    const cJSON *noise = json_get(root, "noise");
+    ck_assert_double_eq_tol(number(noise, "ratio"), sqrt(2), 0.2);
+    ck_assert_double_eq_tol(number(noise, "theory"), sqrt(2), 1e-12);
+    cJSON_Delete(root);
+}
+END_TEST
+
+START_TEST(a_difference_is_found_and_named) {
+    status s;
+    error e = {""};
+    char *text = CAPTURE(equivalence_run, &s, &e, "--device=cpu", out_option, "--splits=12,5,1",
+                         "--batch_invariant=False", "--recompute=none");
+    ck_assert_msg(s == OK, "%s", e.text); /* nobody promised equal bits */
+    cJSON *root = written();
+    const cJSON *difference = json_get(root, "first_difference");
+    ck_assert(cJSON_IsFalse(json_get(root, "identical")) && cJSON_IsObject(difference));
+    ck_assert(number(difference, "step") >= 1 && number(difference, "step") <= 5);
+    ck_assert_ptr_nonnull(strstr(text, json_get(difference, "tensor")->valuestring));
+    ck_assert_ptr_nonnull(strstr(text, "DIFFERENT: micro-batch 12 and micro-batch "));
+    cJSON_Delete(root);
+    free(text);
+}
+END_TEST
+
+START_TEST(a_cap_leaves_out_what_does_not_fit) {
+    status s;
+    error e = {""};
+    cJSON *split;
+    free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", out_option, "--vram_cap=3MiB", "--splits=all"));
+    ck_assert_msg(s == OK, "%s", e.text);
+    cJSON *root = written();
+    int n = cJSON_GetArraySize(json_get(root, "splits"));
+    ck_assert(n > 1 && n < 12);
+    cJSON_ArrayForEach(split, json_get(root, "splits")) ck_assert(number(split, "peak_bytes") <= 3 << 20);
+    cJSON_Delete(root);
+    free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", "--vram_cap=3MiB", "--splits=12"));
+    ck_assert_msg(s == NO_MEMORY && strstr(e.text, "micro_batch_size 12"), "%s", e.text);
+    free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", "--vram_cap=100KiB"));
+    ck_assert_msg(s == NO_MEMORY, "%s", e.text);
+}
+END_TEST
+
+START_TEST(splits_that_are_none_are_refused) {
+    static char *const bad[] = {"--splits=0",   "--splits=13", "--splits=4,",
+                                "--splits=4 5", "--splits=x",  "--splits=-1"};
+    for (int i = 0; i < 6; i++) {
+        status s;
+        error e = {""};
+        free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", bad[i]));
+        ck_assert_msg(s == BAD_INPUT && strstr(e.text, "--splits=1,3,8"), "%s: %s", bad[i], e.text);
+    }
+}
+END_TEST
+
+START_TEST(a_batch_of_one_has_nothing_to_split) {
+    status s;
+    error e = {""};
+    char *text = CAPTURE(equivalence_run, &s, &e, "--device=cpu", out_option, "--batch_size=1",
+                         "--gradient_accumulation_steps=1");
+    ck_assert_msg(s == OK, "%s", e.text);
+    cJSON *root = written();
+    ck_assert(!json_get(root, "noise") && number(root, "gradient_parts") == 0);
+    ck_assert_ptr_nonnull(strstr(text, "nothing to be compared with"));
+    cJSON_Delete(root);
+    free(text);
+}
+END_TEST
+
+Suite *equivalence_suite(void) {
+    Suite *s = suite_create("equivalence");
+    TCase *bits = tcase_create("bits"), *command = tcase_create("command");
+    tcase_add_loop_test(bits, weights_are_the_same_bits_for_every_split_policy_and_thread_count, 0, 2);
+    tcase_add_checked_fixture(command, make_folder, remove_folder);
+    tcase_add_test(command, the_built_in_model_is_the_same_at_every_split_and_takes_seconds);
+    tcase_add_test(command, gradients_are_right_or_wrong_by_how_they_are_divided);
+    tcase_add_test(command, a_difference_is_found_and_named);
+    tcase_add_test(command, a_cap_leaves_out_what_does_not_fit);
+    tcase_add_test(command, splits_that_are_none_are_refused);
+    tcase_add_test(command, a_batch_of_one_has_nothing_to_split);
+    tcase_set_timeout(bits, 600);
+    tcase_set_timeout(command, 600);
+    suite_add_tcase(s, bits);
+    suite_add_tcase(s, command);
+    return s;
+}
