@@ -3,6 +3,7 @@
 #include "prepare.h"
 #include "corpus.h"
 #include "files.h"
+#include "progress.h"
 #include "tokenizer.h"
 #include "utf8.h"
 #include <errno.h>
@@ -44,11 +45,13 @@ static status choose(const char *spec, choice *how, int64_t *size, error *e) {
 /* Calls visit for the part of every file that lies in units [begin, end) of the whole corpus. */
 typedef status visitor(void *context, const corpus_text *t, size_t begin, size_t end, error *e);
 
-static status for_each_part(const corpus *c, int64_t begin, int64_t end, visitor *visit, void *context, error *e) {
+static status for_each_part(const corpus *c, int64_t begin, int64_t end, visitor *visit, void *context, progress *show,
+                            error *e) {
     int64_t at = 0;
     for (int64_t i = 0; i < c->n; at += c->files[i++].units) {
         int64_t units = c->files[i].units, from = begin > at ? begin - at : 0, to = end - at < units ? end - at : units;
         if (from >= to) continue;
+        progress_part(show, (double)(at + from - begin) / (double)(end - begin));
         corpus_text t;
         error inner;
         TRY(corpus_read(c, c->files[i].path, &t, e));
@@ -72,11 +75,12 @@ static status note_characters(void *context, const corpus_text *t, size_t begin,
     return OK;
 }
 
-static status characters_of(const corpus *c, tokenizer **t, error *e) {
+static status characters_of(const corpus *c, tokenizer **t, progress *show, error *e) {
     bool *seen = xcalloc(CODES, sizeof *seen);
     char *all = xcalloc(CODES, 4);
     size_t bytes = 0;
-    status s = for_each_part(c, 0, c->units, note_characters, seen, e);
+    progress_doing(show, "characters", 0, 0);
+    status s = for_each_part(c, 0, c->units, note_characters, seen, show, e);
     for (uint32_t code = 0; code < CODES; code++)
         if (seen[code]) bytes += utf8_put(code, all + bytes);
     if (s == OK) s = tokenizer_from_characters(all, bytes, t, e);
@@ -90,9 +94,11 @@ static status count_words(void *context, const corpus_text *t, size_t begin, siz
 }
 
 /* From the training part alone: val.bin has to stay unseen. */
-static status train_bpe(const corpus *c, int64_t cut, int64_t size, tokenizer **t, error *e) {
+static status train_bpe(const corpus *c, int64_t cut, int64_t size, tokenizer **t, progress *show, error *e) {
     word_counts *w = word_counts_new();
-    status s = for_each_part(c, 0, cut, count_words, w, e);
+    progress_doing(show, "counting words", 0, 0);
+    status s = for_each_part(c, 0, cut, count_words, w, show, e);
+    progress_doing(show, "joining pairs", 0, 0);
     if (s == OK) s = tokenizer_train(w, size, t, e);
     word_counts_free(w);
     return s;
@@ -106,6 +112,7 @@ typedef struct {
     int token_bytes;
     int64_t separator; /* the id after each file, -1 = none */
     int64_t tokens;
+    progress *show;
     size_t n; /* in the buffer */
     union {
         uint16_t narrow[BUFFER];
@@ -116,6 +123,8 @@ typedef struct {
 static status flush_tokens(token_writer *w, error *e) {
     size_t bytes = w->n * (size_t)w->token_bytes;
     w->n = 0;
+    w->show->done = w->tokens;
+    progress_show(w->show);
     return file_put(&w->file, &w->buffer, bytes, e);
 }
 
@@ -142,7 +151,7 @@ static status encode_part(void *context, const corpus_text *t, size_t begin, siz
 /* Leaves the finished file under its temporary name in w->file; after a failure nothing of it remains. */
 static status encode_to(token_writer *w, const char *path, const corpus *c, int64_t begin, int64_t end, error *e) {
     TRY(file_create(&w->file, path, e));
-    status s = for_each_part(c, begin, end, encode_part, w, e);
+    status s = for_each_part(c, begin, end, encode_part, w, w->show, e);
     if (s == OK) s = flush_tokens(w, e);
     if (s != OK) file_abandon(&w->file);
     return s;
@@ -164,7 +173,7 @@ static status write_meta(const char *folder, const tokenizer *t, const token_wri
 /* Everything is encoded before the first old file is replaced. meta.json comes last: until then its numbers of tokens
    do not fit the new files, which data_open notices should this be interrupted. */
 static status write_folder(const corpus *c, const tokenizer *t, int64_t cut, const char *folder, token_writer w[2],
-                           error *e) {
+                           progress *show, error *e) {
     static const char *const names[] = {"train.bin", "val.bin"};
     int64_t begin[] = {0, cut}, end[] = {cut, c->units};
     status s = OK;
@@ -172,6 +181,8 @@ static status write_folder(const corpus *c, const tokenizer *t, int64_t cut, con
     for (; made < 2 && s == OK; made += s == OK) {
         char *path = xprintf("%s/%s", folder, names[made]);
         w[made].t = t;
+        w[made].show = show;
+        progress_doing(show, made ? "val.bin, tokens" : "train.bin, tokens", 0, 0);
         w[made].token_bytes = tokenizer_size(t) > 65535 ? 4 : 2;
         w[made].separator = c->n > 1 ? tokenizer_find(t, END_OF_TEXT) : -1;
         s = encode_to(&w[made], path, c, begin[made], end[made], e);
@@ -211,14 +222,16 @@ static status prepare_corpus(const config *c, const corpus *k, choice how, int64
                     c->positional[0], c->n_positional > 1 ? " and the other paths" : "", (long long)k->skipped);
     int64_t cut = (int64_t)((double)k->units * (1.0 - c->val_fraction)); /* nanoGPT's int(n * 0.9) */
     tokenizer *made = NULL;
+    progress show = progress_new(report);
     status s = OK;
-    if (how == MAKE_CHARACTERS) s = characters_of(k, &made, e);
+    if (how == MAKE_CHARACTERS) s = characters_of(k, &made, &show, e);
     if (how == MAKE_BYTES) made = tokenizer_bytes();
-    if (how == MAKE_BPE) s = train_bpe(k, cut, size, &made, e);
+    if (how == MAKE_BPE) s = train_bpe(k, cut, size, &made, &show, e);
     const tokenizer *t = made ? made : given;
     token_writer *w = xcalloc(2, sizeof *w);
     if (s == OK) s = folder_make(c->out, e);
-    if (s == OK) s = write_folder(k, t, cut, c->out, w, e);
+    if (s == OK) s = write_folder(k, t, cut, c->out, w, &show, e);
+    progress_clear(&show);
     if (s == OK) say(report, c, k, t, size, w);
     free(w);
     tokenizer_close(made);

@@ -61,6 +61,8 @@ static line compose(const progress *p, level l) {
         add(to.before, " ", "%s/%s", number_print(p->done, text), number_print(p->of, most));
     else if (p->of)
         add(to.before, " ", "%lld/%lld", (long long)p->done, (long long)p->of);
+    else if (p->done)
+        add(to.before, " ", "%s", number_print(p->done, text));
     if (isfinite(p->part)) add(to.before, gap, "%2.0f%%", floor(100 * fmin(fmax(p->part, 0), 1)));
     if (l < BARE && isfinite(p->loss)) add(to.before, gap, "loss %.4f", p->loss);
     if (l < NO_SPEED) add_number(to.before, gap, p->tokens_per_s, spelled ? "tokens/s" : "tok/s", spelled);

@@ -12,7 +12,7 @@
 typedef struct {
     /* What is shown; the caller sets it before progress_show. NULL, 0, NAN: left out. */
     const char *doing; /* "iter", "val loss", "saving", "encoding" */
-    int64_t done, of;  /* steps, candidates: "1234/4800" */
+    int64_t done, of;  /* steps, candidates: "1234/4800"; of 0: the number alone */
     double part;       /* of the step under way (of the whole where there are no steps), 0 to 1 */
     double loss;       /* the last known, like the next three */
     double ms;         /* milliseconds a step */

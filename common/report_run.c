@@ -64,8 +64,10 @@ static void put_tiles(FILE *f, const report_data *d) {
     const cJSON *plan = json_get(d->facts, "plan"), *settings = json_get(d->facts, "settings");
     char text[96], size[32], cap[32];
     fputs("<div class=\"tiles\">\n", f);
-    if (d->loss.n) {
-        snprintf(text, sizeof text, "%.0f of %.20s", d->loss.x[d->loss.n - 1] + 1, report_text(settings, "max_iters"));
+    if (d->loss.n) { /* the last ones need not have been logged, but they were evaluated */
+        double steps = d->loss.x[d->loss.n - 1] + 1;
+        if (d->train_loss.n) steps = fmax(steps, d->train_loss.x[d->train_loss.n - 1]);
+        snprintf(text, sizeof text, "%.0f of %.20s", steps, report_text(settings, "max_iters"));
         report_put_tile(f, text, "optimizer steps");
     }
     put_tile_number(f, "%.4f", least_of(&d->val_loss), "lowest val loss");

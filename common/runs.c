@@ -95,14 +95,20 @@ static status write_tokenizer(const char *folder, char *const path[RUN_FILES], r
     return OK;
 }
 
-static status write_files(const char *folder, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
-                          const tokenizer *t, error *e) {
+static void report(const run_folder *r, double part) {
+    if (r->progress) r->progress(r->context, part);
+}
+
+static status write_files(const run_folder *run, const char *folder, run_state *s, const gpt_shape *shape, const gpt *m,
+                          backend *b, const tokenizer *t, error *e) {
     char *path[RUN_FILES];
     for (int i = 0; i < RUN_FILES; i++) path[i] = xprintf("%s/%s", folder, run_file_names[i]);
     const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
     status r = checkpoint_save_weights(folder, shape, m, b, s->sha256[RUN_MODEL], e);
     if (r == OK) r = hash_file(path[RUN_CONFIG], s->sha256[RUN_CONFIG], e);
+    report(run, 0.25); /* a quarter of the bytes is weights, half moments, and the rest of the time goes to the disk */
     if (r == OK) r = checkpoint_save_tensors(path[RUN_OPTIMIZER], m, moments, 2, b, s->sha256[RUN_OPTIMIZER], e);
+    report(run, 0.75);
     if (r == OK) r = write_tokenizer(folder, path, s, t, e);
     char *state = xprintf("%s/state.json", folder);
     if (r == OK) r = run_state_write(state, s, e);
@@ -195,12 +201,12 @@ static void prune(const char *out, const run_state *s, int keep) {
 }
 
 /* The first error is what matters; what the clean-up meets is not. */
-static status save_as(const char *out, const char *name, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
-                      const tokenizer *t, error *e) {
-    char *made = xprintf("%s/" MAKING "%s", out, name);
+static status save_as(const run_folder *run, const char *name, run_state *s, const gpt_shape *shape, const gpt *m,
+                      backend *b, const tokenizer *t, error *e) {
+    char *made = xprintf("%s/" MAKING "%s", run->path, name);
     status r = folder_remove(made, e);
-    if (r == OK) r = write_files(made, s, shape, m, b, t, e);
-    if (r == OK) r = publish(out, name, made, e);
+    if (r == OK) r = write_files(run, made, s, shape, m, b, t, e);
+    if (r == OK) r = publish(run->path, name, made, e);
     if (r != OK) folder_remove(made, NULL);
     free(made);
     return r;
@@ -212,7 +218,7 @@ status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const
     s->serial = l.n && l.entries[0].serial >= 0 ? l.entries[0].serial + 1 : 1;
     run_list_free(&l);
     char *name = xprintf("ckpt-%06" PRId64, s->iter);
-    status result = save_as(r->path, name, s, shape, m, b, t, e);
+    status result = save_as(r, name, s, shape, m, b, t, e);
     free(name);
     if (result == OK) prune(r->path, s, keep < 1 ? 1 : keep);
     return result;

@@ -18,6 +18,8 @@
 typedef struct {
     char *path;
     int lock;
+    void (*progress)(void *context, double part); /* of a save, to 1; NULL after run_open. The caller may set both */
+    void *context;
 } run_folder;
 
 /* Makes OUT, locks it against a second run (BAD_INPUT), and clears away what killed runs left. */

@@ -385,6 +385,8 @@ static status train(run *r, error *e) {
     } else if (s == OK) {
         s = run_open(c->out_dir, &r->out, e);
         r->out_open = s == OK;
+        r->out.progress = progress_part;
+        r->out.context = &r->show;
         if (s == OK) s = start(r, resumed, e);
         if (s == OK && resume && r->state.iter >= c->max_iters)
             printf("this run has done its %lld steps: nothing to do (raise --max_iters to go on)\n",
