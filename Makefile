@@ -117,7 +117,7 @@ TEST_OBJECTS := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_HELP:%.c=$(OBJ)/%.o) $(OBJ)/te
 # ---- building -------------------------------------------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz format lint man install clean FORCE
+.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz format lint man planted install clean FORCE
 
 all: $(BUILD)/snug
 tests: $(BUILD)/tests $(PRELOADS)
@@ -259,6 +259,8 @@ test-run:
 	@echo "== tests, compiled for any CPU (NATIVE=0)"
 	@build-portable/tests
 	@for t in $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS)); do echo "== $$t"; sh $$t || exit 1; done
+	@echo "== tests/planted_errors.sh"
+	@OPENCL=$(OPENCL) MAKE="$(MAKE)" sh tests/planted_errors.sh quick
 ifneq ($(VALGRIND_SUITES),)
 	@echo "== valgrind: $(VALGRIND_SUITES)"
 	@if command -v valgrind >/dev/null; then \
@@ -268,6 +270,10 @@ endif
 	@echo "== all passed"
 
 # ---- other things to type -------------------------------------------------------------------------------------------
+
+# Do the tests notice errors? Plants all of tests/planted_errors.txt, one at a time; `make test` only some.
+planted: tests
+	@OPENCL=$(OPENCL) MAKE="$(MAKE)" sh tests/planted_errors.sh
 
 lint:
 	@$(APT_TEST)
@@ -311,6 +317,7 @@ help:
 	@echo "make demo           gets what is missing, builds, trains a small model on this machine's C headers, samples"
 	@echo "make test           gets what is missing, builds three ways, runs every test"
 	@echo "make lint           clang-format, cppcheck, warnings as errors"
+	@echo "make planted        plants errors in a copy of the sources: the tests must notice each"
 	@echo "make deps           only gets what is missing, by apt; make deps-check only lists it"
 	@echo "make bench format fuzz man install clean found"
 	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."

@@ -195,14 +195,17 @@ END_TEST
 Suite *golden_suite(void);
 Suite *golden_suite(void) {
     Suite *s = suite_create("golden");
-    TCase *c = tcase_create("cpu");
-    tcase_set_timeout(c, 300);
-    tcase_add_loop_test(c, float64_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
-    tcase_add_loop_test(c, float32_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
-    tcase_add_test(c, twenty_float64_steps_follow_pytorch);
-    tcase_add_test(c, twenty_float32_steps_follow_pytorch);
-    tcase_add_loop_test(c, micro_batch_split_policy_and_threads_never_change_bits, 0, 2);
-    tcase_add_test(c, without_batch_invariance_the_result_is_the_same_but_for_rounding);
-    suite_add_tcase(s, c);
+    TCase *gradients = tcase_create("gradients"), *steps = tcase_create("steps"), *bits = tcase_create("bits");
+    tcase_set_timeout(gradients, 300);
+    tcase_set_timeout(bits, 300);
+    tcase_add_loop_test(gradients, float64_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
+    tcase_add_loop_test(gradients, float32_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
+    tcase_add_test(steps, twenty_float64_steps_follow_pytorch);
+    tcase_add_test(steps, twenty_float32_steps_follow_pytorch);
+    tcase_add_loop_test(bits, micro_batch_split_policy_and_threads_never_change_bits, 0, 2);
+    tcase_add_test(bits, without_batch_invariance_the_result_is_the_same_but_for_rounding);
+    suite_add_tcase(s, gradients);
+    suite_add_tcase(s, steps);
+    suite_add_tcase(s, bits);
     return s;
 }

@@ -1,0 +1,102 @@
+#!/bin/sh
+# planted_errors.sh: do the tests notice? Plants each error of planted_errors.txt into a copy of the sources in
+# build/planted, builds what it touches, and demands that every suite named beside it fails; the same suites must pass
+# without it. An error that no longer fits the sources is a failure too.
+# usage: sh tests/planted_errors.sh [quick | WORDS]      quick: those with a *; WORDS: those with these words in the name
+set -u
+cd "$(dirname "$0")/.." || exit 1
+table=$PWD/tests/planted_errors.txt
+tree=$PWD/build/planted/tree good=$PWD/build/planted/good
+choice=${1:-}
+opencl=${OPENCL:-1}
+export CK_FORK=yes CK_VERBOSITY=normal OMP_NUM_THREADS=1
+say() { printf 'planted: %s\n' "$*"; }
+make_tests() { ${MAKE:-make} -s -C "$tree" DEPS=0 SANITIZE=0 BUILD=build tests; }
+
+# The copy, with this build's objects, so that each error costs the objects that it touches.
+[ -x build/tests ] || { say "build/tests is missing: type  make tests" >&2; exit 1; }
+rm -rf build/planted
+mkdir -p "$tree/build"
+tar cf - --exclude='./build*' --exclude=./.git . | tar xf - -C "$tree" || exit 1
+cp -a build/obj "$tree/build/"
+cp -a build/flags build/build_id build/suites.h "$tree/build/"
+if [ -e build/kernels.c ]; then cp -a build/kernels.c "$tree/build/"; fi
+make_tests >"$tree/log" 2>&1 || { cat "$tree/log" >&2; say "the copy does not build" >&2; exit 1; }
+cp -a "$tree" "$good"
+
+# passes SUITE/CASE: remembers what passed without any error
+passes() { (cd "$tree" && CK_RUN_CASE=${1#*/} timeout 300 build/tests "${1%/*}" >log 2>&1); }
+sound=
+is_sound() {
+    case " $sound " in *" $1 "*) return 0 ;; esac
+    passes "$1" && grep -q 'Checks: [1-9]' "$tree/log" && sound="$sound $1"
+}
+
+# replace FILE OLD NEW: fails unless OLD stands there exactly once
+replace() {
+    OLD=$2 NEW=$3 awk 'BEGIN { from = ENVIRON["OLD"]; to = ENVIRON["NEW"] }
+        { i = index($0, from); if (i) { n++; $0 = substr($0, 1, i - 1) to substr($0, i + length(from)) } print }
+        END { exit n != 1 }' "$1" >"$1.planted" || { rm -f "$1.planted"; return 1; }
+    cat "$1.planted" >"$1"
+    rm "$1.planted"
+}
+
+# Puts back the sources and the objects that the last error touched.
+restore() {
+    cp -p "$good/$file" "$tree/$file"
+    (cd "$tree" && find build -newer stamp -type f | while read -r f; do
+        if [ -e "$good/$f" ]; then cp -p "$good/$f" "$f"; else rm -f "$f"; fi
+    done)
+}
+
+planted=0 missed=0
+miss() {
+    missed=$((missed + 1))
+    say "$1: $name" >&2
+}
+plant() { # the suites that must fail
+    planted=$((planted + 1))
+    touch "$tree/stamp"
+    replace "$tree/$file" "$old" "$new" || { miss "no longer fits $file"; return; }
+    if ! make_tests >"$tree/log" 2>&1; then
+        cat "$tree/log" >&2
+        miss "does not compile"
+        restore
+        return
+    fi
+    for suite in "$@"; do
+        if passes "$suite"; then miss "went by in $suite"; fi
+    done
+    restore
+    say "$name: $*"
+}
+
+start=$(date +%s)
+name= file= old= new=
+while IFS= read -r line; do
+    case $line in
+    '' | '#'*) ;;
+    '  in '*) file=${line#  in } ;;
+    '  - '*) old=${line#  - } ;;
+    '  +'*) new=${line#  +} new=${new# } ;;
+    '  fails '*)
+        case $choice in
+        '') ;;
+        quick) case $name in '* '*) ;; *) continue ;; esac ;;
+        *) case $name in *"$choice"*) ;; *) continue ;; esac ;;
+        esac
+        case $file in opencl/*) if [ "$opencl" = 0 ]; then say "no OpenCL here, skipped: $name"; continue; fi ;; esac
+        name=${name#\* }
+        # shellcheck disable=SC2086
+        set -- ${line#  fails }
+        for suite in "$@"; do
+            is_sound "$suite" || { cat "$tree/log"; say "$suite fails without any error" >&2; exit 1; }
+        done
+        plant "$@"
+        ;;
+    *) name=$line ;;
+    esac
+done <"$table"
+[ $planted -gt 0 ] || { say "nothing is called '$choice'" >&2; exit 1; }
+say "$planted errors in $(($(date +%s) - start)) s, $missed not noticed"
+[ $missed = 0 ]
