@@ -159,15 +159,12 @@ static bool is_quick(const bench_size *z, const cost_model *c) {
 
 /* One file for each kind of device, choice of device, precision and build; NULL where there is no place. */
 static char *cache_path(const config *c, const char *backend_name) {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char hex[HASH_HEX], *path = NULL;
+    char hex[HASH_HEX];
     char *key = xprintf("%s|%s|%s|%s|%s", backend_name, c->device, c->dtype, snug_version(), snug_build());
     hash_bytes(key, strlen(key), hex);
     free(key);
-    if (xdg && xdg[0] == '/')
-        path = xprintf("%s/snug/cost-%.16s.json", xdg, hex);
-    else if (home && home[0] == '/')
-        path = xprintf("%s/.cache/snug/cost-%.16s.json", home, hex);
+    char *name = xprintf("cost-%.16s.json", hex), *path = file_cache_path(name);
+    free(name);
     return path;
 }
 
@@ -223,7 +220,7 @@ status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_mo
         backend *again;
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
-        TRY(setup_device(c, &again, NULL, e));
+        TRY(setup_device_as(c, b->gemm, &again, NULL, e)); /* CLBlast's parameters are the process's */
         status s = measure_size(again, &SIZES[i], &m, e);
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);

@@ -161,6 +161,12 @@ status file_copy(const char *from, const char *to, char *sha256, error *e) {
     return s;
 }
 
+char *file_cache_path(const char *name) {
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg && xdg[0] == '/') return xprintf("%s/snug/%s", xdg, name);
+    return home && home[0] == '/' ? xprintf("%s/.cache/snug/%s", home, name) : NULL;
+}
+
 /* Folders ------------------------------------------------------------------------------------------------------------
  */
 

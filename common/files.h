@@ -34,6 +34,10 @@ status file_read(const char *path, size_t limit, char **text, size_t *bytes, err
 /* Flushes a file or folder to the disk. */
 status file_sync(const char *path, error *e);
 
+/* "CACHE/snug/NAME", where CACHE is XDG_CACHE_HOME or ~/.cache; NULL when there is neither. Makes nothing; the caller
+   frees it. */
+char *file_cache_path(const char *name);
+
 /* mkdir -p. */
 status folder_make(const char *path, error *e);
 /* Removes a file, a symbolic link (not what it points to), or a folder and all that it holds; fine when there is none.

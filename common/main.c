@@ -11,6 +11,7 @@
 #include "sample.h"
 #include "setup.h"
 #include "train.h"
+#include "tune.h"
 #include "version.h"
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@ static status command_devices(const config *c, error *e) {
     return setup_devices(stdout, e);
 }
 
+static status command_tune(const config *c, error *e) { return tune_run(c, stdout, e); }
+
 static status command_help(const config *c, error *e);
 
 static const command COMMANDS[] = {
@@ -45,6 +48,7 @@ static const command COMMANDS[] = {
     {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", bench_run},
     {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", report_run},
     {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
+    {"tune", "[CONFIG.py]", "faster matrix products for an OpenCL device, once, kept for all later runs", command_tune},
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
      command_gradcheck},
     {"version", "", "the program's version and build", command_version},

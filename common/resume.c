@@ -41,9 +41,12 @@ static void note_settings(const config *c, const run_state *s, FILE *f) {
     if (*before == ';') fputc('\n', f);
 }
 
-void resume_notes(const config *c, const run_state *s, const char *device, FILE *f) {
-    if (strcmp(s->device, device) || strcmp(s->build, snug_build()))
+void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f) {
+    if (strcmp(s->device, b->device) || strcmp(s->build, snug_build()))
         fprintf(f, "note: this run was made on '%s' by build '%s': the bits may differ from here on\n", s->device,
                 s->build);
+    if (strcmp(s->gemm, b->gemm))
+        fprintf(f, "note: this run's matrix products went by '%s', and this device can't: the bits may differ\n",
+                s->gemm);
     note_settings(c, s, f);
 }

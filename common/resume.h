@@ -2,6 +2,7 @@
 #ifndef SNUG_RESUME_H
 #define SNUG_RESUME_H
 
+#include "backend.h"
 #include "config.h"
 #include "run_state.h"
 
@@ -9,6 +10,6 @@
 int resume_length(const config *c, const run_state *s, int length);
 /* A line on f for what that keeps the resumed run from giving the unbroken one's bits (P4): another device, build
    or set of GEMM parameters; settings that have changed since. */
-void resume_notes(const config *c, const run_state *s, const char *device, FILE *f);
+void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f);
 
 #endif

@@ -38,10 +38,14 @@ static void print_cap(const config *c, const backend *b, FILE *f) {
 static size_t real_bytes_of(const config *c) { return strcmp(c->dtype, "float64") ? 4 : 8; }
 
 #ifdef OPENCL
-static status open_gpu(const config *c, const char *selector, backend **b, error *e) {
+static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
     if (real_bytes_of(c) == 8)
         return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
-    return opencl_open(selector, c->vram_cap, b, e);
+    return opencl_open(c->device, c->vram_cap, gemm, b, e);
+}
+static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
+    opencl_options o = {.selector = c->device, .cap = c->vram_cap};
+    return opencl_tune(&o, g, c->tune_minutes, report, e);
 }
 status setup_devices(FILE *f, error *e) { return devices_print(f, e); }
 #else
@@ -53,9 +57,13 @@ static bool opencl_has_gpu(char *why, size_t size) {
     snprintf(why, size, "this build has no OpenCL");
     return false;
 }
-static status open_gpu(const config *c, const char *selector, backend **b, error *e) {
-    (void)c, (void)b;
-    return fail(e, BAD_INPUT, "device %s: this build has no OpenCL (built with OPENCL=0); use --device=cpu", selector);
+static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
+    (void)gemm, (void)b;
+    return fail(e, BAD_INPUT, "device %s: this build has no OpenCL (built with OPENCL=0); use --device=cpu", c->device);
+}
+static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
+    (void)g, (void)report;
+    return open_gpu(c, NULL, NULL, e);
 }
 #endif
 
@@ -69,16 +77,27 @@ static bool wants_cpu(const config *c, FILE *report) {
     return true;
 }
 
-status setup_device(const config *c, backend **b, FILE *report, error *e) {
+status setup_device_as(const config *c, const char *gemm, backend **b, FILE *report, error *e) {
     if (!wants_cpu(c, report)) {
-        TRY(open_gpu(c, c->device, b, e));
+        TRY(open_gpu(c, gemm, b, e));
     } else {
         *b = cpu_open(real_bytes_of(c), c->vram_cap ? c->vram_cap : host_cap());
         (*b)->memory = host_memory();
     }
     if (report) fprintf(report, "device: %s\n", (*b)->device);
     if (report) print_cap(c, *b, report);
+    if (report && (*b)->advice[0]) fprintf(report, "%s\n", (*b)->advice);
     return OK;
+}
+
+status setup_device(const config *c, backend **b, FILE *report, error *e) {
+    return setup_device_as(c, NULL, b, report, e);
+}
+
+status setup_tune(const config *c, const graph *g, FILE *report, error *e) {
+    if (wants_cpu(c, NULL))
+        return fail(e, BAD_INPUT, "tune is for OpenCL devices; the CPU backend needs none: --device=opencl takes one");
+    return tune_gpu(c, g, report, e);
 }
 
 /* Does `device` name the CPU backend, as far as can be said without looking for a GPU? */

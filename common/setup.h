@@ -9,6 +9,11 @@
 /* Opens the device that the settings ask for, with their cap (0 = what the device has, less a reserve). Says on
    `report` (may be NULL) what was chosen and why. Fails where a GPU was asked for and there is none. */
 status setup_device(const config *c, backend **b, FILE *report, error *e);
+/* The same, with matrix products that go by `gemm` as a run recorded it (backend.gemm), where the device can do that;
+   NULL: as setup_device. */
+status setup_device_as(const config *c, const char *gemm, backend **b, FILE *report, error *e);
+/* Finds faster matrix products for the device that the settings ask for, at the shapes of g's micro-batch (tune.h). */
+status setup_tune(const config *c, const graph *g, FILE *report, error *e);
 /* The OpenCL devices, and which one "auto" takes. */
 status setup_devices(FILE *f, error *e);
 /* Without opening anything: the limits and the scratch rule that a plan for this device goes by. */

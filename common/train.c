@@ -142,7 +142,7 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
         TRY(setup_shape_new(c, vocabulary, &shape, &length, e));
     }
     setup_request(c, &shape, purpose, length, effective_batch(c), &request);
-    TRY(setup_device(c, &b, stdout, e));
+    TRY(setup_device_as(c, r->state.gemm, &b, stdout, e)); /* a resumed run keeps its matrix products */
     bool has_choice = purpose == GRAPH_TRAIN && !(request.micro_batch && request.policy);
     status s = has_choice ? calibrate_ensure(c, b, stdout, &request.cost, e) : OK;
     if (s != OK) {
@@ -270,9 +270,9 @@ static status start(run *r, const char *resumed, error *e) {
     const config *c = r->c;
     char value[VALUE_TEXT_MAX];
     if (resumed)
-        resume_notes(c, &r->state, r->m.backend->device, stderr);
+        resume_notes(c, &r->state, r->m.backend, stderr);
     else
-        r->state = run_state_new(r->m.backend->device, snug_build(), "default");
+        r->state = run_state_new(r->m.backend->device, snug_build(), r->m.backend->gemm);
     for (int i = 0; i < OPTION_COUNT; i++)
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
     snprintf(value, sizeof value, "%lld", (long long)r->batch.length);

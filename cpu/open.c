@@ -129,6 +129,7 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
     cpu *c = xcalloc(1, sizeof *c);
     c->functions = real_bytes == 8 ? cpu_functions_f64 : cpu_functions_f32;
     c->b = (backend){.name = "cpu",
+                     .gemm = "default",
                      .limits = {.real_bytes = real_bytes, .alignment = 64, .cap = cap},
                      .scratch = cpu_scratch,
                      .bind = cpu_bind,

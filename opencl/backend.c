@@ -32,6 +32,7 @@ static const program_id kernel_program[KERNEL_COUNT] = {
 
 status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e) {
     cl_kernel kernel = b->kernel[k];
+    if (b->listing) return OK;
     for (int i = 0; i < count; i++) {
         const void *value = args[i].pointer ? args[i].pointer : &args[i].number;
         CL(&b->device, clSetKernelArg(kernel, (cl_uint)i, args[i].size, value));
@@ -150,6 +151,22 @@ static status rehearse(opencl *b, error *e) {
     return s;
 }
 
+status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e) {
+    const graph *bound = b->graph;
+    *list = (product_list){0};
+    b->graph = g;
+    b->listing = list;
+    b->dry = true;
+    b->args = (step_args){.sequences = g->micro_batch, .length = g->length, .inv_targets = 1};
+    status result = OK;
+    for (int i = s.first; i < s.end && result == OK; i++) result = run_op(b, i, e);
+    b->graph = bound;
+    b->listing = NULL;
+    b->dry = false;
+    b->device.op = -1;
+    return result;
+}
+
 static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
     opencl *b = (opencl *)base;
     TRY(build_attention(b, g, e));
@@ -259,7 +276,6 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
                         .read = backend_read,
                         .op_seconds = backend_op_seconds,
                         .close = backend_close};
-    b->min_indirect = o->min_indirect;
     if (s == OK) s = device_open(&b->device, &list[index], e);
     if (s == OK) {
         const device_info *d = &b->device.info;
@@ -267,7 +283,7 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
-        s = gemm_open(b, e);
+        s = gemm_open(b, o->gemm, o->min_indirect, e);
     }
     if (s == OK) s = build_common(b, e);
     free(list);
@@ -279,6 +295,6 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
     return OK;
 }
 
-status opencl_open(const char *selector, uint64_t cap, backend **b, error *e) {
-    return opencl_open_with(&(opencl_options){.selector = selector, .cap = cap}, b, e);
+status opencl_open(const char *selector, uint64_t cap, const char *gemm, backend **b, error *e) {
+    return opencl_open_with(&(opencl_options){.selector = selector, .cap = cap, .gemm = gemm}, b, e);
 }

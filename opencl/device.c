@@ -1,6 +1,7 @@
 /* device.c: lists the OpenCL devices, opens one, prints them all. Nothing here allocates device memory. */
 #include "cl.h"
 #include "device.h"
+#include "params.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,12 @@ static void print_device(const device_info *d, int index, FILE *f) {
     for (size_t i = 0; i < sizeof matters / sizeof *matters; i++)
         if (strstr(d->extensions, matters[i]) && ++n) fprintf(f, " %s", matters[i]);
     fprintf(f, "%s\n", n ? "" : " none");
+    gemm_record tuned;
+    if (gemm_record_recall(d, &tuned))
+        fprintf(f, "    matrix products: tuned on %s, %.1f GFLOP/s then (untuned %.1f)\n", tuned.date, tuned.tuned,
+                tuned.untuned);
+    else
+        fprintf(f, "    matrix products: not tuned yet, see snug tune\n");
 }
 
 status devices_print(FILE *f, error *e) {

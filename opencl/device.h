@@ -16,9 +16,16 @@ typedef struct {
     uint64_t cap;         /* 0: the device's memory less a reserve */
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
+    const char *gemm; /* as opencl_open's; GEMM_OWN: CLBlast's own numbers, but for min_indirect */
 } opencl_options;
+#define GEMM_OWN "CLBlast"
 /* opencl_open with its settings spelled out, for tests and benches. */
 status opencl_open_with(const opencl_options *o, backend **b, error *e);
+
+/* Tries for about `minutes` what makes CLBlast's products fast on this device, at the shapes that the span micro of g
+   asks for, and keeps what is faster and right for every later run (params.h). Checks each set against OpenBLAS before
+   it counts. Says on `report` what it finds. Takes a few hundred MiB of device memory at most, within the cap. */
+status opencl_tune(const opencl_options *o, const graph *g, double minutes, FILE *report, error *e);
 
 /* Bytes in buffers now and at most, and how many buffers: what the allocator counted. */
 typedef struct {

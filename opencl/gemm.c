@@ -1,30 +1,59 @@
 /* gemm.c: matrix products by CLBlast, and the linear layers made of them. CLBlast never allocates here: its temporaries
    lie in the op's scratch, and the batched routines (which allocate inside) are not used. */
+#include "device.h"
 #include "ops.h"
 #include <clblast_c.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* Products of fewer than this cubed multiply-adds go to the direct kernel. Far below what a layer of GPT-2 needs. */
-enum { MIN_INDIRECT = 192, LANES = 256, ROW_LANES = 64 };
+enum { LANES = 256, ROW_LANES = 64 };
 
-/* CLBlast's database has no good entry for CPUs: these are 4 to 6 times faster on PoCL. The node-by-node tests hold
-   them against OpenBLAS. */
-static const char *const xgemm_names[] = {"GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB",
-                                          "NDIMC", "NWG",  "SA",  "SB",  "STRM",  "STRN",  "VWM", "VWN"};
-static const size_t xgemm_cpu[] = {0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 1, 1, 0, 0, 8, 8};
+/* ---- which parameters ---- */
 
-static status override(opencl *b, const char *kernel, size_t count, const char *const *names, const size_t *values,
-                       error *e) {
-    CL(&b->device, (int)CLBlastOverrideParameters(b->device.info.id, kernel, CLBlastPrecisionSingle, count,
-                                                  (const char **)names, values));
-    return OK;
+/* What a run was trained with, where this device can do that; else what tune found; else the base. */
+static const char *choose(const device_info *d, const char *gemm, gemm_params *p, gemm_record *r) {
+    bool fixed = gemm && (!strcmp(gemm, "default") || !strcmp(gemm, GEMM_OWN));
+    *p = gemm_params_base(d);
+    if (gemm && !strcmp(gemm, GEMM_OWN)) p->has[FAMILY_XGEMM] = false;
+    if (fixed) return gemm;
+    gemm_params given;
+    if (gemm && gemm_params_parse(gemm, &given) && gemm_params_sound(&given, d)) {
+        *p = given;
+        return "given";
+    }
+    if (!gemm_record_recall(d, r)) return "untuned";
+    *p = r->params;
+    return "tuned";
 }
 
-status gemm_open(opencl *b, error *e) {
-    static const char *const name[] = {"XGEMM_MIN_INDIRECT_SIZE"};
-    if (!b->min_indirect) b->min_indirect = MIN_INDIRECT;
-    TRY(override(b, "GemmRoutine", 1, name, &b->min_indirect, e));
-    if (!(b->device.info.type & CL_DEVICE_TYPE_CPU)) return OK;
-    return override(b, "Xgemm", sizeof xgemm_cpu / sizeof *xgemm_cpu, xgemm_names, xgemm_cpu, e);
+status gemm_open(opencl *b, const char *gemm, size_t min_indirect, error *e) {
+    const device_info *d = &b->device.info;
+    gemm_params p;
+    gemm_record r = {.date = ""};
+    const char *how = choose(d, gemm, &p, &r);
+    if (gemm_params_apply(&b->device, &p, NULL) != OK) { /* another CLBlast, with other names */
+        p = gemm_params_base(d);
+        how = "untuned";
+        TRY(gemm_params_apply(&b->device, &p, e));
+    }
+    if (!strcmp(how, "tuned") || !strcmp(how, "given"))
+        gemm_params_print(&p, b->base.gemm);
+    else
+        snprintf(b->base.gemm, sizeof b->base.gemm, "default");
+    if (!strcmp(how, "tuned"))
+        snprintf(b->base.advice, sizeof b->base.advice,
+                 "matrix products: tuned for this device on %s, %.1f GFLOP/s then (untuned %.1f)", r.date, r.tuned,
+                 r.untuned);
+    else if (!strcmp(how, "untuned"))
+        snprintf(b->base.advice, sizeof b->base.advice,
+                 "matrix products: not tuned for this device; `snug tune` with the same settings tries for some "
+                 "minutes, once, what is faster here");
+    if (min_indirect) {
+        p.value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = min_indirect;
+        TRY(gemm_params_apply(&b->device, &p, e));
+    }
+    b->min_indirect = p.value[PARAM_XGEMM_MIN_INDIRECT_SIZE];
+    return OK;
 }
 
 /* CLBlast keeps programs, and with them their context, until told otherwise. */
@@ -66,8 +95,27 @@ static status check_temporaries(opencl *b, const column_major *g, uint64_t scrat
                 g->m, g->n, g->k, (unsigned long long)scratch_bytes);
 }
 
+static void list_product(product_list *all, product p) {
+    for (int i = 0; i < all->n; i++) {
+        product *q = &all->list[i];
+        if (q->ta == p.ta && q->tb == p.tb && q->m == p.m && q->n == p.n && q->k == p.k && q->beta == p.beta) {
+            q->times += p.times;
+            return;
+        }
+    }
+    if (all->n == all->room) {
+        all->room = all->room ? 2 * all->room : 16;
+        all->list = xrealloc(all->list, sizeof *all->list * (size_t)all->room);
+    }
+    all->list[all->n++] = p;
+}
+
 status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
                 uint64_t scratch_bytes, error *e) {
+    if (b->listing) {
+        list_product(b->listing, (product){ta, tb, m, n, k, beta, 1});
+        return OK;
+    }
     column_major g = {.ta = tb ? CLBlastTransposeYes : CLBlastTransposeNo,
                       .tb = ta ? CLBlastTransposeYes : CLBlastTransposeNo,
                       .m = (size_t)n,

@@ -5,7 +5,20 @@
 #include "backend.h"
 #include "cl.h"
 #include "memory.h"
+#include "params.h"
 #include "scratch.h"
+
+/* A matrix product as gemm_run takes it, and how often a span asks for it. */
+typedef struct {
+    bool ta, tb;
+    int64_t m, n, k;
+    float beta;
+    double times;
+} product;
+typedef struct {
+    product *list;
+    int n, room;
+} product_list;
 
 typedef struct {
     backend base; /* first: a backend * is an opencl * */
@@ -13,14 +26,15 @@ typedef struct {
     memory memory;
     cl_program program[PROGRAM_COUNT];
     cl_kernel kernel[KERNEL_COUNT];
-    size_t min_indirect; /* see gemm_is_direct */
+    size_t min_indirect; /* products of fewer than this cubed multiply-adds go to CLBlast's direct kernel */
     cl_event *events;    /* markers: one before a span and one after every op; profile only */
     int *event_op, n_events, event_room;
     /* What is running. */
     const graph *graph;
     const op *op;
     step_args args;
-    bool dry; /* bind's rehearsal: nothing is enqueued, but every shape goes through the checks */
+    bool dry;              /* bind's rehearsal: nothing is enqueued, but every shape goes through the checks */
+    product_list *listing; /* not NULL: nothing is done but to list the products */
 } opencl;
 
 /* Tensor behind argument i of the op at work. */
@@ -85,8 +99,12 @@ typedef struct {
    temporaries go to the start of the op's scratch, at most scratch_bytes. */
 status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
                 uint64_t scratch_bytes, error *e);
-/* Pins the choice between CLBlast's two ways on this device (its own database differs by device and version). */
-status gemm_open(opencl *b, error *e);
+/* The products of a span of g, equal ones once with their number. Needs neither bind nor memory, and runs nothing.
+   Free list->list. */
+status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e);
+/* Chooses CLBlast's parameters, makes it use them, and sets base.gemm and base.advice. gemm: as opencl_options says;
+   min_indirect: 0 = that of the parameters. */
+status gemm_open(opencl *b, const char *gemm, size_t min_indirect, error *e);
 void gemm_close(void);
 /* y[c] += partial sums, see add_partials in norm.cl: argument i of the op, from plane `plane` of its scratch. */
 status partials_add(opencl *b, int i, int64_t C, int plane, int planes, error *e);

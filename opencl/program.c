@@ -1,7 +1,7 @@
 /* program.c: builds kernels, and keeps the binaries in XDG_CACHE_HOME. A cached file is used only if it was made from
    exactly these sources, options, device and driver and is whole; anything else is built again and replaced. */
 #include "cl.h"
-#include <errno.h>
+#include "files.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ typedef struct {
 } cache_header;
 
 /* FNV-1a; two different starts make a key of 128 bits. */
-static uint64_t hash(uint64_t h, const void *data, size_t n) {
+static uint64_t fnv(uint64_t h, const void *data, size_t n) {
     const unsigned char *p = data;
     for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001b3u;
     return h;
@@ -27,29 +27,16 @@ static void make_key(const device *d, const char *const *texts, int count, const
                           d->info.driver, d->info.version, d->info.platform_name};
     for (int k = 0; k < 2; k++) {
         uint64_t h = k ? 0x9e3779b97f4a7c15u : 0xcbf29ce484222325u;
-        for (int i = 0; i < count; i++) h = hash(h, texts[i], strlen(texts[i]) + 1);
-        for (size_t i = 0; i < sizeof more / sizeof *more; i++) h = hash(h, more[i], strlen(more[i]) + 1);
+        for (int i = 0; i < count; i++) h = fnv(h, texts[i], strlen(texts[i]) + 1);
+        for (size_t i = 0; i < sizeof more / sizeof *more; i++) h = fnv(h, more[i], strlen(more[i]) + 1);
         key[k] = h;
     }
 }
 
-/* "FOLDER/snug/kernels", made if need be; NULL when there is no place. The caller frees it. */
+/* The folder of the cache, made if need be; NULL when there is no place. The caller frees it. */
 static char *cache_folder(void) {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *base;
-    if (xdg && xdg[0] == '/')
-        base = xstrdup(xdg);
-    else if (home && home[0] == '/')
-        base = xprintf("%s/.cache", home);
-    else
-        return NULL;
-    char *top = xprintf("%s/snug", base), *folder = xprintf("%s/kernels", top);
-    mkdir(base, 0700);
-    mkdir(top, 0700);
-    bool made = mkdir(folder, 0700) == 0 || errno == EEXIST;
-    free(base);
-    free(top);
-    if (made) return folder;
+    char *folder = file_cache_path("kernels");
+    if (folder && folder_make(folder, NULL) == OK) return folder;
     free(folder);
     return NULL;
 }
@@ -66,7 +53,7 @@ static unsigned char *cache_read(const char *path, const uint64_t key[2], size_t
         (uint64_t)st.st_size == sizeof h + h.bytes && h.bytes > 0) {
         data = xcalloc(h.bytes, 1);
         *bytes = h.bytes;
-        if (fread(data, 1, h.bytes, f) != h.bytes || hash(key[0], data, h.bytes) != h.checksum) {
+        if (fread(data, 1, h.bytes, f) != h.bytes || fnv(key[0], data, h.bytes) != h.checksum) {
             free(data);
             data = NULL;
         }
@@ -84,7 +71,7 @@ static void cache_write(const char *path, const uint64_t key[2], cl_program prog
     FILE *f = NULL;
     if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS &&
         (f = fopen(temporary, "wb"))) {
-        cache_header h = {.key = {key[0], key[1]}, .bytes = bytes, .checksum = hash(key[0], data, bytes)};
+        cache_header h = {.key = {key[0], key[1]}, .bytes = bytes, .checksum = fnv(key[0], data, bytes)};
         memcpy(h.magic, magic, sizeof magic);
         bool good = fwrite(&h, sizeof h, 1, f) == 1 && fwrite(data, 1, bytes, f) == bytes;
         good = fclose(f) == 0 && good;

@@ -1,0 +1,35 @@
+/* tune.c: see tune.h. Makes the graph of a run, and leaves the rest to the backend. */
+#include "tune.h"
+#include "setup.h"
+
+/* Where nothing fits under the cap, the smallest run there is: its products differ in their number of rows alone. */
+static status make_graph(const config *c, gpt *m, error *e) {
+    gpt_shape shape;
+    fit_request r;
+    fit_option o;
+    memory_limits limits;
+    scratch_rule *scratch;
+    cost_model cost;
+    int length;
+    const char *from;
+    TRY(setup_shape(c, &shape, &length, &from, e));
+    TRY(setup_limits(c, &limits, &scratch, &cost, e));
+    setup_request(c, &shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
+    r.limits = limits;
+    r.scratch = scratch;
+    r.cost = cost;
+    status s = fit_choose(&r, &o, e);
+    if (s != OK && s != NO_MEMORY) return s;
+    gpt_run run = r.run;
+    run.micro_batch = o.micro_batch;
+    run.recompute = o.policy->dropped;
+    return gpt_build(&shape, &run, scratch, limits.real_bytes, m, e);
+}
+
+status tune_run(const config *c, FILE *f, error *e) {
+    gpt m;
+    TRY(make_graph(c, &m, e));
+    status s = setup_tune(c, m.graph, f, e);
+    gpt_free(&m);
+    return s;
+}

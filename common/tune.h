@@ -1,0 +1,12 @@
+/* tune.h: `snug tune`: faster matrix products for an OpenCL device, found at the shapes that a run's settings ask for,
+   and kept for every later run on that device and driver. */
+#ifndef SNUG_TUNE_H
+#define SNUG_TUNE_H
+
+#include "config.h"
+
+/* The settings are those of train: model, batch, cap, device; tune_minutes bounds the search. Reports on f. BAD_INPUT
+   where the settings mean the CPU backend. */
+status tune_run(const config *c, FILE *f, error *e);
+
+#endif

@@ -1,0 +1,113 @@
+/* params.h: the numbers that shape CLBlast's kernels on a device (tile sides, vector widths, ...): their names, which
+   sets are sound, their text, and the file that keeps what `snug tune` found. Runs no product: that is tune.c. */
+#ifndef SNUG_OPENCL_PARAMS_H
+#define SNUG_OPENCL_PARAMS_H
+
+#include "cl.h"
+
+/* CLBlast's kernel families that a matrix product may use, by CLBlast's own names. */
+#define FAMILIES(X)                                                                                                    \
+    X(XGEMM, "Xgemm")                                                                                                  \
+    X(DIRECT, "XgemmDirect")                                                                                           \
+    X(COPY, "Copy")                                                                                                    \
+    X(PAD, "Pad")                                                                                                      \
+    X(TRANSPOSE, "Transpose")                                                                                          \
+    X(PADTRANSPOSE, "Padtranspose")                                                                                    \
+    X(ROUTINE, "GemmRoutine")
+#define X(family, name) FAMILY_##family,
+typedef enum { FAMILIES(X) FAMILY_COUNT } param_family;
+#undef X
+
+/* Every parameter, family by family: CLBlast takes a family's only together. */
+#define PARAMETERS(X)                                                                                                  \
+    X(XGEMM, GEMMK)                                                                                                    \
+    X(XGEMM, KREG)                                                                                                     \
+    X(XGEMM, KWG)                                                                                                      \
+    X(XGEMM, KWI)                                                                                                      \
+    X(XGEMM, MDIMA)                                                                                                    \
+    X(XGEMM, MDIMC)                                                                                                    \
+    X(XGEMM, MWG)                                                                                                      \
+    X(XGEMM, NDIMB)                                                                                                    \
+    X(XGEMM, NDIMC)                                                                                                    \
+    X(XGEMM, NWG)                                                                                                      \
+    X(XGEMM, SA)                                                                                                       \
+    X(XGEMM, SB)                                                                                                       \
+    X(XGEMM, STRM)                                                                                                     \
+    X(XGEMM, STRN)                                                                                                     \
+    X(XGEMM, VWM)                                                                                                      \
+    X(XGEMM, VWN)                                                                                                      \
+    X(DIRECT, KWID)                                                                                                    \
+    X(DIRECT, MDIMAD)                                                                                                  \
+    X(DIRECT, MDIMCD)                                                                                                  \
+    X(DIRECT, NDIMBD)                                                                                                  \
+    X(DIRECT, NDIMCD)                                                                                                  \
+    X(DIRECT, PADA)                                                                                                    \
+    X(DIRECT, PADB)                                                                                                    \
+    X(DIRECT, VWMD)                                                                                                    \
+    X(DIRECT, VWND)                                                                                                    \
+    X(DIRECT, WGD)                                                                                                     \
+    X(COPY, COPY_DIMX)                                                                                                 \
+    X(COPY, COPY_DIMY)                                                                                                 \
+    X(COPY, COPY_VW)                                                                                                   \
+    X(COPY, COPY_WPT)                                                                                                  \
+    X(PAD, PAD_DIMX)                                                                                                   \
+    X(PAD, PAD_DIMY)                                                                                                   \
+    X(PAD, PAD_WPTX)                                                                                                   \
+    X(PAD, PAD_WPTY)                                                                                                   \
+    X(TRANSPOSE, TRA_DIM)                                                                                              \
+    X(TRANSPOSE, TRA_PAD)                                                                                              \
+    X(TRANSPOSE, TRA_SHUFFLE)                                                                                          \
+    X(TRANSPOSE, TRA_WPT)                                                                                              \
+    X(PADTRANSPOSE, PADTRA_PAD)                                                                                        \
+    X(PADTRANSPOSE, PADTRA_TILE)                                                                                       \
+    X(PADTRANSPOSE, PADTRA_WPT)                                                                                        \
+    X(ROUTINE, XGEMM_MIN_INDIRECT_SIZE)
+#define X(family, name) PARAM_##name,
+typedef enum { PARAMETERS(X) PARAM_COUNT } param_id;
+#undef X
+
+typedef struct {
+    bool has[FAMILY_COUNT]; /* false: CLBlast's own numbers, and the values mean nothing */
+    size_t value[PARAM_COUNT];
+} gemm_params;
+
+/* A parameter's name and family; the first of a family, and one past its last. */
+typedef struct {
+    const char *name;
+    param_family family;
+} param_info;
+extern const param_info param_table[PARAM_COUNT];
+extern const char *const family_names[FAMILY_COUNT];
+void family_span(param_family f, int *first, int *end);
+
+/* Without tuning: tiles for CPUs, where CLBlast's database has no good entry; on other devices CLBlast's own. Either
+   way the size from which the indirect kernel is used is ours, since its own differs by device and version. */
+gemm_params gemm_params_base(const device_info *d);
+
+/* True if the set keeps CLBlast's rules, the planner's (no tile side over GEMM_TILE), and the limits of d. CLBlast
+   checks none of its own: a set that breaks them may come back at once with wrong numbers. */
+bool gemm_params_sound(const gemm_params *p, const device_info *d);
+
+/* "Xgemm GEMMK=0 KREG=1 ...; GemmRoutine XGEMM_MIN_INDIRECT_SIZE=192": what a run records. */
+enum { GEMM_TEXT_MAX = 1024 };
+void gemm_params_print(const gemm_params *p, char text[GEMM_TEXT_MAX]);
+/* False unless text is, letter for letter, what gemm_params_print writes for some set. */
+bool gemm_params_parse(const char *text, gemm_params *p);
+
+/* Makes CLBlast use them on d, for every product of this process from now on. What has no family here stays as it was:
+   CLBlast can't go back to its own numbers. Fails where this CLBlast wants other names. */
+status gemm_params_apply(const device *d, const gemm_params *p, error *e);
+
+/* ---- what tune found, kept under XDG_CACHE_HOME/snug by device, driver and CLBlast (params_cache.c) ---- */
+
+typedef struct {
+    gemm_params params;
+    char date[16]; /* "2026-11-24" */
+    double own, untuned,
+        tuned; /* GFLOP/s at the shapes it was tuned for: CLBlast's own numbers, gemm_params_base's, these */
+} gemm_record;
+/* False where there is none, or it is damaged, foreign or not sound: tune then makes it anew. */
+bool gemm_record_recall(const device_info *d, gemm_record *r);
+status gemm_record_keep(const device_info *d, const gemm_record *r, error *e);
+
+#endif

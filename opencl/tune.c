@@ -1,0 +1,422 @@
+/* tune.c: the search behind `snug tune`. CLBlast has tuners of its own, but they time bare kernels, end with a set for
+   GEMMK=1 whatever came before, check no edges, and take as long as they take; this one times whole products, CLBlast's
+   copies included, at the shapes of a model, and believes nothing that gemm_bench_check has not seen. */
+#include "tune.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SAMPLES = 6, TRIED_MAX = 4096 };
+
+typedef struct {
+    product p;     /* clipped, so that a try takes seconds at most */
+    double weight; /* products of the model that one of these stands for */
+} sample;
+
+struct tuner {
+    FILE *report;
+    backend *base;
+    gemm_bench bench;
+    sample samples[SAMPLES];
+    int n_samples;
+    double flops; /* of all samples, weighted */
+    gemm_record best;
+    double best_seconds;
+    uint64_t random, tried[TRIED_MAX];
+    int n_tried, n_wrong;
+    double deadline;
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double flops_of(const product *p) { return 2 * (double)p->m * (double)p->n * (double)p->k; }
+static double rate(const tuner *t, double seconds) { return 1e-9 * t->flops / seconds; }
+
+/* ---- what is timed ---- */
+
+static int by_work(const void *a, const void *b) {
+    double x = flops_of(a) * ((const product *)a)->times, y = flops_of(b) * ((const product *)b)->times;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The products with most of the work, no side longer than `side`. What is left out counts as slower or faster alike. */
+static void choose_samples(tuner *t, const product_list *all, int64_t side) {
+    t->n_samples = all->n < SAMPLES ? all->n : SAMPLES;
+    t->flops = 0;
+    for (int i = 0; i < t->n_samples; i++) {
+        product p = all->list[i];
+        double whole = flops_of(&p) * p.times;
+        p.m = p.m < side ? p.m : side;
+        p.n = p.n < side ? p.n : side;
+        p.k = p.k < side ? p.k : side;
+        t->samples[i] = (sample){p, whole / flops_of(&p)};
+        t->flops += whole;
+    }
+}
+
+/* Seconds of all the samples by the parameters in use, weighted; INFINITY as soon as it is hopeless: twice `enough`.
+   The first run of each compiles its kernels. */
+static status time_samples(tuner *t, double enough, double *seconds, error *e) {
+    *seconds = 0;
+    for (int i = 0; i < t->n_samples; i++) {
+        double one;
+        const sample *s = &t->samples[i];
+        if (i == 0) TRY(gemm_bench_time(&t->bench, &s->p, 1, &one, e));
+        TRY(gemm_bench_time(&t->bench, &s->p, 2, &one, e));
+        double part = flops_of(&s->p) * s->weight / t->flops;
+        if (one * s->weight > 2 * enough * part && enough < INFINITY)
+            TRY(gemm_bench_time(&t->bench, &s->p, 2, &one, e));
+        *seconds += one * s->weight;
+        if (one * s->weight > 2 * enough * part && i < t->n_samples - 1) {
+            *seconds = INFINITY;
+            break;
+        }
+    }
+    return OK;
+}
+
+/* ---- trying one set ---- */
+
+/* How much faster than the best a set must be to count: more than noise. Where it brings numbers for a family that has
+   had CLBlast's own so far, it may be a little slower: CLBlast can't go back to its own once others were tried. */
+static double bar(const tuner *t, const gemm_params *p) {
+    for (int f = 0; f < FAMILY_COUNT; f++)
+        if (p->has[f] && !t->best.params.has[f]) return 1.02;
+    return 0.99;
+}
+
+status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e) {
+    error refused = {""};
+    char why[256];
+    double seconds;
+    bool right;
+    *taken = false;
+    status s = gemm_params_apply(&t->bench.b->device, p, &refused);
+    if (s == OK) s = time_samples(t, t->best_seconds, &seconds, &refused);
+    if (s != OK || !(seconds < bar(t, p) * t->best_seconds)) return OK; /* not for this device, or no better */
+    TRY(gemm_bench_check(&t->bench, p, &right, why, e));
+    if (right) { /* timed again, since the least of many tries is lucky */
+        s = time_samples(t, INFINITY, &seconds, &refused);
+        *taken = s == OK && seconds < bar(t, p) * t->best_seconds;
+    } else if (t->report) {
+        fprintf(t->report, "  a set that is fast but wrong (%s) is left out\n", why);
+        t->n_wrong++;
+    }
+    if (!*taken) return OK;
+    t->best.params = *p;
+    t->best_seconds = seconds;
+    t->best.tuned = rate(t, seconds);
+    return OK;
+}
+
+const gemm_record *tuner_best(const tuner *t) { return &t->best; }
+
+/* ---- the sets that are tried ---- */
+
+static uint64_t draw(tuner *t, uint64_t below) { /* SplitMix64 */
+    uint64_t z = t->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (z ^ z >> 31) % below;
+}
+
+/* What a parameter may be: powers of two from 2^low to 2^high, or 0 and 1. */
+typedef struct {
+    int low, high;
+} range;
+static range range_of(param_id id, bool cpu) {
+    switch (id) {
+    case PARAM_GEMMK:
+    case PARAM_SA:
+    case PARAM_SB:
+    case PARAM_STRM:
+    case PARAM_STRN:
+    case PARAM_PADA:
+    case PARAM_PADB:
+    case PARAM_TRA_PAD:
+    case PARAM_TRA_SHUFFLE:
+    case PARAM_PADTRA_PAD: return (range){-1, 0};
+    case PARAM_MWG:
+    case PARAM_NWG: return (range){4, 7};
+    case PARAM_KWG: return (range){4, 6};
+    case PARAM_WGD: return (range){3, 6};
+    case PARAM_VWM:
+    case PARAM_VWN: return (range){0, cpu ? 4 : 3};
+    case PARAM_VWMD:
+    case PARAM_VWND:
+    case PARAM_COPY_VW:
+    case PARAM_COPY_WPT:
+    case PARAM_PAD_WPTX:
+    case PARAM_PAD_WPTY: return (range){0, 3};
+    case PARAM_KREG:
+    case PARAM_TRA_WPT:
+    case PARAM_PADTRA_WPT: return (range){0, 4};
+    case PARAM_KWI:
+    case PARAM_KWID: return (range){1, 4};
+    case PARAM_XGEMM_MIN_INDIRECT_SIZE: return (range){6, 9};
+    default: return (range){cpu ? 0 : 2, 5}; /* lanes along a side */
+    }
+}
+
+static size_t draw_value(tuner *t, param_id id, bool cpu) {
+    range r = range_of(id, cpu);
+    int power = r.low + (int)draw(t, (uint64_t)(r.high - r.low + 1));
+    return power < 0 ? 0 : (size_t)1 << power;
+}
+
+/* Makes the parameters that follow from others follow: kernel 1 has square tiles, streams no side through local memory.
+ */
+static void settle(size_t *v) {
+    if (v[PARAM_GEMMK] == 1) {
+        v[PARAM_NWG] = v[PARAM_MWG];
+        v[PARAM_KWG] = v[PARAM_KWI] = 1;
+        v[PARAM_MDIMA] = v[PARAM_MDIMC];
+        v[PARAM_NDIMB] = v[PARAM_NDIMC];
+        v[PARAM_SA] = v[PARAM_SB] = v[PARAM_STRM] = v[PARAM_STRN] = 0;
+    } else {
+        v[PARAM_KREG] = 1;
+        if (v[PARAM_KWG] < 16) v[PARAM_KWG] = 32, v[PARAM_KWI] = 2;
+    }
+}
+
+static bool is_new(tuner *t, const gemm_params *p) {
+    char text[GEMM_TEXT_MAX];
+    uint64_t h = 0xcbf29ce484222325u;
+    gemm_params_print(p, text);
+    for (const char *c = text; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    for (int i = 0; i < t->n_tried; i++)
+        if (t->tried[i] == h) return false;
+    if (t->n_tried < TRIED_MAX) t->tried[t->n_tried++] = h;
+    return true;
+}
+
+/* Registers: more than this and they spill. */
+static bool is_small(const tuner *t, const gemm_params *p) {
+    const size_t *v = p->value;
+    size_t work = v[PARAM_MWG] / v[PARAM_MDIMC] * (v[PARAM_NWG] / v[PARAM_NDIMC]);
+    bool cpu = t->bench.b->device.info.type & CL_DEVICE_TYPE_CPU;
+    size_t lanes = v[PARAM_MDIMC] * v[PARAM_NDIMC];
+    return work <= (cpu ? 256 : 128) && (cpu || lanes >= 32);
+}
+
+/* The best set with one to three parameters of a family drawn anew, or all of them every now and then. False when no
+   new sound set turned up. */
+static bool next_set(tuner *t, param_family f, gemm_params *p) {
+    int first, end;
+    const device_info *d = &t->bench.b->device.info;
+    bool cpu = d->type & CL_DEVICE_TYPE_CPU;
+    family_span(f, &first, &end);
+    for (int i = 0; i < 100000; i++) {
+        *p = t->best.params;
+        bool all = !p->has[f] || draw(t, 6) == 0;
+        int changes = 1 + (int)draw(t, 3);
+        for (int k = 0; k < (all ? end - first : changes); k++) {
+            param_id id = (param_id)(all ? first + k : first + (int)draw(t, (uint64_t)(end - first)));
+            p->value[id] = draw_value(t, id, cpu);
+        }
+        p->has[f] = true;
+        if (f == FAMILY_XGEMM) settle(p->value);
+        if (gemm_params_sound(p, d) && (f != FAMILY_XGEMM || is_small(t, p)) && is_new(t, p)) return true;
+    }
+    return false;
+}
+
+/* Where to start: sets of Xgemm that are good on some device, in the order of PARAMETERS. */
+static const size_t starts[][16] = {
+    /* CPUs: wide vectors, a group's tile in the first cache */
+    {0, 1, 32, 8, 4, 4, 64, 4, 4, 64, 1, 1, 0, 0, 16, 16},
+    {0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 1, 1, 0, 0, 8, 8},
+    /* NVIDIA and AMD: 128 or 256 lanes, 32 to 64 sums a lane */
+    {0, 1, 32, 2, 16, 16, 128, 16, 16, 128, 1, 1, 0, 0, 4, 4},
+    {0, 1, 16, 2, 16, 16, 128, 16, 16, 128, 1, 1, 0, 0, 4, 4},
+    {0, 1, 32, 2, 16, 16, 64, 16, 8, 64, 1, 1, 1, 0, 2, 2},
+    {0, 1, 16, 2, 16, 8, 64, 8, 8, 64, 1, 1, 0, 0, 4, 4},
+    {0, 1, 32, 2, 8, 8, 64, 16, 16, 64, 1, 1, 0, 0, 4, 2},
+    {0, 1, 16, 2, 32, 8, 128, 16, 8, 64, 0, 1, 1, 0, 4, 4},
+    {0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 0, 0, 0, 0, 4, 4},
+    /* kernel 1: no local memory */
+    {1, 4, 1, 1, 16, 16, 64, 16, 16, 64, 0, 0, 0, 0, 4, 4},
+    {1, 4, 1, 1, 8, 8, 64, 8, 8, 64, 0, 0, 0, 0, 4, 4},
+    {1, 4, 1, 1, 4, 4, 64, 4, 4, 64, 0, 0, 0, 0, 16, 4},
+};
+
+static status try_and_tell(tuner *t, const gemm_params *p, error *e) {
+    bool taken;
+    TRY(tuner_try(t, p, &taken, e));
+    if (!taken || !t->report) return OK;
+    double left = t->deadline - now();
+    fprintf(t->report, "  %4d sets tried: %.1f GFLOP/s; %.0f s left\n", t->n_tried, t->best.tuned, left > 0 ? left : 0);
+    fflush(t->report);
+    return OK;
+}
+
+static status try_starts(tuner *t, error *e) {
+    for (size_t i = 0; i < sizeof starts / sizeof *starts && now() < t->deadline; i++) {
+        gemm_params p = t->best.params;
+        p.has[FAMILY_XGEMM] = true;
+        memcpy(&p.value[PARAM_GEMMK], starts[i], sizeof starts[i]);
+        if (!gemm_params_sound(&p, &t->bench.b->device.info) || !is_new(t, &p)) continue;
+        TRY(try_and_tell(t, &p, e));
+    }
+    return OK;
+}
+
+/* Times untuned and best by turns, so that a ratio is not one of two moments. Where untuned means CLBlast's own there
+   is no way back to it, and the first timing stands. */
+static status compare(tuner *t, error *e) {
+    gemm_params base = gemm_params_base(&t->bench.b->device.info);
+    double untuned = INFINITY, tuned = INFINITY, one;
+    for (int i = 0; i < 3; i++) {
+        if (base.has[FAMILY_XGEMM]) {
+            TRY(gemm_params_apply(&t->bench.b->device, &base, e));
+            TRY(time_samples(t, INFINITY, &one, e));
+            untuned = one < untuned ? one : untuned;
+        }
+        TRY(gemm_params_apply(&t->bench.b->device, &t->best.params, e));
+        TRY(time_samples(t, INFINITY, &one, e));
+        tuned = one < tuned ? one : tuned;
+    }
+    if (untuned < INFINITY) t->best.untuned = rate(t, untuned);
+    t->best.tuned = rate(t, tuned);
+    return OK;
+}
+
+static status search_family(tuner *t, param_family f, double until, error *e) {
+    gemm_params p;
+    while (now() < until && next_set(t, f, &p)) TRY(try_and_tell(t, &p, e));
+    return OK;
+}
+
+/* ---- the direct kernel ---- */
+
+/* Times the model's products cut down to sides of 96: what goes to the direct kernel is small. */
+static status search_direct(tuner *t, double until, error *e) {
+    sample kept[SAMPLES];
+    double kept_flops = t->flops, kept_seconds = t->best_seconds, kept_rate = t->best.tuned;
+    size_t kept_size = t->best.params.value[PARAM_XGEMM_MIN_INDIRECT_SIZE];
+    memcpy(kept, t->samples, sizeof kept);
+    t->flops = 0;
+    for (int i = 0; i < t->n_samples; i++) {
+        product *p = &t->samples[i].p;
+        p->m = p->m < 96 ? p->m : 96;
+        p->n = p->n < 96 ? p->n : 96;
+        p->k = p->k < 96 ? p->k : 96;
+        t->samples[i].weight = 1;
+        t->flops += flops_of(p);
+    }
+    status s = gemm_params_apply(&t->bench.b->device, &t->best.params, e);
+    if (s == OK) s = time_samples(t, INFINITY, &t->best_seconds, e);
+    double before = t->best_seconds;
+    if (s == OK) s = search_family(t, FAMILY_DIRECT, until, e);
+    if (s == OK && t->report)
+        fprintf(t->report, "  small products: %.1f GFLOP/s, before %.1f\n", rate(t, t->best_seconds), rate(t, before));
+    memcpy(t->samples, kept, sizeof kept);
+    t->flops = kept_flops;
+    t->best_seconds = kept_seconds;
+    t->best.tuned = kept_rate;
+    t->best.params.value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = kept_size;
+    return s;
+}
+
+/* ---- all of it ---- */
+
+/* How large may a sample be, that all take half a second at the rate of the slowest that counts? */
+static status fit_samples(tuner *t, product_list *all, error *e) {
+    static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
+    double seconds;
+    qsort(all->list, (size_t)all->n, sizeof *all->list, by_work);
+    choose_samples(t, all, 256);
+    TRY(time_samples(t, INFINITY, &seconds, e));
+    double slow = rate(t, seconds) * 1e9;
+    for (int i = 0; i < 5; i++) {
+        double flops = 0;
+        choose_samples(t, all, sides[i]);
+        for (int k = 0; k < t->n_samples; k++) flops += flops_of(&t->samples[k].p);
+        if (flops < 0.5 * slow) return OK;
+    }
+    return OK;
+}
+
+static status start(tuner *t, const graph *g, error *e) {
+    opencl *b = (opencl *)t->base;
+    product_list all;
+    time_t today = time(NULL);
+    struct tm date;
+    status s = gemm_list(b, g, g->micro, &all, e);
+    if (s == OK && !all.n) s = fail(e, FAILED, "tune: the graph has no matrix product");
+    if (s == OK) s = gemm_bench_open(&t->bench, b, all.list, all.n, e);
+    if (s == OK) s = fit_samples(t, &all, e);
+    free(all.list);
+    TRY(s);
+    strftime(t->best.date, sizeof t->best.date, "%Y-%m-%d", gmtime_r(&today, &date));
+    TRY(time_samples(t, INFINITY, &t->best_seconds, e));
+    t->best.own = rate(t, t->best_seconds);
+    t->best.params = gemm_params_base(&b->device.info);
+    TRY(gemm_params_apply(&b->device, &t->best.params, e));
+    TRY(time_samples(t, INFINITY, &t->best_seconds, e));
+    t->best.untuned = t->best.tuned = rate(t, t->best_seconds);
+    if (t->report)
+        fprintf(t->report, "%d shapes; CLBlast's own parameters: %.1f GFLOP/s, snug's for such a device: %.1f\n",
+                t->n_samples, t->best.own, t->best.untuned);
+    return OK;
+}
+
+status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner **out, error *e) {
+    tuner *t = xcalloc(1, sizeof *t);
+    opencl_options own = *o;
+    own.gemm = GEMM_OWN; /* first: CLBlast can't go back to its own */
+    t->report = report;
+    t->deadline = INFINITY;
+    status s = opencl_open_with(&own, &t->base, e);
+    if (s == OK && report) fprintf(report, "device: %s\n", t->base->device);
+    if (s == OK) s = start(t, g, e);
+    if (s == OK)
+        *out = t;
+    else
+        tuner_close(t);
+    return s;
+}
+
+void tuner_close(tuner *t) {
+    gemm_bench bench = t->bench;
+    if (t->base) t->base->close(t->base);
+    if (bench.g) gemm_bench_close(&bench);
+    free(t);
+}
+
+/* Half of the time goes to the tiles, the rest to the copies around them, then the tiles again, and the direct kernel.
+ */
+status tuner_search(tuner *t, double minutes, error *e) {
+    double began = now(), all = 60 * minutes;
+    t->deadline = began + all;
+    TRY(try_starts(t, e));
+    TRY(search_family(t, FAMILY_XGEMM, began + 0.5 * all, e));
+    for (int f = FAMILY_COPY; f <= FAMILY_PADTRANSPOSE; f++)
+        TRY(search_family(t, (param_family)f, began + (0.5 + 0.075 * (f - FAMILY_COPY + 1)) * all, e));
+    TRY(search_family(t, FAMILY_XGEMM, began + 0.9 * all, e));
+    TRY(search_direct(t, t->deadline, e));
+    return compare(t, e);
+}
+
+status opencl_tune(const opencl_options *o, const graph *g, double minutes, FILE *report, error *e) {
+    tuner *t;
+    TRY(tuner_open(o, g, report, &t, e));
+    status s = tuner_search(t, minutes, e);
+    gemm_record r = *tuner_best(t);
+    if (s == OK) s = gemm_record_keep(&t->bench.b->device.info, &r, e);
+    if (s == OK && report) {
+        char text[GEMM_TEXT_MAX];
+        gemm_params_print(&r.params, text);
+        fprintf(report, "%d sets tried, %d of the fast ones wrong; kept for this device and driver:\n  %s\n",
+                t->n_tried, t->n_wrong, text);
+        fprintf(report, "%.1f GFLOP/s: %.2f times CLBlast's own parameters, %.2f times snug's without tuning\n",
+                r.tuned, r.tuned / r.own, r.tuned / r.untuned);
+    }
+    tuner_close(t);
+    return s;
+}

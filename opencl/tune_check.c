@@ -1,0 +1,188 @@
+/* tune_check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
+#include "tune.h"
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { GUARD = 64 };             /* floats past C's end that must stay */
+enum { CHECK_ROOM = 512 * 384 }; /* floats that the largest operand of a check takes, offset and guard included */
+
+/* ---- a bench ---- */
+
+static int64_t largest_operand(const product *p) {
+    int64_t a = p->m * p->k, b = p->k * p->n, c = p->m * p->n, most = a > b ? a : b;
+    return (most > c ? most : c) + 2 * GUARD;
+}
+
+status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e) {
+    static const char *const names[] = {"A", "B", "C", "temporary"};
+    *t = (gemm_bench){.b = b, .room = CHECK_ROOM};
+    uint64_t scratch = scratch_gemm(512, 512, 512);
+    for (int i = 0; i < n; i++) {
+        int64_t room = largest_operand(&list[i]);
+        uint64_t bytes = scratch_gemm(list[i].m, list[i].n, list[i].k);
+        if (room > t->room) t->room = room;
+        if (bytes > scratch) scratch = bytes;
+    }
+    t->g = graph_new(GRAPH_GRADS, 1, 1, true);
+    tensor_id id[4];
+    for (int i = 0; i < 4; i++)
+        id[i] = graph_tensor(t->g, names[i], -1, ROLE_STEP, KIND_TEMP, TYPE_REAL, 1,
+                             (int64_t[]){i < 3 ? t->room : (int64_t)(scratch / 4)});
+    memcpy(t->operand, id, sizeof t->operand);
+    t->op = (op){.code = OP_LINEAR, .scratch = id[3]};
+    status s = plan_make(t->g, &b->base.limits, &t->p, e);
+    if (s == OK) s = b->base.bind(&b->base, t->g, &t->p, e);
+    if (s != OK) {
+        gemm_bench_close(t);
+        return s;
+    }
+    b->op = &t->op;
+    return OK;
+}
+
+void gemm_bench_close(gemm_bench *t) {
+    for (int i = 0; i < 4; i++) free(t->host[i]);
+    plan_free(&t->p);
+    graph_free(t->g);
+    *t = (gemm_bench){0};
+}
+
+/* at: elements from which every operand starts. */
+static status run(gemm_bench *t, const product *p, int64_t at, error *e) {
+    matrix M[3];
+    for (int i = 0; i < 3; i++) M[i] = (matrix){t->operand[i], 4 * (uint64_t)at};
+    return gemm_run(t->b, p->ta, p->tb, p->m, p->n, p->k, M[0], M[1], p->beta, M[2],
+                    tensor_bytes(&t->g->tensors[t->op.scratch], 4), e);
+}
+
+static status wait(gemm_bench *t, error *e) {
+    CL(&t->b->device, clFinish(t->b->device.queue));
+    return OK;
+}
+
+status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *seconds, error *e) {
+    *seconds = INFINITY;
+    for (int i = 0; i < runs; i++) {
+        struct timespec from, to;
+        TRY(wait(t, e));
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        TRY(run(t, p, 0, e));
+        TRY(wait(t, e));
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        double took = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+        if (took < *seconds) *seconds = took;
+    }
+    return OK;
+}
+
+/* ---- right or wrong ---- */
+
+/* Numbers in (-1, 1) for A and B, on the host and on the device; nothing changes them later. */
+static status fill(gemm_bench *t, error *e) {
+    uint32_t state = 1;
+    if (t->host[0]) return OK;
+    for (int i = 0; i < 4; i++) t->host[i] = xcalloc((unsigned long)t->room, sizeof(float));
+    for (int i = 0; i < 2; i++) {
+        for (int64_t j = 0; j < t->room; j++) {
+            state = state * 1664525u + 1013904223u;
+            t->host[i][j] = (float)((int)(state >> 8) - (1 << 23)) / (float)(1 << 23);
+        }
+        TRY(t->b->base.write(&t->b->base, t->operand[i], t->host[i], 0, 4 * (size_t)t->room, e));
+    }
+    return OK;
+}
+
+/* C before a product: what a product with beta 0 must not read, and what one with beta 1 must add to. */
+static float before(int64_t i, float beta) { return beta != 0 ? (float)(i % 7) * 0.25f : NAN; }
+
+/* Runs p with C's contents given, reads C and its guard back. */
+static status compute(gemm_bench *t, const product *p, int64_t at, error *e) {
+    int64_t all = at + p->m * p->n + GUARD;
+    float *c = t->host[2];
+    for (int64_t i = 0; i < all; i++) c[i] = before(i, p->beta);
+    TRY(t->b->base.write(&t->b->base, t->operand[2], c, 0, 4 * (size_t)all, e));
+    TRY(run(t, p, at, e));
+    return t->b->base.read(&t->b->base, t->operand[2], c, 0, 4 * (size_t)all, e);
+}
+
+static bool is_same(float a, float b) { return a == b || (isnan(a) && isnan(b)); }
+
+/* Compares C with OpenBLAS: norm-wise, and each number against what float32 sums of k products can be off by. */
+static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256]) {
+    int64_t n = p->m * p->n;
+    const float *got = t->host[2];
+    float *want = t->host[3];
+    for (int64_t i = 0; i < n; i++) want[i] = p->beta != 0 ? before(at + i, p->beta) : 0;
+    cblas_sgemm(CblasRowMajor, p->ta ? CblasTrans : CblasNoTrans, p->tb ? CblasTrans : CblasNoTrans, (int)p->m,
+                (int)p->n, (int)p->k, 1, t->host[0] + at, (int)(p->ta ? p->m : p->k), t->host[1] + at,
+                (int)(p->tb ? p->k : p->n), p->beta, want, (int)p->n);
+    double difference = 0, size = 0, worst = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)got[at + i] - want[i];
+        difference += d * d;
+        size += (double)want[i] * want[i];
+        worst = fabs(d) > worst || isnan(d) ? fabs(d) : worst;
+    }
+    bool outside = true;
+    for (int64_t i = 0; i < at; i++) outside = outside && is_same(got[i], before(i, p->beta));
+    for (int64_t i = at + n; i < at + n + GUARD; i++) outside = outside && is_same(got[i], before(i, p->beta));
+    bool close = difference <= 1e-12 * size && worst <= 1e-4;
+    snprintf(why, 256, "a product of %lld x %lld x %lld%s%s%s: %s", (long long)p->m, (long long)p->n, (long long)p->k,
+             p->ta ? ", A transposed" : "", p->tb ? ", B transposed" : "", p->beta != 0 ? ", added" : "",
+             close ? "writes past its end" : "is not OpenBLAS's");
+    return close && outside;
+}
+
+/* Rows of activations keep their bits in any company (R6): the lower half alone against the lower half of the whole. */
+static status check_company(gemm_bench *t, bool tb, bool *right, char why[256], error *e) {
+    enum { ROWS = 96 };
+    product whole = {.tb = tb, .m = 2 * ROWS, .n = 160, .k = 129}, half = whole;
+    half.m = ROWS;
+    TRY(compute(t, &whole, 0, e));
+    memcpy(t->host[3], t->host[2], sizeof(float) * ROWS * 160);
+    TRY(compute(t, &half, 0, e));
+    *right = memcmp(t->host[3], t->host[2], sizeof(float) * ROWS * 160) == 0;
+    if (!*right) snprintf(why, 256, "a row's bits depend on the rows below it");
+    return OK;
+}
+
+/* The three transpositions of snug's products: forward, activation gradients, weight gradients. */
+static status check_shapes(gemm_bench *t, bool *right, char why[256], error *e) {
+    static const int64_t shapes[][3] = {{256, 384, 128}, {512, 128, 256}, {33, 131, 80}, {1, 65, 300}, {200, 7, 1}};
+    for (int i = 0; i < 5 * 3 * 2; i++) {
+        const int64_t *s = shapes[i / 6];
+        int kind = i / 2 % 3;
+        product p = {.ta = kind == 2, .tb = kind == 1, .m = s[0], .n = s[1], .k = s[2], .beta = (float)(i % 2)};
+        int64_t at = i % 4 == 3 ? 37 : 0;
+        TRY(compute(t, &p, at, e));
+        *right = is_right(t, &p, at, why);
+        if (!*right) return OK;
+    }
+    return OK;
+}
+
+static status check_way(gemm_bench *t, gemm_params p, size_t min_indirect, bool *right, char why[256], error *e) {
+    p.value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = min_indirect;
+    TRY(gemm_params_apply(&t->b->device, &p, e));
+    TRY(check_shapes(t, right, why, e));
+    if (*right && min_indirect == 1) TRY(check_company(t, false, right, why, e));
+    if (*right && min_indirect == 1) TRY(check_company(t, true, right, why, e));
+    return OK;
+}
+
+status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char why[256], error *e) {
+    error refused = {""};
+    *right = false;
+    why[0] = 0;
+    TRY(fill(t, e));
+    status s = check_way(t, *p, 1, right, why, &refused);
+    if (s == OK && *right) s = check_way(t, *p, 4096, right, why, &refused);
+    if (s != OK) {
+        *right = false;
+        snprintf(why, 256, "%.255s", refused.text);
+    }
+    return gemm_params_apply(&t->b->device, p, e);
+}
