@@ -13,9 +13,9 @@ struct backend {
     scratch_rule *scratch;
     uint64_t memory, memory_free; /* bytes that the device has in all and free when opened; 0: unknown */
     uint64_t allocated;           /* bytes taken by bind; equals plan.total */
-    bool profile; /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
-    char gemm[1024];    /* what its matrix products go by, as a run records it (P4): "default", or tuned parameters */
-    char advice[256];   /* a line for people about those; "" where there is nothing to say */
+    bool profile;     /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
+    char gemm[1024];  /* what its matrix products go by, as a run records it (P4): "default", or tuned parameters */
+    char advice[256]; /* a line for people about those; "" where there is nothing to say */
 
     /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
        caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be
@@ -39,8 +39,8 @@ backend *cpu_open(size_t real_bytes, uint64_t cap);
 scratch_rule cpu_scratch;
 
 /* selector: "auto", "opencl", "cuda", "opencl:1" or a part of the device's name; cap as the user gave it, 0 = the
-   device's memory less a reserve; gemm: a backend's text of that name, to compute as it did, where this device can; NULL:
-   what `snug tune` found for the device, else "default". opencl/backend.c; only in builds with OPENCL=1. */
+   device's memory less a reserve; gemm: a backend's text of that name, to compute as it did, where this device can;
+   NULL: what `snug tune` found for the device, else "default". opencl/backend.c; only in builds with OPENCL=1. */
 status opencl_open(const char *selector, uint64_t cap, const char *gemm, backend **b, error *e);
 /* Needs no device and no OpenCL: stated upper bounds for plans made without one. opencl/scratch.c, in every build. */
 scratch_rule opencl_scratch;
