@@ -117,7 +117,7 @@ TEST_OBJECTS := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_HELP:%.c=$(OBJ)/%.o) $(OBJ)/te
 # ---- building -------------------------------------------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz format lint man planted install clean FORCE
+.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz fuzz-run format lint man planted install clean FORCE
 
 all: $(BUILD)/snug
 tests: $(BUILD)/tests $(PRELOADS)
@@ -233,6 +233,9 @@ suites_of = $(shell sed -n 's/^Suite \*\([a-z0-9_]*\)_suite(void).*/\1/p' $(1) /
 OPENCL_SUITES := $(call suites_of,$(filter tests/test_opencl%,$(TEST_SRC)))
 PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
+FUZZ_SHORT := 2
+FUZZ_TRY := echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }' | \
+  clang -fsanitize=fuzzer -x c - -o /dev/null
 export CK_DEFAULT_TIMEOUT ?= 120
 
 test:
@@ -261,6 +264,9 @@ test-run:
 	@for t in $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS)); do echo "== $$t"; sh $$t || exit 1; done
 	@echo "== tests/planted_errors.sh"
 	@OPENCL=$(OPENCL) MAKE="$(MAKE)" sh tests/planted_errors.sh quick
+	@echo "== fuzzers, $(FUZZ_SHORT) s each (make fuzz-run: a minute each)"
+	@if $(FUZZ_TRY) 2>/dev/null; then $(AGAIN) $(JOBS) fuzz >/dev/null && $(AGAIN) fuzz-run FUZZ_SECONDS=$(FUZZ_SHORT); \
+	  else echo "no clang with libFuzzer here, skipped"; fi
 ifneq ($(VALGRIND_SUITES),)
 	@echo "== valgrind: $(VALGRIND_SUITES)"
 	@if command -v valgrind >/dev/null; then \
@@ -286,15 +292,27 @@ format:
 bench: all
 	$(BUILD)/snug bench
 
-# Needs clang. One fuzzer for each tests/fuzz_*.c; how to run them is said in those files. They read input and never
-# open a backend, so common/ alone is compiled and what it would call in cpu/ and opencl/ stays unresolved.
+# Needs clang with libFuzzer. One fuzzer for each tests/fuzz_*.c. They read input and never open a backend: out of the
+# archive the linker takes what they call, none of which needs cpu/ or opencl/. Without OpenMP: one thread is enough.
 FUZZERS := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out common/main.c,$(COMMON_SRC)) tests/support_memory_backend.c)
+FUZZ_CC := clang -std=c11 -O1 -g -fno-sanitize-recover=undefined $(DEFINES) $(INCLUDES)
+FUZZ_SECONDS ?= 60
 fuzz: $(FUZZERS)
-$(BUILD)/fuzz_%: tests/fuzz_%.c $(COMMON_SRC)
+.SECONDARY: $(FUZZ_OBJECTS)
+$(BUILD)/fuzz/common/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"fuzz"'
+$(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/all.a: $(FUZZ_OBJECTS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/fuzz_%: tests/fuzz_%.c tests/support_fuzz.h tests/support_fuzz_tokenizer.h $(BUILD)/fuzz/all.a
 	@echo "clang $<"
-	$(Q)clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined $(DEFINES) $(INCLUDES) -o $@ $< \
-	  $(filter-out common/main.c,$(COMMON_SRC)) -Wl,--unresolved-symbols=ignore-in-object-files $(LIBS)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $< $(BUILD)/fuzz/all.a -Wl,--as-needed $(LIBS) -lgomp
+-include $(wildcard $(BUILD)/fuzz/*/*.d)
+# Each fuzzer for FUZZ_SECONDS, from the seeds in tests/corpora, which it leaves alone.
+fuzz-run: fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=$(BUILD) sh tests/fuzz.sh $(FUZZERS)
 
 # The man page is made from the option table; tests/docs.sh notices when the one in docs/ is not that.
 man: all

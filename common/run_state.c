@@ -140,7 +140,7 @@ static status take_values(const char *path, const cJSON *json, run_state *s, err
         run_state_set(s, c->string, text_of(c));
     for (int i = 0; i < RUN_FILES; i++) {
         const char *hex = text_of(json_get(files, run_file_names[i]));
-        if (strlen(hex) == HASH_HEX - 1)
+        if (strlen(hex) == HASH_HEX - 1 && strspn(hex, "0123456789abcdef") == HASH_HEX - 1)
             memcpy(s->sha256[i], hex, HASH_HEX);
         else if (i < RUN_TOKENIZER)
             return fail(e, BAD_INPUT, "%s: lacks the hash of %s", path, run_file_names[i]);

@@ -1,6 +1,7 @@
 /* status.c: see status.h. */
 #include "status.h"
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@ status fail(error *e, status s, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(e->text, sizeof e->text, format, arguments);
     va_end(arguments);
+    bool lines = strchr(format, '\n') != NULL; /* only a compiler's log has more than one */
+    for (char *c = e->text; *c; c++)
+        if (((unsigned char)*c < 0x20 && !(lines && *c == '\n')) || *c == 0x7f) *c = '?';
     return s;
 }
 

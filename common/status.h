@@ -14,7 +14,8 @@ typedef struct {
     char text[1024];
 } error;
 
-/* Formats the message into e (which may be NULL) and returns s, so that `return fail(e, BAD_INPUT, ...)` reads well. */
+/* Formats the message into e (which may be NULL) and returns s, so that `return fail(e, BAD_INPUT, ...)` reads well.
+   Control characters, which a name from a file may have, become '?': a message is one line unless `format` has more. */
 status fail(error *e, status s, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* malloc family that ends the program with one line when the host is out of memory; zeroed by xcalloc. Host memory

@@ -99,7 +99,7 @@ static status build_failed(device *d, cl_program program, int code, error *e) {
     clGetProgramBuildInfo(program, d->info.id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
     char *log = xcalloc(n + 1, 1);
     clGetProgramBuildInfo(program, d->info.id, CL_PROGRAM_BUILD_LOG, n, log, NULL);
-    status s = fail(e, FAILED, "OpenCL: %s (%d): the kernels don't build on %s: %.600s", device_error_name(code), code,
+    status s = fail(e, FAILED, "OpenCL: %s (%d): the kernels don't build on %s:\n%.600s", device_error_name(code), code,
                     d->info.name, log[0] ? log : "no log");
     free(log);
     return s;

@@ -1,0 +1,22 @@
+# What `make demo` trains: a character model of this machine's C headers, small enough for two cores and two minutes.
+dataset = 'build/demo/data'
+out_dir = 'build/demo/out'
+
+n_layer = 4
+n_head = 4
+n_embd = 128
+block_size = 96
+dropout = 0.0
+
+batch_size = 12
+gradient_accumulation_steps = 1
+learning_rate = 2e-3
+min_lr = 2e-4
+beta2 = 0.99
+warmup_iters = 50
+max_iters = 800
+lr_decay_iters = 800
+
+eval_interval = 200
+eval_iters = 10
+log_interval = 50
