@@ -337,5 +337,5 @@ help:
 	@echo "make lint           clang-format, cppcheck, warnings as errors"
 	@echo "make planted        plants errors in a copy of the sources: the tests must notice each"
 	@echo "make deps           only gets what is missing, by apt; make deps-check only lists it"
-	@echo "make bench format fuzz man install clean found"
+	@echo "make bench format fuzz fuzz-run man install clean found"
 	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."
