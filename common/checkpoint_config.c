@@ -2,6 +2,7 @@
    a model that loads but computes something else is worse than one that does not load. */
 #include "checkpoint_config.h"
 #include "files.h"
+#include "foreign.h"
 #include "json_value.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -118,7 +119,9 @@ status checkpoint_shape(const char *folder, gpt_shape *shape, error *e) {
     char *path = xprintf("%s/config.json", folder);
     cJSON *json;
     status s = OK;
-    if (access(path, F_OK) < 0 && errno == ENOENT)
+    bool missing = access(path, F_OK) < 0 && (errno == ENOENT || errno == ENOTDIR);
+    if (missing) s = foreign_explain(folder, e);
+    if (missing && s == OK)
         s = fail(e, BAD_INPUT,
                  "%s does not exist: give a folder in Hugging Face layout, config.json and model.safetensors", path);
     if (s == OK) s = json_read_object(path, &json, e);

@@ -1,6 +1,7 @@
 /* config.c: the option table, and everything that stores into a config. Values are read by config_value.c, files by
    config_file.c; what people see of a config is made by config_show.c. */
 #include "config.h"
+#include "foreign.h"
 #include "config_value.h"
 #include <limits.h>
 #include <math.h>
@@ -311,7 +312,7 @@ static status check_folders(const config *c, error *e) {
             return fail(e, BAD_INPUT, "%s: %s is empty: give it a value or leave it out", c->given[needed[i]],
                         option_table[needed[i]].name);
     if (!strcmp(c->init_from, "scratch") || !strcmp(c->init_from, "resume")) return OK;
-    if (stat(c->init_from, &st) == 0 && S_ISDIR(st.st_mode)) return OK;
+    if (stat(c->init_from, &st) == 0) return S_ISDIR(st.st_mode) ? OK : foreign_explain(c->init_from, e);
     const char *where = c->given[OPTION_init_from];
     excerpt shown = excerpt_of(c->init_from, sizeof c->init_from);
     if (strncmp(c->init_from, "gpt2", 4) == 0)

@@ -42,11 +42,17 @@ const char *file_mistaken(const mapped_file *f) {
         size_t bytes;
         const char *what;
     } known[] = {
-        {"GGUF", 4, "a GGUF model of llama.cpp"}, {"\x80\x02", 2, "a Python pickle"},
-        {"\x80\x03", 2, "a Python pickle"},       {"\x80\x04", 2, "a Python pickle"},
-        {"\x80\x05", 2, "a Python pickle"},       {"PK\x03\x04", 4, "a zip archive (PyTorch checkpoints are)"},
-        {"\x93NUMPY", 6, "a NumPy .npy file"},    {"\x1f\x8b", 2, "a gzip file"},
+        {"GGUF", 4, "a GGUF model of llama.cpp"},
+        {"\x80\x02", 2, "a Python pickle"},
+        {"\x80\x03", 2, "a Python pickle"},
+        {"\x80\x04", 2, "a Python pickle"},
+        {"\x80\x05", 2, "a Python pickle"},
+        {"PK\x03\x04", 4, "a zip archive (PyTorch checkpoints are)"},
+        {"\x93NUMPY", 6, "a NumPy .npy file"},
+        {"\x1f\x8b", 2, "a gzip file"},
         {"\x28\xb5\x2f\xfd", 4, "a zstd file"},
+        {"\x89HDF", 4, "an HDF5 file, as TensorFlow writes"},
+        {"\n\x0e\n\x05<unk>", 9, "a SentencePiece model"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (f->bytes >= known[i].bytes && memcmp(f->data, known[i].magic, known[i].bytes) == 0) return known[i].what;

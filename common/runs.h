@@ -39,7 +39,8 @@ status run_find_latest(const char *path, char **folder, error *e);
 /* Reads state.json and checks every file against its hash. BAD_INPUT: the damaged file, and what to type in order to go
    on from the newest good checkpoint beside it. */
 status run_load_state(const char *folder, run_state *s, error *e);
-/* The same for config.json, weights and tokenizer alone; a folder without state.json, from elsewhere, passes. */
+/* The same for config.json, weights and tokenizer alone; a folder without state.json, from elsewhere, passes. Says what
+   lies there where it is no model in Hugging Face layout. */
 status run_check_model(const char *folder, error *e);
 /* Weights and moments of a checkpoint that run_load_state has found good, into b. */
 status run_load_tensors(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e);

@@ -1,5 +1,6 @@
 /* runs_load.c: finding a run's checkpoint, and believing it only after its hashes. See runs.h. */
 #include "files.h"
+#include "foreign.h"
 #include "runs.h"
 #include "runs_list.h"
 #include <ctype.h>
@@ -97,6 +98,7 @@ status run_load_state(const char *folder, run_state *s, error *e) {
 
 status run_check_model(const char *folder, error *e) {
     run_state s;
+    if (!has(folder, "config.json") || !has(folder, "model.safetensors")) TRY(foreign_explain(folder, e));
     if (!has(folder, "state.json")) return OK;
     TRY(verify_or_offer(folder, RUN_OPTIMIZER, &s, e));
     run_state_free(&s);
@@ -121,7 +123,7 @@ status run_find_latest(const char *path, char **folder, error *e) {
         run_list l = run_list_make(path);
         if (l.n)
             *folder = xprintf("%s/%s", path, l.entries[0].name);
-        else
+        else if ((s = foreign_explain(path, e)) == OK)
             s = fail(e, BAD_INPUT, "%s: has no checkpoint to go on from; start one with --init_from=scratch", path);
         run_list_free(&l);
     }

@@ -2,6 +2,7 @@
    is in safetensors_write.c. */
 #include "safetensors.h"
 #include "json_value.h"
+#include "mapped_file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -35,15 +36,7 @@ static const struct {
     const char *magic;
     size_t length;
     const char *what;
-} others[] = {
-    {"GGUF", 4, "a gguf file (llama.cpp's format); snug reads the safetensors file that it was made from"},
-    {"PK\3\4", 4, "a zip archive, as torch.save writes; convert it to safetensors"},
-    {"\x80\2", 2, "a Python pickle, as old versions of torch.save write; convert it to safetensors"},
-    {"\x80\3", 2, "a Python pickle; convert it to safetensors"},
-    {"\x80\4", 2, "a Python pickle; convert it to safetensors"},
-    {"\x80\5", 2, "a Python pickle; convert it to safetensors"},
-    {"\x89HDF", 4, "an HDF5 file, as TensorFlow writes; convert it to safetensors"},
-    {"\x93NUMPY", 6, "a NumPy array; convert it to safetensors"},
+} texts[] = {
     {"version https://git-lfs", 23, "a Git LFS pointer, not the file itself; run `git lfs pull`"},
     {"<!DOCTYPE", 9, "a web page; download the file itself"},
     {"<html", 5, "a web page; download the file itself"},
@@ -52,9 +45,11 @@ static const struct {
 
 /* Asked only when the header makes no sense: a header of 640 bytes begins like a pickle. */
 static status not_ours(const st_file *f, const char *otherwise, error *e) {
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (f->map_bytes >= others[i].length && !memcmp(f->map, others[i].magic, others[i].length))
-            return fail(e, BAD_INPUT, "%s: is %s", f->path, others[i].what);
+    const char *mistaken = file_mistaken(&(mapped_file){f->map, f->map_bytes});
+    if (mistaken) return fail(e, BAD_INPUT, "%s: is %s; it has to be saved as safetensors", f->path, mistaken);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (f->map_bytes >= texts[i].length && !memcmp(f->map, texts[i].magic, texts[i].length))
+            return fail(e, BAD_INPUT, "%s: is %s", f->path, texts[i].what);
     return fail(e, BAD_INPUT, "%s: is not a safetensors file: %s; " DAMAGED, f->path, otherwise);
 }
 

@@ -125,8 +125,8 @@ status sample_run(const config *c, error *e) {
     int length;
     TRY(run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e));
     status s = run_check_model(folder, e);
-    if (s == OK) s = tokenizer_open(folder, &t, e);
     if (s == OK) s = setup_shape_of(c, folder, &shape, &length, e);
+    if (s == OK) s = tokenizer_open(folder, &t, e);
     if (s == OK) s = setup_device(c, &b, NULL, e);
     if (s == OK) {
         setup_request(c, &shape, GRAPH_EVAL, length, 1, &r);

@@ -399,6 +399,9 @@ static status train(run *r, error *e) {
 }
 
 status train_run(const config *c, error *e) {
+    if (c->n_positional)
+        return fail(e, BAD_INPUT, "train: '%.200s' is no --key=value, and no config file, whose name ends in .py",
+                    c->positional[0]);
     run r = {.c = c, .show = progress_new(stdout)};
     watch_signals();
     config_print(c, stdout);

@@ -28,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *config = fuzz_file("config.json", data, first), *path = fuzz_file("model.safetensors", weights, rest);
     status s = checkpoint_shape(fuzz_folder(), &shape, &e);
     fuzz_check_error(s, &e);
-    if (s == OK && shape.layers <= 2 && shape.channels <= SMALL && shape.positions <= SMALL && shape.vocabulary <= SMALL)
+    if (s == OK && shape.layers <= 2 && shape.channels <= SMALL && shape.positions <= SMALL &&
+        shape.vocabulary <= SMALL)
         load(&shape);
     free(config);
     free(path);

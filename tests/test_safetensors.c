@@ -115,7 +115,7 @@ static const struct {
 } foreign[] = {
     {"", 0, "is empty"},
     {"abc", 3, "fewer than 8 bytes"},
-    {"GGUF\3\0\0\0\1\0\0\0", 12, "a gguf file"},
+    {"GGUF\3\0\0\0\1\0\0\0", 12, "a GGUF model of llama.cpp"},
     {"PK\3\4\24\0\0\0\0\0", 10, "a zip archive"},
     {"\x80\2]q\0(K\1K\2e.", 12, "a Python pickle"},
     {"\x80\4\x95\0\0\0\0\0\0\0\0", 11, "a Python pickle"},
