@@ -68,6 +68,7 @@ enum { TEXT_MAX = 512 };
     X(TEXT, out, "", 0, NULL, FILES, "grads, logits, prepare: where to write")                                         \
     X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")     \
     X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare: share of the text that becomes val.bin")                        \
+    X(BOOL, check, false, 0, 0, CHECK, "devices: prove gradients, cap and splits on the device, for a report")         \
     X(TEXT, splits, "", 0, NULL, CHECK, "equivalence: micro-batch sizes, like 1,3,8; or all. Else six at most")        \
     X(INT, steps, 3, 1, 1000000, CHECK, "equivalence: steps at each split (5 for the built-in model)")                 \
     X(BOOL, json, false, 0, 0, OUTPUT, "plan, bench: machine-readable")                                                \

@@ -35,8 +35,7 @@ static void words_of(uint64_t seed, uint32_t what, int64_t i, uint32_t words[4])
     philox(seed, (uint32_t)i, (uint32_t)((uint64_t)i >> 32), (uint32_t)SITE_INIT << 16 | 1, what, words);
 }
 
-/* Initial weights with noise on all, biases and norms too, rounded to float so that every precision starts alike. */
-static status random_weights(model *m, uint64_t seed, error *e) {
+status gradcheck_weights(model *m, uint64_t seed, error *e) {
     for (tensor_id p = 1; p <= m->gpt.n_params; p++) {
         int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
         double *w = xcalloc((size_t)n, sizeof *w);
@@ -55,8 +54,7 @@ static status random_weights(model *m, uint64_t seed, error *e) {
     return OK;
 }
 
-/* Random tokens; sequence i ignores about i / N of its targets, so that counts differ (R5). */
-static batch random_batch(int64_t sequences, int64_t length, int64_t vocabulary, uint64_t seed) {
+batch gradcheck_batch(int64_t sequences, int64_t length, int64_t vocabulary, uint64_t seed) {
     batch b = batch_new(sequences, length);
     for (int64_t i = 0; i < sequences * length; i++) {
         uint32_t words[4];
@@ -85,8 +83,7 @@ static status differences(const check *k, model *m, tensor_id param, int64_t cou
     return OK;
 }
 
-/* ||a - b|| / ||b||, b at least NO_GRADIENT */
-static double distance(const double *a, const double *b, int64_t n) {
+double gradcheck_distance(const double *a, const double *b, int64_t n) {
     double d = 0, all = 0;
     for (int64_t i = 0; i < n; i++) {
         d += (a[i] - b[i]) * (a[i] - b[i]);
@@ -98,7 +95,7 @@ static double distance(const double *a, const double *b, int64_t n) {
 /* By parameter; the caller frees them with free_gradients. */
 static status read_gradients(const check *k, model *m, double **gradients, error *e) {
     double loss, norm;
-    TRY(random_weights(m, k->step.seed, e));
+    TRY(gradcheck_weights(m, k->step.seed, e));
     TRY(model_gradients(m, &k->batch, &k->step, &loss, e));
     TRY(model_finish(m, &k->step, &norm, e));
     for (tensor_id p = 1; p <= m->gpt.n_params; p++) {
@@ -129,7 +126,7 @@ static status against_differences(check *k, model *m, error *e) {
         int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
         double *numeric = xcalloc((size_t)n, sizeof *numeric);
         status s = differences(k, m, p, n, numeric, e);
-        if (s == OK) report(k, m, p, distance(k->gradients[p], numeric, n), TOLERANCE);
+        if (s == OK) report(k, m, p, gradcheck_distance(k->gradients[p], numeric, n), TOLERANCE);
         free(numeric);
         TRY(s);
     }
@@ -151,7 +148,8 @@ static status against_device(check *k, const config *c, error *e) {
     double **got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
     s = read_gradients(k, &m, got, e);
     for (tensor_id p = 1; p <= m.gpt.n_params && s == OK; p++)
-        report(k, &m, p, distance(got[p], k->gradients[p], tensor_elements(&m.gpt.graph->tensors[p])), TOLERANCE_F32);
+        report(k, &m, p, gradcheck_distance(got[p], k->gradients[p], tensor_elements(&m.gpt.graph->tensors[p])),
+               TOLERANCE_F32);
     free_gradients(&m, got);
     model_close(&m);
     return s;
@@ -211,7 +209,7 @@ status gradcheck_run(const config *c, FILE *out, error *e) {
     status s = model_open(&m, cpu, &k.shape, &k.run, e);
     if (s == OK) {
         print_choice(&k, c);
-        k.batch = random_batch(k.run.sequences, k.run.length, k.shape.vocabulary, k.step.seed);
+        k.batch = gradcheck_batch(k.run.sequences, k.run.length, k.shape.vocabulary, k.step.seed);
         k.gradients = xcalloc((size_t)m.gpt.n_params + 1, sizeof *k.gradients);
         s = read_gradients(&k, &m, k.gradients, e);
         if (s == OK) s = against_differences(&k, &m, e);

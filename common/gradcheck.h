@@ -3,6 +3,7 @@
 #define SNUG_GRADCHECK_H
 
 #include "config.h"
+#include "model.h"
 #include <stdio.h>
 
 enum { GRADCHECK_PARAMETERS = 20000 };
@@ -13,5 +14,14 @@ enum { GRADCHECK_PARAMETERS = 20000 };
    settings choose an OpenCL device, also its float32 gradients against the float64 ones. FAILED when a tensor is off by
    more than the tolerance that is printed above the lines; BAD_INPUT for a model that is too large or can't be. */
 status gradcheck_run(const config *c, FILE *out, error *e);
+
+/* What it compares on, for other checks. Initial weights with noise on all, biases and norms too, rounded to float so
+   that every precision starts alike; */
+status gradcheck_weights(model *m, uint64_t seed, error *e);
+/* random tokens, of which sequence i ignores about i / N as targets, so that counts differ (R5): free with batch_free;
+ */
+batch gradcheck_batch(int64_t sequences, int64_t length, int64_t vocabulary, uint64_t seed);
+/* ||a - b|| / ||b||, where a b that is nearly nothing counts as 1e-4. */
+double gradcheck_distance(const double *a, const double *b, int64_t n);
 
 #endif

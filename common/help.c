@@ -54,8 +54,11 @@ static const help_text TEXTS[] = {
      "equivalence.json): one page with curves, memory map, settings and samples that needs no network and no server. "
      "`snug train` writes it too.",
      "snug report out"},
-    {"devices", "", "Lists the OpenCL devices with what matters for snug, and says which one device=auto takes.",
-     "snug devices"},
+    {"devices", "check device",
+     "Lists the OpenCL devices with what matters for snug, and says which one device=auto takes. With --check also "
+     "proves a device in some seconds: gradients against float64, the cap to the byte, the same weights for every "
+     "split.",
+     "snug devices --check"},
     {"tune", "MODEL DATA TRAIN MEMORY FILES",
      "Tries which of CLBlast's parameters make its matrix products fast on this OpenCL device, at the shapes of the "
      "settings given, which are train's. Checks each set that is faster against OpenBLAS before it counts, and keeps "

@@ -1,6 +1,7 @@
 /* main.c: the command line: one function per command, and the way an error leaves the program. */
 #include "bench.h"
 #include "config.h"
+#include "devices_check.h"
 #include "equivalence.h"
 #include "gradcheck.h"
 #include "grads.h"
@@ -27,8 +28,8 @@ static status command_version(const config *c, error *e) {
 }
 
 static status command_devices(const config *c, error *e) {
-    (void)c;
-    return setup_devices(stdout, e);
+    TRY(setup_devices(stdout, e));
+    return c->check ? devices_check_run(c, stdout, e) : OK;
 }
 
 static status command_tune(const config *c, error *e) { return tune_run(c, stdout, e); }
@@ -47,7 +48,7 @@ static const command COMMANDS[] = {
      equivalence_run},
     {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", bench_run},
     {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", report_run},
-    {"devices", "", "OpenCL devices, and which one device=auto takes", command_devices},
+    {"devices", "", "OpenCL devices, and which one device=auto takes; --check proves one", command_devices},
     {"tune", "[CONFIG.py]", "faster matrix products for an OpenCL device, once, kept for all later runs", command_tune},
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
      command_gradcheck},

@@ -1,4 +1,6 @@
-/* test_opencl_golden.c: the commands `grads` and `train` on OpenCL against PyTorch's golden values (P5). */
+/* test_opencl_golden.c: the commands `grads` and `train` on OpenCL against PyTorch's golden values (P5), and `devices
+   --check`. */
+#include "devices_check.h"
 #include "grads.h"
 #include "json_value.h"
 #include "opencl_device.h"
@@ -162,6 +164,22 @@ START_TEST(twenty_steps_of_train_follow_pytorch) {
 }
 END_TEST
 
+static status check_device(const config *c, error *e) { return devices_check_run(c, stdout, e); }
+
+START_TEST(devices_check_proves_the_device) {
+    char folder[] = "/tmp/snug-golden-XXXXXX", text[4096] = "", path[256];
+    make_folder(folder);
+    command(check_device, in(folder, "/printed", path), "--check", NULL);
+    FILE *f = fopen(path, "r");
+    ck_assert_uint_gt(fread(text, 1, sizeof text - 1, f), 0);
+    fclose(f);
+    static const char *const lines[] = {"gradients  odd: ", "cap        even: holds exactly",
+                                        "splits     even: weights ", "by 12, 5, 2, 1\n", "all as it should be\n"};
+    for (int i = 0; i < 5; i++) ck_assert_msg(strstr(text, lines[i]) != NULL, "no '%s' in:\n%s", lines[i], text);
+    remove_folder(folder);
+}
+END_TEST
+
 Suite *opencl_golden_suite(void);
 Suite *opencl_golden_suite(void) {
     Suite *suite = suite_create("opencl_golden");
@@ -169,6 +187,7 @@ Suite *opencl_golden_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, gradients_of_the_golden_cases_match_pytorch, 0, 2);
     tcase_add_test(t, twenty_steps_of_train_follow_pytorch);
+    tcase_add_test(t, devices_check_proves_the_device);
     suite_add_tcase(suite, t);
     return suite;
 }
