@@ -167,7 +167,7 @@ status equivalence_gradients(equivalence *q, error *e) {
 
 static int samples_of(const equivalence *q) {
     if (q->order.sequences < 2) return 0;
-    return q->built_in ? 32 : 6;
+    return q->built_in ? 48 : 6;
 }
 
 double equivalence_gradient_work(const equivalence *q) { return (split_of_table(q) ? 6 : 0) + 1.5 * samples_of(q); }

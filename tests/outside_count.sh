@@ -26,8 +26,8 @@ check_counts "$work/suite"
 
 mkdir "$work/data"
 cp tests/golden/train/stream.bin "$work/data/train.bin"
-# train NAME REFUSE_ABOVE OPTIONS...: two steps of twelve sequences into $work/NAME; sets status and peak.
-train() {
+# run NAME REFUSE_ABOVE OPTIONS...: two steps of twelve sequences into $work/NAME; sets status and peak.
+run() {
     name=$1 refuse=$2
     shift 2
     rm -f "$work/count"
@@ -36,8 +36,24 @@ train() {
         --init_from=tests/golden/train --dataset="$work/data" --data_order=sequential --device="$device" \
         --batch_size=12 --gradient_accumulation_steps=1 --max_iters=2 --eval_interval=1000 --eval_iters=1 \
         --dropout=0.1 --out_dir="$work/$name" "$@" >"$work/log" 2>&1 || status=$?
-    [ "$status" -le 1 ] || fail "snug train ended with status $status, refused above $refuse bytes, $*"
     peak=$(sed -n 's/^buffers: peak \([1-9][0-9]*\) .*/\1/p' "$work/count")
+}
+
+# The first run on a device measures its speed, in buffers that are gone before the plan's are made; under the cap too.
+XDG_CACHE_HOME="$work/cache"
+export XDG_CACHE_HOME
+cap=$((128 * 1024 * 1024))
+run measuring 0 --vram_cap=${cap}B
+check_counts "$work/count"
+[ "$status" = 0 ] && [ "$peak" -le $cap ] || fail "a run that measures: status $status, $peak of $cap bytes"
+ls "$work"/cache/snug/cost-*.json >"$work/measured" || fail "the first run did not measure"
+
+# train NAME REFUSE_ABOVE OPTIONS...: runs, and compares what was counted with what the log says.
+train() {
+    run "$@"
+    refuse=$2
+    shift 2
+    [ "$status" -le 1 ] || fail "snug train ended with status $status, refused above $refuse bytes, $*"
     [ "$status" = 0 ] || return 0
     check_counts "$work/count"
     grep -q "peak $peak .* 0 of them after the first kernel" "$work/count" || fail "a buffer was made after bind"

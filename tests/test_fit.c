@@ -4,8 +4,11 @@
 #include "files.h"
 #include "model.h"
 #include "plan_command.h"
+#include "prepare.h"
+#include "sample.h"
 #include "setup.h"
 #include "support_capture.h"
+#include "train.h"
 #include <cjson/cJSON.h>
 #include <check.h>
 #include <math.h>
@@ -130,12 +133,14 @@ END_TEST
 
 /* ---- the GPT-2 sizes ---- */
 
-static fit_request gpt2(int layers, int heads, int channels, double cap_gib, bool invariant) {
+/* N = 512 sequences of 1024, for a device that is not open: "auto" by OpenCL's stated bounds, or "cpu". */
+static fit_request gpt2(const char *device, int layers, int heads, int channels, double cap_gib, bool invariant) {
     config *c = xcalloc(1, sizeof *c);
     fit_request r;
     error e;
     gpt_shape shape = {layers, heads, channels, 1024, 50304, false, false, 1e-5};
     config_defaults(c);
+    snprintf(c->device, sizeof c->device, "%s", device);
     c->batch_invariant = invariant;
     c->vram_cap = (uint64_t)(cap_gib * 0x1p30);
     setup_request(c, &shape, GRAPH_TRAIN, 1024, 512, &r);
@@ -156,7 +161,8 @@ START_TEST(gpt2_sizes_fit_where_promised) {
         {12, 12, 768, 128, 10.5, true, false}, {12, 12, 768, 0, 1.9, true, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        fit_request r = gpt2(cases[i].layers, cases[i].heads, cases[i].channels, cases[i].cap, cases[i].invariant);
+        fit_request r = gpt2(_i ? "cpu" : "auto", cases[i].layers, cases[i].heads, cases[i].channels, cases[i].cap,
+                             cases[i].invariant);
         fit_option o;
         error e = {""};
         r.micro_batch = cases[i].micro_batch;
@@ -173,7 +179,7 @@ END_TEST
 START_TEST(the_search_takes_less_than_200_ms) {
     double caps[] = {0, 2.2, 5, 10.5, 40};
     for (int i = 0; i < 5; i++) {
-        fit_request r = gpt2(12, 12, 768, caps[i], true);
+        fit_request r = gpt2("auto", 12, 12, 768, caps[i], true);
         fit_option o;
         error e;
         clock_t start = clock();
@@ -299,6 +305,64 @@ START_TEST(the_map_draws_every_tensor_of_a_step_once) {
               strstr(picture, "qkv[1]: queries, keys, values, ["));
     free(picture);
     unlink(svg);
+}
+END_TEST
+
+/* ---- a run under a cap ---- */
+
+static status prepare(const config *c, error *e) { return prepare_run(c, stdout, e); }
+
+/* One line says what was chosen, every line of the log carries it, and eval and sample take the same cap. */
+START_TEST(a_run_keeps_its_cap_from_choice_to_sampling) {
+    char folder[] = "/tmp/snug-test-XXXXXX", choice[200], recompute[16];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    char *text = xprintf("%s/text", folder), *data = xprintf("--dataset=%s/data", folder),
+         *made = xprintf("--out=%s/data", folder), *out = xprintf("--out_dir=%s/run", folder),
+         *log = xprintf("%s/run/log.jsonl", folder), *lines;
+    error e = {""};
+    status s;
+    int micro_batch, parts, with_loss = 0;
+    size_t bytes;
+    char words[6001];
+    for (int i = 0; i < 6000; i++) words[i] = "a cap is a cap, and no byte goes past it\n"[i * 7 % 41];
+    ck_assert_int_eq(file_write(text, words, 6000, false, NULL, &e), OK);
+    free(CAPTURE(prepare, &s, &e, text, made));
+    ck_assert_msg(s == OK, "%s", e.text);
+    lines = CAPTURE(train_run, &s, &e, data, out, "--device=cpu", "--n_layer=2", "--n_head=2", "--n_embd=32",
+                    "--block_size=32", "--batch_size=16", "--gradient_accumulation_steps=2", "--max_iters=2",
+                    "--eval_interval=1", "--eval_iters=2", "--vram_cap=1200KiB");
+    ck_assert_msg(s == OK, "%s", e.text);
+    char *plan = strstr(lines, "plan: micro-batch ");
+    ck_assert_ptr_nonnull(plan);
+    ck_assert_int_eq(sscanf(plan, "plan: micro-batch %d x %d, recompute %15[a-z], ", &micro_batch, &parts, recompute),
+                     3);
+    ck_assert(micro_batch < 32 && micro_batch * parts == 32); /* all at once would not fit */
+    free(lines);
+    ck_assert_int_eq(file_read(log, 1 << 20, &lines, &bytes, &e), OK);
+    snprintf(choice, sizeof choice, "\"micro_batch\":%d,\"recompute\":\"%s\",\"vram_cap_bytes\":1228800,", micro_batch,
+             recompute);
+    for (char *line = strtok(lines, "\n"); line; line = strtok(NULL, "\n")) {
+        char *peak = strstr(line, "\"vram_peak_bytes\":");
+        if (!strstr(line, "\"loss\"")) continue;
+        ck_assert(strstr(line, choice) && peak && strtoull(peak + 18, NULL, 10) <= 1228800);
+        with_loss++;
+    }
+    ck_assert_int_eq(with_loss, 2);
+    free(lines);
+    free(CAPTURE(eval_run, &s, &e, data, out, "--device=cpu", "--eval_iters=2", "--vram_cap=1200KiB"));
+    ck_assert_msg(s == OK, "%s", e.text);
+    free(CAPTURE(sample_run, &s, &e, out, "--device=cpu", "--num_samples=1", "--max_new_tokens=8",
+                 "--vram_cap=1200KiB"));
+    ck_assert_msg(s == OK, "%s", e.text);
+    free(CAPTURE(sample_run, &s, &e, out, "--device=cpu", "--num_samples=1", "--vram_cap=50KiB"));
+    ck_assert_msg(s == NO_MEMORY && strstr(e.text, "bytes more"), "%s", e.text);
+    free(CAPTURE(train_run, &s, &e, data, out, "--device=cpu", "--n_layer=2", "--n_head=2", "--n_embd=32",
+                 "--block_size=32", "--batch_size=32", "--micro_batch_size=32", "--vram_cap=1200KiB"));
+    ck_assert_msg(s == NO_MEMORY && strstr(e.text, "micro_batch_size 32"), "%s", e.text);
+    ck_assert_int_eq(folder_remove(folder, NULL), OK);
+    char *const all[] = {text, data, made, out, log};
+    for (int i = 0; i < 5; i++) free(all[i]);
 }
 END_TEST
 
@@ -430,13 +494,14 @@ Suite *fit_suite(void) {
     Suite *s = suite_create("fit");
     TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost");
     tcase_add_test(search, fit_agrees_with_every_plan_there_is);
-    tcase_add_test(search, gpt2_sizes_fit_where_promised);
+    tcase_add_loop_test(search, gpt2_sizes_fit_where_promised, 0, 2);
     tcase_add_test(search, the_search_takes_less_than_200_ms);
     tcase_add_test(command, json_carries_the_whole_report);
     tcase_add_test(command, what_does_not_fit_says_so_and_fails);
     tcase_add_test(command, giving_up_equal_bits_is_offered_where_it_helps);
     tcase_add_test(command, text_fits_in_100_columns_without_colors);
     tcase_add_test(command, the_map_draws_every_tensor_of_a_step_once);
+    tcase_add_test(command, a_run_keeps_its_cap_from_choice_to_sampling);
     tcase_add_test(cost, constants_are_measured_once_and_kept);
     tcase_add_test(cost, predicted_times_are_in_the_order_of_measured_ones);
     tcase_set_timeout(search, 120); /* other programs may be running */
