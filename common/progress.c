@@ -96,6 +96,7 @@ static line fit_line(const progress *p, int columns, int *gaps) {
         *gaps = l == SPELLED_OUT && !best.bar ? 2 : 1;
         int room = columns - 1 - columns_of(&best, *gaps);
         if (room < 0) continue;
+        room = room > 2 ? room - 2 : 0; /* the ^C that a terminal echoes should not break the line */
         if (best.bar) best.bar += room < BAR_MAX - BAR_MIN ? room : BAR_MAX - BAR_MIN;
         return best;
     }

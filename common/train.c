@@ -363,7 +363,8 @@ static status loop(run *r, error *e) {
         if (done || stop_wanted) break;
         TRY(step(r, iter, e));
     }
-    if (iter < c->max_iters) printf("stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
+    if (iter < c->max_iters)
+        progress_print(&r->show, "stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
     return OK;
 }
 
