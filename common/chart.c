@@ -70,12 +70,13 @@ static void find_span(plot *p) {
 
 /* "12k", "1.5M", "0.5e-3": short, alike along an axis that reaches `most`, and different for neighbours. */
 static char *tick_print(double v, double step, double most, char text[32]) {
-    if (fabs(v) < step / 1e6) v = 0;
-    if (most >= 1e6)
+    if (fabs(v) < step / 1e6)
+        strcpy(text, "0");
+    else if (most >= 1e6)
         snprintf(text, 32, "%.*fM", step < 1e6 ? 1 : 0, v / 1e6);
     else if (most >= 1e4)
         snprintf(text, 32, "%.*fk", step < 1e3 ? 1 : 0, v / 1e3);
-    else if (most < 1e-2 && v != 0) {
+    else if (most < 1e-2) {
         double power = floor(log10(most) + 1e-9);
         snprintf(text, 32, "%.3ge%.0f", v / pow(10, power), power);
     } else

@@ -24,13 +24,14 @@ static const char STYLE[] =
     ".row{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:20px;margin-top:14px}\n"
     "table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}"
     "td,th{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere;"
-    "vertical-align:top}td.n,th.n{text-align:right}td.n{white-space:nowrap}th{overflow-wrap:normal}\n"
+    "vertical-align:top}td.n,th.n{text-align:right;padding-right:24px}td.n{white-space:nowrap}th{overflow-wrap:normal}"
+    "\n"
     "pre{background:var(--card);border-radius:8px;padding:10px 12px;margin:6px 0;font-size:13px;white-space:pre-wrap;"
     "overflow-wrap:anywhere}summary{cursor:pointer;margin:10px 0}code{font-size:.92em}\n"
     ".yes{color:var(--s2);font-weight:600}.no{color:var(--s5);font-weight:600}svg{max-width:100%;display:block}\n"
     "span.desk{display:inline}.phone{display:none}@media(max-width:700px){body{padding:16px}.phone{display:block}.desk,"
     "span.desk{display:none}"
-    "td,th{padding-right:6px;font-size:12px}}\n";
+    "td,th,td.n,th.n{padding-right:6px;font-size:12px}}\n";
 
 void report_put_tile(FILE *f, const char *value, const char *what) {
     fputs("<div class=\"tile\"><b>", f);

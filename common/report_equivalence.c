@@ -26,8 +26,9 @@ static void put_split(FILE *f, const cJSON *s) {
     html_print(f, report_text(s, "recompute"));
     fprintf(f, "</td><td class=\"n\"><span class=\"desk\">%s</span><span class=\"phone\">%s</span></td>",
             number_print(peak, bytes), bytes_print((uint64_t)peak, size, sizeof size));
-    fprintf(f, "<td class=\"n\">%.4g</td><td class=\"n\">%.7g</td><td title=\"", report_number(s, "ms_per_step"),
-            report_number(s, "loss"));
+    double ms = report_number(s, "ms_per_step");
+    fprintf(f, ms < 1000 ? "<td class=\"n\">%.4g</td>" : "<td class=\"n\">%.0f</td>", ms);
+    fprintf(f, "<td class=\"n\">%.7g</td><td title=\"", report_number(s, "loss"));
     html_print(f, report_text(s, "sha256"));
     fputs("\"><code>", f);
     const char *hash = report_text(s, "sha256");
