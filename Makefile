@@ -222,7 +222,7 @@ demo:
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
 SCRIPT_TESTS := $(wildcard tests/bad_input.sh tests/kill.sh tests/docs.sh tests/bench.sh)
-SCRIPT_TESTS += $(wildcard tests/faults.sh tests/resume.sh tests/interop.sh)
+SCRIPT_TESTS += $(wildcard tests/saving.sh tests/faults.sh tests/resume.sh tests/interop.sh)
 OPENCL_TESTS := $(wildcard tests/outside_count.sh tests/oclgrind.sh)
 VALGRIND_SUITES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_plan.c tests/test_config.c tests/test_tokenizer.c))
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer

@@ -2,7 +2,7 @@
 # faults.sh: what the disk, the arithmetic or the user does to a run. A full or failing disk at every k-th call, a small
 # file system, a read-only folder, NaN, damage and signals: one line, the right status, and the older checkpoint loads.
 #
-#     STRIDE=1 sh tests/faults.sh       every k-th call with each kind of fault; else each kind has every 4th, in turn
+#     STRIDE=1 sh tests/faults.sh       every k-th call with each kind of fault; else each kind has every 9th
 set -eu
 . tests/support_run.sh
 preload=$(realpath "${BUILD:-build}/preload_faultfs.so")
@@ -30,11 +30,11 @@ train "$out" scratch 10 || fail "$(cat "$err")"
 good=$(weights "$out")
 
 # --- the k-th call on the out_dir fails: it alone, or all from then on
-stride=${STRIDE:-4} start=0
+stride=${STRIDE:-9} start=0
 for kind in "28 1 No space left" "5 0 Input/output error" "30 1 Read-only file system"; do
     set -- $kind
     number=$1 sticky=$2 reason=$(echo "$kind" | cut -d' ' -f3-)
-    start=$((start % stride + 1)) failed=0 passed=0
+    start=$((start % stride + 3)) failed=0 passed=0
     k=$start
     while [ $passed -lt 3 ]; do # a call or two may fail without harm: when old checkpoints are removed
         rm -rf "$work/try"
@@ -122,12 +122,21 @@ loads "$work/try"
 [ "$step" -eq 5 ] || fail "after the offered command the run stands at $step"
 echo "damage in each file is named; the offered command goes back to step 5"
 
+# wait_for WORDS FILE: until they stand there; kills $pid and fails after half a minute.
+wait_for() {
+    tries=0
+    while ! grep -q "$1" "$2"; do
+        tries=$((tries + 1))
+        [ $tries -lt 1500 ] || { kill -9 $pid; fail "'$1' never came: $(cat "$2")"; }
+        sleep 0.02
+    done
+}
 # --- signals: the first finishes the step and saves, the second stops at once
 for signal in INT TERM; do
     rm -rf "$work/try"
     env --default-signal=INT "$snug" train $small --device=cpu --out_dir="$work/try" --max_iters=1000000 >"$work/said" 2>"$err" &
     pid=$!
-    while ! grep -q 'iter 7:' "$work/said"; do sleep 0.02; done
+    wait_for 'iter 7:' "$work/said"
     kill -$signal $pid
     status=0
     wait $pid || status=$?
@@ -140,11 +149,17 @@ done
 env --default-signal=INT "$snug" train $small --device=cpu --out_dir="$work/long" --gradient_accumulation_steps=1000000 \
     --batch_size=1 --eval_interval=1000 --max_iters=1001 >"$work/said" 2>"$err" &
 pid=$!
-while ! grep -q 'step 0: train loss' "$work/said"; do sleep 0.02; done # the first step takes minutes
+wait_for 'step 0: train loss' "$work/said" # the first step takes minutes
 kill -INT $pid
-while ! grep -q 'once more stops at once' "$err"; do sleep 0.02; done
+wait_for 'once more stops at once' "$err"
 kill -0 $pid || fail "the first signal stopped at once"
 kill -TERM $pid
+tries=0
+while kill -0 $pid 2>"$work/null" && [ $tries -lt 500 ]; do
+    tries=$((tries + 1))
+    sleep 0.02
+done
+kill -9 $pid 2>"$work/null" || true # has no effect on one that has ended
 status=0
 wait $pid 2>"$work/null" || status=$?
 [ $status -eq 143 ] || fail "a second signal: status $status"
