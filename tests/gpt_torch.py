@@ -10,29 +10,48 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 
+class Norm(nn.Module):
+    def __init__(self, channels, bias):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+
+    def forward(self, x):
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias)
+
+
+def attention(q, k, v):
+    if hasattr(F, "scaled_dot_product_attention"):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    length = q.shape[-2]  # before PyTorch 2
+    hidden = torch.ones(length, length, dtype=torch.bool).triu(1)
+    scores = (q @ k.transpose(-2, -1)) * q.shape[-1] ** -0.5
+    return F.softmax(scores.masked_fill(hidden, float("-inf")), dim=-1) @ v
+
+
 class Block(nn.Module):
-    def __init__(self, channels, heads):
+    def __init__(self, channels, heads, bias):
         super().__init__()
         self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
-        self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
-        self.up, self.down = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        self.norm1, self.norm2 = Norm(channels, bias), Norm(channels, bias)
+        self.qkv, self.out = nn.Linear(channels, 3 * channels, bias), nn.Linear(channels, channels, bias)
+        self.up, self.down = nn.Linear(channels, 4 * channels, bias), nn.Linear(4 * channels, channels, bias)
 
     def forward(self, x):
         batch, length, channels = x.shape
         parts = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, channels // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
-        a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        a = attention(q, k, v)
         x = x + self.out(a.transpose(1, 2).reshape(batch, length, channels))
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
 
 class GPT(nn.Module):
-    def __init__(self, layers, heads, channels, positions, vocabulary):
+    def __init__(self, layers, heads, channels, positions, vocabulary, bias):
         super().__init__()
         self.wte, self.wpe = nn.Embedding(vocabulary, channels), nn.Embedding(positions, channels)
-        self.blocks = nn.ModuleList(Block(channels, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(channels)
+        self.blocks = nn.ModuleList(Block(channels, heads, bias) for _ in range(layers))
+        self.norm = Norm(channels, bias)
         for p in self.parameters():
             if p.dim() == 2:
                 nn.init.normal_(p, std=0.02)
@@ -48,8 +67,8 @@ class GPT(nn.Module):
 def measure(o, micro_batch, precision, compiled):
     torch.manual_seed(1)
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    model = GPT(o.layers, o.heads, o.channels, o.length, o.vocabulary).to(o.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=o.device == "cuda")
+    model = GPT(o.layers, o.heads, o.channels, o.length, o.vocabulary, o.bias > 0).to(o.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, **({"fused": True} if o.device == "cuda" else {}))
     run = torch.compile(model) if compiled else model
     x = torch.randint(o.vocabulary, (o.batch, o.length), device=o.device)
     cuda = o.device == "cuda"
@@ -84,7 +103,7 @@ def measure(o, micro_batch, precision, compiled):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    for name, value in dict(layers=12, heads=12, channels=768, length=1024, vocabulary=50304, batch=16, steps=7).items():
+    for name, value in dict(layers=12, heads=12, channels=768, length=1024, vocabulary=50304, batch=16, bias=1, steps=7).items():
         p.add_argument("--" + name, type=int, default=value)
     p.add_argument("--device", default="cuda")
     p.add_argument("--micro", default="16,8,4,2")
