@@ -31,6 +31,9 @@ static head head_of(const cpu_call *c, const real *qkv, int64_t task) {
     return h;
 }
 
+/* Multiply-adds, for share_out. */
+static double attention_work(const cpu_call *c) { return op_flops(c->g, c->o, c->step->sequences) / 2; }
+
 /* Columns of a block at rows i0.. that the causal mask lets row r see. */
 static int64_t visible(int64_t i0, int64_t r, int64_t j0, int64_t columns) {
     int64_t n = i0 + r - j0 + 1;
@@ -108,7 +111,8 @@ static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
 void R(cpu_ATTENTION)(const cpu_call *c) {
     int64_t tasks = (int64_t)c->step->sequences * c->o->attr.heads;
     int64_t blocks = (c->step->length + ROWS - 1) / ROWS;
-#pragma omp parallel for collapse(2) schedule(dynamic)
+    share_out(attention_work(c));
+#pragma omp parallel for collapse(2) schedule(runtime)
     for (int64_t t = 0; t < tasks; t++)
         for (int64_t b = 0; b < blocks; b++) {
             head h = head_of(c, c->arg[2], t);
@@ -170,7 +174,8 @@ static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
 
 void R(cpu_ATTENTION_DX)(const cpu_call *c) {
     int64_t tasks = (int64_t)c->step->sequences * c->o->attr.heads;
-#pragma omp parallel for schedule(dynamic)
+    share_out(attention_work(c));
+#pragma omp parallel for schedule(runtime)
     for (int64_t t = 0; t < tasks; t++) {
         head h = head_of(c, c->arg[2], t);
         int64_t at = h.sequence * h.length, column = h.head * h.head_size;

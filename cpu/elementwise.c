@@ -7,7 +7,8 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "../common/philox.h"
 
-enum { CHUNK = 4096 }; /* elements a thread takes at once; a multiple of 4, so that chunks start at whole draws */
+enum { CHUNK = 4096 };  /* elements a thread takes at once; a multiple of 4, so that chunks start at whole draws */
+enum { ALONE = 16384 }; /* fewer elements than this are done before other threads have woken up */
 
 /* ---- dropout and residuals ---- */
 
@@ -60,8 +61,8 @@ void R(cpu_RESIDUAL_DX)(const cpu_call *c) { dropout_all(c, NULL, c->arg[1], c->
 
 static inline real gelu_exact(real x) { return (real)0.5 * x * (1 + verf(x * (real)0.70710678118654752440)); }
 static inline real gelu_exact_slope(real x) {
-    real density = (real)0.39894228040143267794 * vexp((real)-0.5 * x * x);
-    return (real)0.5 * (1 + verf(x * (real)0.70710678118654752440)) + x * density;
+    real bell, half = (real)0.5 * (1 + verf_bell(x * (real)0.70710678118654752440, &bell));
+    return half + x * (real)0.39894228040143267794 * bell;
 }
 static inline real gelu_tanh(real x) { return (real)0.5 * x * (1 + vtanh(SQRT_2_OVER_PI * (x + CUBIC * x * x * x))); }
 static inline real gelu_tanh_slope(real x) {
@@ -114,7 +115,7 @@ void R(cpu_ADD)(const cpu_call *c) {
     int64_t n = elements(c, 0);
     real *y = c->arg[0];
     const real *x = c->arg[1];
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (n > ALONE)
     for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }
 
@@ -122,7 +123,7 @@ void R(cpu_SUM_SQUARES)(const cpu_call *c) {
     int64_t n = elements(c, 1), tiles = (n + SUM_TILE - 1) / SUM_TILE;
     const real *x = c->arg[1];
     double *partial = c->scratch, sum = 0;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tiles > 1)
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = t * SUM_TILE, end = i + SUM_TILE > n ? n : i + SUM_TILE;
         double acc[LANES] = {0}, s = 0;
@@ -157,7 +158,7 @@ void R(cpu_ADAMW)(const cpu_call *c) {
     const real b1 = (real)(1 - a->beta1), beta2 = (real)a->beta2, b2 = (real)(1 - a->beta2);
     const real size = (real)(c->step->lr / (1 - pow(a->beta1, t))), root = (real)sqrt(1 - pow(a->beta2, t));
     const real epsilon = (real)a->epsilon;
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (n > ALONE)
     for (int64_t i = 0; i < n; i++) {
         real gi = g[i] * clip, mi = m[i] + (gi - m[i]) * b1, vi = v[i] * beta2 + gi * gi * b2;
         m[i] = mi;

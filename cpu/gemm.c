@@ -2,19 +2,41 @@
    runs with one thread on tiles whose shape depends on the model alone; OpenMP shares the tiles out. */
 #include "ops.h"
 
-/* Rows are a sequence's, columns the weight's. */
-enum { TILE_ROWS = 256, TILE_COLUMNS = 512 };
+/* The tiles of an output of rows x columns: large ones are quickest, but there should be some for every thread. They
+   depend on the output's shape alone: never on threads, nor on how many pieces there are. */
+enum { MOST_ROWS = 256, MOST_COLUMNS = 512, LEAST_ROWS = 64, LEAST_COLUMNS = 128, TILES = 8 };
+typedef struct {
+    int64_t rows, columns; /* of a tile */
+    int64_t down, across;  /* how many */
+} tiling;
+
+static tiling tiling_of(int64_t rows, int64_t columns) {
+    tiling t;
+    for (int64_t r = MOST_ROWS, c = MOST_COLUMNS;;) {
+        t.rows = tile_size(rows, r);
+        t.columns = tile_size(columns, c);
+        t.down = (rows + t.rows - 1) / t.rows;
+        t.across = (columns + t.columns - 1) / t.columns;
+        if (t.down * t.across >= TILES) return t;
+        if (c > LEAST_COLUMNS && (c >= 2 * r || r <= LEAST_ROWS))
+            c /= 2;
+        else if (r > LEAST_ROWS)
+            r /= 2;
+        else
+            return t;
+    }
+}
 
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k) {
-    int64_t tr = tile_size(piece_rows, TILE_ROWS), tn = tile_size(n, TILE_COLUMNS);
-    int64_t row_tiles = (piece_rows + tr - 1) / tr, column_tiles = (n + tn - 1) / tn;
-#pragma omp parallel for collapse(3) schedule(dynamic)
+    tiling t = tiling_of(piece_rows, n);
+    share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
+#pragma omp parallel for collapse(3) schedule(runtime)
     for (int p = 0; p < pieces; p++)
-        for (int64_t j = 0; j < column_tiles; j++)
-            for (int64_t i = 0; i < row_tiles; i++) {
-                int64_t r0 = i * tr, nr = r0 + tr > piece_rows ? piece_rows - r0 : tr;
-                int64_t c0 = j * tn, nc = c0 + tn > n ? n - c0 : tn;
+        for (int64_t i = 0; i < t.down; i++)
+            for (int64_t j = 0; j < t.across; j++) {
+                int64_t r0 = i * t.rows, nr = r0 + t.rows > piece_rows ? piece_rows - r0 : t.rows;
+                int64_t c0 = j * t.columns, nc = c0 + t.columns > n ? n - c0 : t.columns;
                 int64_t row = p * piece_rows + r0;
                 real *out = c + row * ldc + c0;
                 if (bias)
@@ -27,13 +49,13 @@ void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *b
 
 void R(matmul_add)(real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces, int64_t piece_rows,
                    int64_t k, int64_t n) {
-    int64_t tk = tile_size(k, TILE_ROWS), tn = tile_size(n, TILE_COLUMNS);
-    int64_t k_tiles = (k + tk - 1) / tk, n_tiles = (n + tn - 1) / tn;
-#pragma omp parallel for collapse(2) schedule(dynamic)
-    for (int64_t i = 0; i < k_tiles; i++)
-        for (int64_t j = 0; j < n_tiles; j++) {
-            int64_t k0 = i * tk, nk = k0 + tk > k ? k - k0 : tk;
-            int64_t n0 = j * tn, nn = n0 + tn > n ? n - n0 : tn;
+    tiling t = tiling_of(k, n);
+    share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
+#pragma omp parallel for collapse(2) schedule(runtime)
+    for (int64_t i = 0; i < t.down; i++)
+        for (int64_t j = 0; j < t.across; j++) {
+            int64_t k0 = i * t.rows, nk = k0 + t.rows > k ? k - k0 : t.rows;
+            int64_t n0 = j * t.columns, nn = n0 + t.columns > n ? n - n0 : t.columns;
             for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows) R(gemm)
             (true, false, nk, nn, piece_rows, 1, a + row * lda + k0, lda, d + row * ldd + n0, ldd, 1, w + k0 * n + n0,
              n);

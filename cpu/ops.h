@@ -4,6 +4,7 @@
 
 #include "cpu.h"
 #include "real.h"
+#include <omp.h>
 #include <stdbool.h>
 
 #define X(name, access, names) void R(cpu_##name)(const cpu_call *c);
@@ -15,6 +16,13 @@ static inline void R(gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, re
                            const real *b, int64_t ldb, real beta, real *c, int64_t ldc) {
     CBLAS_GEMM(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)m, (int)n, (int)k,
                alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
+}
+
+/* How the next loop with schedule(runtime) hands its tasks out. In small ops each thread gets the same rows as in the
+   ops before, which it still has in its cache; large ops go to whoever is free, since cores may differ in speed. Bits
+   don't depend on it. */
+static inline void share_out(double multiply_adds) {
+    omp_set_schedule(multiply_adds < 2e8 ? omp_sched_static : omp_sched_dynamic, 0);
 }
 
 /* n cut into equal tiles of at most `most`, each a multiple of 16 but for the last. */
