@@ -2,10 +2,10 @@
    GEMMK=1 whatever came before, check no edges, and take as long as they take; this one times whole products, CLBlast's
    copies included, at the shapes of a model, and believes nothing that gemm_bench_check has not seen. */
 #include "tune.h"
+#include "progress.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SAMPLES = 6, TRIED_MAX = 4096 };
 
@@ -15,7 +15,8 @@ typedef struct {
 } sample;
 
 struct tuner {
-    FILE *report;
+    FILE *report;  /* NULL: nothing is told */
+    progress show; /* on it */
     backend *base;
     gemm_bench bench;
     sample samples[SAMPLES];
@@ -25,14 +26,8 @@ struct tuner {
     double best_seconds;
     uint64_t random, tried[TRIED_MAX];
     int n_tried, n_wrong;
-    double deadline;
+    double began, deadline;
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double flops_of(const product *p) { return 2 * (double)p->m * (double)p->n * (double)p->k; }
 static double rate(const tuner *t, double seconds) { return 1e-9 * t->flops / seconds; }
@@ -104,7 +99,7 @@ status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e) {
         s = time_samples(t, INFINITY, &seconds, &refused);
         *taken = s == OK && seconds < bar(t, p) * t->best_seconds;
     } else if (t->report) {
-        fprintf(t->report, "  a set that is fast but wrong (%s) is left out\n", why);
+        progress_print(&t->show, "  a set that is fast but wrong (%s) is left out\n", why);
         t->n_wrong++;
     }
     if (!*taken) return OK;
@@ -248,15 +243,21 @@ static const size_t starts[][16] = {
 static status try_and_tell(tuner *t, const gemm_params *p, error *e) {
     bool taken;
     TRY(tuner_try(t, p, &taken, e));
-    if (!taken || !t->report) return OK;
-    double left = t->deadline - now();
-    fprintf(t->report, "  %4d sets tried: %.1f GFLOP/s; %.0f s left\n", t->n_tried, t->best.tuned, left > 0 ? left : 0);
-    fflush(t->report);
+    if (!t->report) return OK;
+    double left = t->deadline - seconds_now();
+    t->show.doing = "tuning, sets tried";
+    t->show.done = t->n_tried;
+    t->show.part = 1 - left / (t->deadline - t->began);
+    t->show.ends = t->deadline;
+    progress_show(&t->show);
+    if (!taken) return OK;
+    progress_print(&t->show, "  %4d sets tried: %.1f GFLOP/s; %.0f s left\n", t->n_tried, t->best.tuned,
+                   left > 0 ? left : 0);
     return OK;
 }
 
 static status try_starts(tuner *t, error *e) {
-    for (size_t i = 0; i < sizeof starts / sizeof *starts && now() < t->deadline; i++) {
+    for (size_t i = 0; i < sizeof starts / sizeof *starts && seconds_now() < t->deadline; i++) {
         gemm_params p = t->best.params;
         p.has[FAMILY_XGEMM] = true;
         memcpy(&p.value[PARAM_GEMMK], starts[i], sizeof starts[i]);
@@ -288,7 +289,7 @@ static status compare(tuner *t, error *e) {
 
 static status search_family(tuner *t, param_family f, double until, error *e) {
     gemm_params p;
-    while (now() < until && next_set(t, f, &p)) TRY(try_and_tell(t, &p, e));
+    while (seconds_now() < until && next_set(t, f, &p)) TRY(try_and_tell(t, &p, e));
     return OK;
 }
 
@@ -314,7 +315,8 @@ static status search_direct(tuner *t, double until, error *e) {
     double before = t->best_seconds;
     if (s == OK) s = search_family(t, FAMILY_DIRECT, until, e);
     if (s == OK && t->report)
-        fprintf(t->report, "  small products: %.1f GFLOP/s, before %.1f\n", rate(t, t->best_seconds), rate(t, before));
+        progress_print(&t->show, "  small products: %.1f GFLOP/s, before %.1f\n", rate(t, t->best_seconds),
+                       rate(t, before));
     memcpy(t->samples, kept, sizeof kept);
     t->flops = kept_flops;
     t->best_seconds = kept_seconds;
@@ -371,9 +373,11 @@ status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner *
     opencl_options own = *o;
     own.gemm = GEMM_OWN; /* first: CLBlast can't go back to its own */
     t->report = report;
+    t->show = progress_new(report ? report : stdout);
     t->deadline = INFINITY;
     status s = opencl_open_with(&own, &t->base, e);
     if (s == OK && report) fprintf(report, "device: %s\n", t->base->device);
+    if (report) progress_doing(&t->show, "timing what there is", 0, 0);
     if (s == OK) s = start(t, g, e);
     if (s == OK)
         *out = t;
@@ -384,6 +388,7 @@ status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner *
 
 void tuner_close(tuner *t) {
     gemm_bench bench = t->bench;
+    progress_clear(&t->show);
     if (t->base) t->base->close(t->base);
     if (bench.g) gemm_bench_close(&bench);
     free(t);
@@ -392,7 +397,7 @@ void tuner_close(tuner *t) {
 /* Half of the time goes to the tiles, the rest to the copies around them, then the tiles again, and the direct kernel.
  */
 status tuner_search(tuner *t, double minutes, error *e) {
-    double began = now(), all = 60 * minutes;
+    double began = t->began = seconds_now(), all = 60 * minutes;
     t->deadline = began + all;
     TRY(try_starts(t, e));
     TRY(search_family(t, FAMILY_XGEMM, began + 0.5 * all, e));
@@ -409,6 +414,7 @@ status opencl_tune(const opencl_options *o, const graph *g, double minutes, FILE
     status s = tuner_search(t, minutes, e);
     gemm_record r = *tuner_best(t);
     if (s == OK) s = gemm_record_keep(&t->bench.b->device.info, &r, e);
+    progress_clear(&t->show);
     if (s == OK && report) {
         char text[GEMM_TEXT_MAX];
         gemm_params_print(&r.params, text);
