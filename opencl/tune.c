@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { SAMPLES = 6, TRIED_MAX = 4096 };
 
@@ -240,17 +241,19 @@ static const size_t starts[][16] = {
     {1, 4, 1, 1, 4, 4, 64, 4, 4, 64, 0, 0, 0, 0, 16, 4},
 };
 
-static status try_and_tell(tuner *t, const gemm_params *p, error *e) {
-    bool taken;
-    TRY(tuner_try(t, p, &taken, e));
-    if (!t->report) return OK;
-    double left = t->deadline - seconds_now();
-    t->show.doing = "tuning, sets tried";
-    t->show.done = t->n_tried;
-    t->show.part = 1 - left / (t->deadline - t->began);
+static void show_try(tuner *t) {
+    progress_doing(&t->show, "tuning, sets tried", t->n_tried, 0);
+    t->show.part = 1 - (t->deadline - seconds_now()) / (t->deadline - t->began);
     t->show.ends = t->deadline;
     progress_show(&t->show);
-    if (!taken) return OK;
+}
+
+static status try_and_tell(tuner *t, const gemm_params *p, error *e) {
+    bool taken;
+    if (t->report) show_try(t);
+    TRY(tuner_try(t, p, &taken, e));
+    if (!taken || !t->report) return OK;
+    double left = t->deadline - seconds_now();
     progress_print(&t->show, "  %4d sets tried: %.1f GFLOP/s; %.0f s left\n", t->n_tried, t->best.tuned,
                    left > 0 ? left : 0);
     return OK;
@@ -363,8 +366,8 @@ static status start(tuner *t, const graph *g, error *e) {
     TRY(time_samples(t, INFINITY, &t->best_seconds, e));
     t->best.untuned = t->best.tuned = rate(t, t->best_seconds);
     if (t->report)
-        fprintf(t->report, "%d shapes; CLBlast's own parameters: %.1f GFLOP/s, snug's for such a device: %.1f\n",
-                t->n_samples, t->best.own, t->best.untuned);
+        progress_print(&t->show, "%d shapes; CLBlast's own parameters: %.1f GFLOP/s, snug's for such a device: %.1f\n",
+                       t->n_samples, t->best.own, t->best.untuned);
     return OK;
 }
 
