@@ -11,6 +11,8 @@
 
 enum { SPLITS_MAX = CHART_COLORS };
 
+static const cJSON *first_of(const cJSON *list) { return cJSON_IsArray(list) ? list->child : NULL; }
+
 static char *split_name(const cJSON *s, char text[96]) {
     snprintf(text, 96, "%.0f x %.0f %.40s", report_number(s, "micro_batch"), report_number(s, "parts"),
              report_text(s, "recompute"));
@@ -42,7 +44,7 @@ static void put_splits(FILE *f, const cJSON *q) {
           "bytes</span></th>"
           "<th class=\"n\">ms a step</th><th class=\"n\">last loss</th><th>SHA-256 of the weights</th></tr>\n",
           f);
-    cJSON_ArrayForEach(s, json_get(q, "splits")) put_split(f, s);
+    for (s = first_of(json_get(q, "splits")); s; s = s->next) put_split(f, s);
     fputs("</table>\n<p>", f);
     if (cJSON_IsTrue(json_get(q, "identical")))
         fputs("<span class=\"yes\">Identical</span>: every loss and every weight, to the last bit, after every step.",
@@ -65,7 +67,7 @@ static void put_errors(FILE *f, const cJSON *q) {
             "count; error = |g - whole| / |whole|.</p>\n<table><tr><th>way</th><th>each part is</th><th "
             "class=\"n\">error</th><th></th></tr>\n",
             report_number(q, "gradient_parts"));
-    cJSON_ArrayForEach(r, errors) {
+    for (r = first_of(errors); r; r = r->next) {
         const char *verdict = report_text(r, "verdict");
         fputs("<tr><td>", f);
         html_print(f, report_text(r, "name"));
@@ -101,9 +103,9 @@ static void put_losses(FILE *f, const cJSON *q, int width) {
     chart_series series[SPLITS_MAX];
     char names[SPLITS_MAX][96];
     int n = 0;
-    cJSON_ArrayForEach(s, splits) {
+    for (s = first_of(splits); s; s = s->next) {
         if (n == SPLITS_MAX) break;
-        cJSON_ArrayForEach(v, json_get(s, "losses"))
+        for (v = first_of(json_get(s, "losses")); v; v = v->next)
             curve_add(&curves[n], (double)curves[n].n + 1, cJSON_IsNumber(v) ? v->valuedouble : NAN);
         series[n] = (chart_series){split_name(s, names[n]), curves[n].x, curves[n].y, curves[n].n, n, widths[n], false};
         n++;
@@ -124,9 +126,9 @@ static void put_peaks(FILE *f, const cJSON *q, int width) {
     chart_series series[SPLITS_MAX];
     char names[SPLITS_MAX][96];
     int n = 0;
-    cJSON_ArrayForEach(s, splits) largest = fmax(largest, report_number(s, "peak_bytes"));
+    for (s = first_of(splits); s; s = s->next) largest = fmax(largest, report_number(s, "peak_bytes"));
     double unit = largest < 0x1p30 ? 0x1p20 : 0x1p30;
-    cJSON_ArrayForEach(s, splits) {
+    for (s = first_of(splits); s; s = s->next) {
         if (n == SPLITS_MAX) break;
         x[n] = fmax(1, report_number(s, "micro_batch"));
         y[n] = report_number(s, "peak_bytes") / unit;

@@ -89,7 +89,7 @@ static double bar(const tuner *t, const gemm_params *p) {
 status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e) {
     error refused = {""};
     char why[256];
-    double seconds;
+    double seconds = 0;
     bool right;
     *taken = false;
     status s = gemm_params_apply(&t->bench.b->device, p, &refused);
@@ -333,7 +333,7 @@ static status search_direct(tuner *t, double until, error *e) {
 /* How large may a sample be, that all take half a second at the rate of the slowest that counts? */
 static status fit_samples(tuner *t, product_list *all, error *e) {
     static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
-    double seconds;
+    double seconds = 0;
     qsort(all->list, (size_t)all->n, sizeof *all->list, by_work);
     choose_samples(t, all, 256);
     TRY(time_samples(t, INFINITY, &seconds, e));
