@@ -290,7 +290,7 @@ format:
 	clang-format -i $(wildcard common/*.[ch] cpu/*.[ch] opencl/*.[ch] tests/*.[ch])
 
 bench: all
-	$(BUILD)/snug bench
+	@SNUG=$(BUILD)/snug sh tests/bench_tables.sh docs/performance.md
 
 # Needs clang with libFuzzer. One fuzzer for each tests/fuzz_*.c. They read input and never open a backend: out of the
 # archive the linker takes what they call, none of which needs cpu/ or opencl/. Without OpenMP: one thread is enough.

@@ -28,7 +28,7 @@ struct backend {
     status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
     /* Adds to seconds[i] the time of op i in all runs since the last call with `profile` on; waits. */
     status (*op_seconds)(backend *, double *seconds /* [n_ops] */, error *e);
-    /* Before bind: operations a second of the library's own product c[m,n] = a[m,k] b[k,n] at its fastest, the limit of
+    /* Operations a second of the library's own product c[m,n] = a[m,k] b[k,n] at its fastest, the limit of
        everything else. It takes memory of its own and gives it back. NULL: run a LINEAR op instead. */
     status (*gemm_rate)(backend *, int64_t m, int64_t n, int64_t k, double *flops, error *e);
     void (*close)(backend *);

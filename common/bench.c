@@ -1,5 +1,6 @@
 /* bench.c: see bench.h. Times whole steps, then ops, on random tokens. Prints nothing; bench_report.c does. */
 #include "bench.h"
+#include "calibrate.h"
 #include "rng.h"
 #include "setup.h"
 #include "timer.h"
@@ -204,7 +205,12 @@ static status measure(bench *t, error *e) {
     TRY(model_init(&t->m, 1, e));
     TRY(warm_up(t, e));
     TRY(time_steps(t, seconds, e));
-    return time_ops(t, seconds, e);
+    TRY(time_ops(t, seconds, e));
+    if (!b->gemm_rate) return OK;
+    double after; /* machines change their speed within minutes: the limit is the mean of before and after */
+    TRY(b->gemm_rate(b, t->limit_shape[0], t->limit_shape[1], t->limit_shape[2], &after, e));
+    t->limit = (t->limit + after) / 2;
+    return OK;
 }
 
 status bench_run(const config *c, error *e) {
@@ -219,8 +225,12 @@ status bench_run(const config *c, error *e) {
     if (s == OK) s = setup_device(c, &b, NULL, e);
     if (s == OK) {
         setup_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
+        s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the choice is the one that train makes */
         b->profile = true;
-        s = setup_model(&t->request, b, &t->m, &t->option, NULL, e);
+        if (s == OK)
+            s = setup_model(&t->request, b, &t->m, &t->option, NULL, e);
+        else
+            b->close(b);
     }
     if (s == OK) {
         s = measure(t, e);

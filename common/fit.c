@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Two cores of a desktop; a card of 10 TFLOP/s. Only their ratios are ever shown. */
-const cost_model cost_default_cpu = {5e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false};
+const cost_model cost_default_cpu = {15e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false};
 const cost_model cost_default_gpu = {10e-6, {1 / 8e12, 1 / 4e12, 1 / 6e12, 1 / 4e12}, 1 / 350e9, false};
 
 /* ---- time ---- */

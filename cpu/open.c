@@ -61,8 +61,7 @@ static status cpu_bind(backend *b, const graph *g, const plan *p, error *e) {
             return fail(e, NO_MEMORY, "the system refused %llu bytes of memory", (unsigned long long)p->block_bytes[i]);
         }
         c->blocks[i] = block;
-        madvise(block, p->block_bytes[i], MADV_HUGEPAGE); /* fewer misses of the page table's cache; a wish */
-        memset(block, 0, p->block_bytes[i]);              /* touch every page now, not at step 1000 */
+        memset(block, 0, p->block_bytes[i]); /* touch every page now, not at step 1000 */
         b->allocated += p->block_bytes[i];
     }
     if (b->profile) c->op_seconds = xcalloc((size_t)g->n_ops, sizeof *c->op_seconds);

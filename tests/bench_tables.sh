@@ -1,0 +1,128 @@
+#!/bin/sh
+# bench_tables.sh FILE: measures the CPU backend by `snug bench` and writes its tables into FILE (docs/performance.md)
+# between the markers "<!-- bench cpu -->" and "<!-- end -->". Wants a quiet machine, and takes some minutes. BENCH_RUN goes
+# before every command that is timed ("taskset -c 0-7", "chrt -f 20"). PyTorch is measured beside it where python3 ($PYTHON)
+# has it.
+set -eu
+cd "$(dirname "$0")/.."
+snug=${SNUG:-build/snug}
+python=${PYTHON:-python3}
+file=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+grep -q '^<!-- bench cpu -->$' "$file" || { echo "bench_tables.sh: $file has no line <!-- bench cpu -->" >&2; exit 1; }
+
+gpt2="--vocab_size=50304 --recompute=none --gradient_accumulation_steps=1"
+slice="--n_layer=3 --vocab_size=8192 --recompute=none --gradient_accumulation_steps=1"
+recipe="--n_layer=4 --n_head=4 --n_embd=128 --block_size=64 --vocab_size=65 --batch_size=12 --gradient_accumulation_steps=1"
+
+bench() { ${BENCH_RUN:-} "$snug" bench --device=cpu "$@"; }
+# The number behind the first "KEY" of a JSON text.
+number() { sed -n "s/.*\"$1\":[[:space:]]*\([-+0-9.e]*\).*/\1/p" "$2" | head -n 1; }
+# The middle one of three numbers.
+middle() { printf '%s\n' "$@" | sort -g | sed -n 2p; }
+
+row() { # row NAME OPTIONS...: a line of the table of whole steps
+    name=$1
+    shift
+    bench --json "$@" >"$work/json"
+    awk -v name="$name" -v s="$(number seconds_per_step "$work/json")" -v t="$(number tokens_per_second "$work/json")" \
+        -v f="$(sed -n '/timed_steps/,$p' "$work/json" >"$work/tail"; number flops_per_second "$work/tail")" \
+        -v l="$(number flops_per_second "$work/json")" -v p="$(number peak_bytes "$work/json")" \
+        -v m="$(number micro_batch_size "$work/json")" 'BEGIN {
+            printf "| %s | %d | %.1f | %.0f | %.1f | %.1f | %.1f %% | %.0f |\n",
+                name, m, 1e3 * s, t, f / 1e9, l / 1e9, 100 * f / l, p }'
+}
+
+seconds() { bench --json "$@" >"$work/json" && number seconds_per_step "$work/json"; }
+
+invariance() { # invariance T B: the same step with and without whole-batch products, three times each in turn
+    a= b=
+    for turn in 1 2 3; do
+        a="$a $(seconds $slice --block_size="$1" --batch_size="$2" --micro_batch_size="$2" --batch_invariant=False)"
+        b="$b $(seconds $slice --block_size="$1" --batch_size="$2" --micro_batch_size="$2")"
+    done
+    awk -v t="$1" -v n="$2" -v a="$(middle $a)" -v b="$(middle $b)" 'BEGIN {
+        printf "| %d | %d | %.1f | %.1f | %+.1f %% |\n", t, n, 1e3 * a, 1e3 * b, 100 * (b / a - 1) }'
+}
+
+accumulation() { # at T = 256 and an effective batch of 16, three times each in turn
+    for turn in 1 2 3; do
+        for m in 16 8 4 2; do
+            seconds $slice --block_size=256 --batch_size=16 --micro_batch_size=$m >>"$work/split$m"
+        done
+    done
+    before=
+    for m in 16 8 4 2; do
+        now=$(middle $(cat "$work/split$m"))
+        awk -v m=$m -v now="$now" -v before="$before" 'BEGIN {
+            printf "| %d x %d | %.1f | %s |\n", m, 16 / m, 1e3 * now,
+                before == "" ? "" : sprintf("%+.1f %%", 100 * (now / before - 1)) }'
+        before=$now
+    done
+}
+
+pytorch() { # the recipe, snug and PyTorch in turn
+    "$python" -c 'import torch' 2>/dev/null || { echo "No PyTorch here to compare with."; return; }
+    torch= ours=
+    for turn in 1 2 3; do
+        torch="$torch $(${BENCH_RUN:-} "$python" tests/gpt_torch.py --device cpu --layers 4 --heads 4 --channels 128 \
+            --length 64 --vocabulary 65 --batch 12 --bias 0 --micro 12 --precision float32 --compile 0 --steps 60 |
+            sed -n 's/.*"ms": \([0-9.]*\).*/\1/p')"
+        ours="$ours $(seconds $recipe --micro_batch_size=12)"
+    done
+    echo "| PyTorch $("$python" -c 'import torch; print(torch.__version__)'), ms | snug, ms | ratio |"
+    echo "|--:|--:|--:|"
+    awk -v t="$(middle $torch)" -v o="$(middle $ours)" 'BEGIN {
+        printf "| %.1f | %.1f | %.2f |\n", t, 1e3 * o, 1e3 * o / t }'
+    echo
+    echo "The three turns: PyTorch$torch ms; snug$ours s."
+}
+
+{
+    echo
+    echo "$(lscpu | sed -n 's/^Model name: *//p' | head -n 1), $(nproc) cores, $("$snug" version), $(date +%Y-%m-%d)."
+    echo
+    echo "### Whole steps"
+    echo
+    echo "| model | micro-batch | ms | tokens/s | GFLOP/s | limit, GFLOP/s | of the limit | peak, bytes |"
+    echo "|---|--:|--:|--:|--:|--:|--:|--:|"
+    row "GPT-2 124M, T = 1024, B = 1" $gpt2 --block_size=1024 --batch_size=1
+    row "GPT-2 124M, T = 64, B = 4, batch_invariant=False" $gpt2 --block_size=64 --batch_size=4 --micro_batch_size=4 \
+        --batch_invariant=False
+    row "GPT-2 124M, T = 64, B = 4" $gpt2 --block_size=64 --batch_size=4 --micro_batch_size=4
+    row "nanoGPT's CPU recipe" $recipe --micro_batch_size=12
+    row "nanoGPT's CPU recipe, micro-batch as chosen" $recipe
+    echo
+    echo "### nanoGPT's CPU recipe beside PyTorch (medians of three turns)"
+    echo
+    pytorch
+    echo
+    echo "### What batch invariance costs (3 layers of GPT-2 124M, 2048 tokens a step; medians of three turns)"
+    echo
+    echo "| T | sequences | batch_invariant=False, ms | True, ms | cost |"
+    echo "|--:|--:|--:|--:|--:|"
+    invariance 64 32
+    invariance 256 8
+    invariance 1024 2
+    echo
+    echo "### What accumulation costs (3 layers of GPT-2 124M, T = 256; medians of three turns)"
+    echo
+    echo "| micro-batch x steps | ms | against the line before |"
+    echo "|---|--:|--:|"
+    accumulation
+    echo
+    echo "### GPT-2 124M, T = 1024, B = 1, op by op"
+    echo
+    echo '```'
+    bench $gpt2 --block_size=1024 --batch_size=1
+    echo '```'
+    echo
+} >"$work/tables"
+
+awk -v tables="$work/tables" '
+    /^<!-- end -->$/ { inside = 0 }
+    !inside { print }
+    /^<!-- bench cpu -->$/ { inside = 1; while ((getline line < tables) > 0) print line }' "$file" >"$work/new"
+cp "$work/new" "$file"
+echo "wrote $file"
