@@ -155,7 +155,7 @@ START_TEST(a_cap_leaves_out_what_does_not_fit) {
     cJSON *root = written();
     int n = cJSON_GetArraySize(json_get(root, "splits"));
     ck_assert(n > 1 && n < 12);
-    cJSON_ArrayForEach(split, json_get(root, "splits")) ck_assert(number(split, "peak_bytes") <= 3 << 20);
+    cJSON_ArrayForEach(split, json_get(root, "splits")) { ck_assert(number(split, "peak_bytes") <= 3 << 20); }
     cJSON_Delete(root);
     free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", "--vram_cap=3MiB", "--splits=12"));
     ck_assert_msg(s == NO_MEMORY && strstr(e.text, "micro_batch_size 12"), "%s", e.text);
