@@ -51,7 +51,7 @@ fi
 # shellcheck disable=SC2086
 if have shellcheck; then
     # SC1007: `a= b=` empties two variables, and that is meant.
-    shellcheck -S warning -e SC1007 $scripts || found "shellcheck"
+    shellcheck -x -S warning -e SC1007 $scripts || found "shellcheck"
 fi
 
 for f in $c_files $h_files $kernels $scripts Makefile; do

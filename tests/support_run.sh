@@ -1,5 +1,6 @@
 # support_run.sh: read by the scripts that watch whole runs of the program: a folder that goes away at the end ($work),
 # some data ($work/data), the settings of a run so small that a step takes a millisecond or so ($small), and helpers.
+# shellcheck shell=sh disable=SC2034
 snug=${SNUG:-build/snug}
 place=/tmp
 [ -w /dev/shm ] && place=/dev/shm # thousands of fsyncs: in memory where there is such a place
