@@ -33,9 +33,9 @@ say "5. Text that the model wrote"
 run "$snug" sample --out_dir="$demo/out" --device=cpu --num_samples=2 --max_new_tokens=400 --start="/* "
 
 if "$snug" devices 2>/dev/null | grep -q '^opencl:'; then
-    say "6. The same model on OpenCL, inside a hard cap: 20 steps"
+    say "6. The same model on OpenCL, inside a hard cap: 8 steps"
     run "$snug" train "$config" --device=opencl --vram_cap=24MiB --out_dir="$demo/out-opencl" \
-        --max_iters=20 --lr_decay_iters=20 --warmup_iters=5 --eval_interval=20 --eval_iters=2 --log_interval=5
+        --max_iters=8 --lr_decay_iters=8 --warmup_iters=2 --eval_interval=8 --eval_iters=1 --log_interval=2
 else
     say "6. No OpenCL device here (or a build without OpenCL): the short training under a memory cap is left out"
 fi

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Products of fewer than this cubed multiply-adds go to the direct kernel. Far below what a layer of GPT-2 needs. */
-enum { MIN_INDIRECT = 192 };
+/* Products of fewer than this cubed multiply-adds go to the direct kernel. Far below what a layer of GPT-2 needs. CPUs
+   are slow at the direct kernel: on PoCL copies pay early. */
+enum { MIN_INDIRECT = 192, MIN_INDIRECT_CPU = 64 };
 /* Work-group memory that any card gives without asking for more. */
 enum { LOCAL_BYTES = 48 << 10 };
 
@@ -29,6 +30,7 @@ gemm_params gemm_params_base(const device_info *d) {
     static const size_t xgemm_cpu[] = {0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 1, 1, 0, 0, 8, 8};
     gemm_params p = {.has[FAMILY_ROUTINE] = true, .value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = MIN_INDIRECT};
     if (!(d->type & CL_DEVICE_TYPE_CPU)) return p;
+    p.value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = MIN_INDIRECT_CPU;
     p.has[FAMILY_XGEMM] = true;
     memcpy(&p.value[PARAM_GEMMK], xgemm_cpu, sizeof xgemm_cpu);
     return p;
