@@ -69,14 +69,14 @@ pytorch() { # the recipe, snug and PyTorch in turn
         torch="$torch $(${BENCH_RUN:-} "$python" tests/gpt_torch.py --device cpu --layers 4 --heads 4 --channels 128 \
             --length 64 --vocabulary 65 --batch 12 --bias 0 --micro 12 --precision float32 --compile 0 --steps 60 |
             sed -n 's/.*"ms": \([0-9.]*\).*/\1/p')"
-        ours="$ours $(seconds $recipe --micro_batch_size=12)"
+        ours="$ours $(seconds $recipe --micro_batch_size=12 | awk '{ printf "%.1f", 1e3 * $1 }')"
     done
     echo "| PyTorch $("$python" -c 'import torch; print(torch.__version__)'), ms | snug, ms | ratio |"
     echo "|--:|--:|--:|"
     awk -v t="$(middle $torch)" -v o="$(middle $ours)" 'BEGIN {
-        printf "| %.1f | %.1f | %.2f |\n", t, 1e3 * o, 1e3 * o / t }'
+        printf "| %.1f | %.1f | %.2f |\n", t, o, o / t }'
     echo
-    echo "The three turns: PyTorch$torch ms; snug$ours s."
+    echo "The three turns: PyTorch$torch ms; snug$ours ms."
 }
 
 {
