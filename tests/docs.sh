@@ -104,12 +104,22 @@ check_maps() {
 
 # ---- numbers ----
 
+# README's own tables of speed say what docs/performance.md says.
+check_speed() {
+    awk '/^## How fast/ { inside = 1; next } /^## / { inside = 0 } inside && /^\|/ { print }' README.md |
+        grep -o '[0-9][0-9.]* \(ms\|%\)' >"$work/speeds" || true
+    [ "$(wc -l <"$work/speeds")" -ge 2 ] || fail "README.md: no speed is stated"
+    while read -r number unit; do
+        grep -q "^|.* $number\( $unit\)\? " docs/performance.md ||
+            fail "README.md: $number $unit stands in no table of docs/performance.md"
+    done <"$work/speeds"
+}
+
 # A number with a unit in running text stands in a table or a block of some page as well.
 check_numbers() {
-    pages="README.md docs/micro-batch.md docs/recompute.md docs/reading-plan.md docs/first-hour.md"
     # shellcheck disable=SC2086
     awk '/^```/ { inside = !inside } inside || /^\|/ { print }' $pages >"$work/sources"
-    for page in $pages; do
+    for page in README.md docs/micro-batch.md docs/recompute.md docs/reading-plan.md docs/first-hour.md; do
         awk '/^```/ { inside = !inside; next } !inside && !/^\|/ { print }' "$page" |
             grep -o '\b[0-9][0-9.,]*[0-9] \?\(GiB\|MiB\|GFLOP/s\|tokens/s\|ms\)\b' | sort -u >"$work/numbers" || true
         while read -r number; do
@@ -129,5 +139,6 @@ else
     echo "docs: a build without OpenCL plans for the CPU: printed plans are not compared"
 fi
 check_numbers
+check_speed
 [ "$failed" = 0 ] || exit 1
 echo "docs: all of it holds"
