@@ -78,12 +78,12 @@ static status build_attention(opencl *b, const graph *g, error *e) {
     }
     if (!D) return OK;
     attention_tiles t;
-    if (!attention_tiles_for(D, &t))
+    if (!attention_tiles_for(D, b->device.info.type & CL_DEVICE_TYPE_CPU, &t))
         return fail(e, BAD_INPUT,
                     "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu", D);
     char options[256];
-    snprintf(options, sizeof options, OPTIONS_ALL " -DD=%d -DFQ=%d -DFK=%d -DQQ=%d -DQK=%d -DKQ=%d -DKK=%d", D, t.FQ,
-             t.FK, t.QQ, t.QK, t.KQ, t.KK);
+    snprintf(options, sizeof options, OPTIONS_ALL " -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d",
+             D, t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
     TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
     return make_kernels(b, PROGRAM_ATTENTION, e);
 }

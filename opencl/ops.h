@@ -117,8 +117,9 @@ OPS(X)
 
 /* Options that build attention.cl for one head size; false when its tiles don't fit 32 KiB of local memory. */
 typedef struct {
-    int FQ, FK, QQ, QK, KQ, KK;
+    int side;                   /* lanes along each side of a work-group */
+    int FA, FS, QA, QS, KA, KS; /* rows kept and streamed: forward, for dq, for dk and dv */
 } attention_tiles;
-bool attention_tiles_for(int head_size, attention_tiles *t);
+bool attention_tiles_for(int head_size, bool cpu, attention_tiles *t);
 
 #endif

@@ -2,17 +2,44 @@
    as tiles in local memory; tiles above the diagonal are never touched; the log-sum-exp of each row is kept for the
    backward pass, which computes the probabilities again. Every output has one writer and one order: no atomics.
 
-   Built for one head size D. A work-group has 8 x 8 lanes. Lane (ty, tx) owns a small tile of the scores, rows
-   ty*R .. and columns tx*R .. (consecutive: four neighbours share a Philox draw), and in products with [., D] operands
-   the columns tx, tx + 8, ... The tile sizes come from the host, such that local memory stays under 32 KiB:
-   FQ x FK forward, QQ x QK in the pass for dq, KQ x KK in the pass for dk and dv.
+   Built for one head size D. A work-group has SIDE x SIDE lanes; it keeps A rows (of queries, or of keys) and streams
+   tiles of S rows of the other kind past them. Lane (ty, tx) owns the R = A / SIDE kept rows from ty * R on, as one
+   vector, and of a score tile the N = S / SIDE streamed rows from tx * N on; in products with [., D] operands the
+   channels tx, tx + SIDE, ... SIDE is 8 on GPUs; CPUs, which turn a group into loops, get fewer lanes with longer
+   vectors. The tile sizes come from the host, such that local memory stays under 32 KiB: FA x FS forward, QA x QS in the
+   pass for dq, KA x KS in the pass for dk and dv.
 
    qkv [B,T,3C]: a row holds q, k, v, each with its H heads of D one after the other. */
 
-#define SIDE 8
 #define LANES (SIDE * SIDE)
 #define RD ((D + SIDE - 1) / SIDE)
 #define HAS(c) (D % SIDE == 0 || (c) < D)
+
+/* A vector of n floats or ints, a load and a store of it, and 0 .. n-1; also for n = 1, where OpenCL C has none. */
+#define CAT(a, b) CAT_(a, b)
+#define CAT_(a, b) a##b
+typedef float float1;
+typedef int int1;
+#define LOAD1(p) (*(p))
+#define LOAD2(p) vload2(0, p)
+#define LOAD4(p) vload4(0, p)
+#define LOAD8(p) vload8(0, p)
+#define LOAD16(p) vload16(0, p)
+#define STORE1(v, p) (*(p) = (v))
+#define STORE2(v, p) vstore2(v, 0, p)
+#define STORE4(v, p) vstore4(v, 0, p)
+#define STORE8(v, p) vstore8(v, 0, p)
+#define STORE16(v, p) vstore16(v, 0, p)
+#define COUNT1 0
+#define COUNT2 (int2)(0, 1)
+#define COUNT4 (int4)(0, 1, 2, 3)
+#define COUNT8 (int8)(0, 1, 2, 3, 4, 5, 6, 7)
+#define COUNT16 (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define FLOATS(n) CAT(float, n)
+#define INTS(n) CAT(int, n)
+#define LOAD(n, p) CAT(LOAD, n)(p)
+#define STORE(n, v, p) CAT(STORE, n)(v, p)
+#define COUNT(n) CAT(COUNT, n)
 
 /* Copies rows first .. first+count-1 of a [T, stride] matrix, D wide, into local memory, channel by channel:
    tile[d * (count + 1) + i]. Rows past T read as zeros. The odd stride keeps both directions free of bank conflicts. */
@@ -26,118 +53,108 @@ inline void load_channels(__local float *tile, __global const float *x, int firs
 
 /* Dropout's factor of score (i, j); neighbours in j mostly share the draw kept in *cached. */
 inline float score_factor(dropout_args dropout, uint s, ulong row_start, int j, ulong *quad, float4 *cached) {
-    float factor = 1.0f;
-    if (dropout.s6 != 0) {
-        ulong element = row_start + j;
-        if (element / 4 != *quad) {
-            *quad = element / 4;
-            *cached = dropout_factors(dropout, s, *quad);
-        }
-        factor = pick(*cached, (uint)(element & 3));
+    ulong element = row_start + j;
+    if (element / 4 != *quad) {
+        *quad = element / 4;
+        *cached = dropout_factors(dropout, s, *quad);
     }
-    return factor;
+    return pick(*cached, (uint)(element & 3));
 }
 
 #define NO_QUAD (~(ulong)0)
 
-/* out, lse from qkv. Grid: (tiles of FQ queries, H, sequences) groups. */
+#define FA (FR * SIDE)
+#define FN (FS / SIDE)
+typedef FLOATS(FR) f_rows;
+typedef INTS(FR) f_ints;
+
+/* out, lse from qkv. Grid: (tiles of FA queries, H, sequences) groups. */
 __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) __kernel void
 attention(__global float *out,       /* [B,T,C] */
           __global float *lse,       /* [B,H,T] */
           __global const float *qkv, /* [B,T,3C] */
           int T, int H, float scale, dropout_args dropout) {
-    __local float q[D * (FQ + 1)];
-    __local float kv[D * (FK + 1)];
-    __local float p[FQ * (FK + 1)];
-    __local float part[FQ * SIDE];
+    __local float q[D * (FA + 1)];
+    __local float kv[D * (FS + 1)];
+    __local float p[FS * (FA + 1)];
+    __local float part[SIDE * FA];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
-    const int first = get_group_id(0) * FQ, h = get_group_id(1), s = get_group_id(2);
-    const int C = H * D;
+    const int first = get_group_id(0) * FA, h = get_group_id(1), s = get_group_id(2);
+    const int C = H * D, row = ty * FR;
+    const f_ints query = first + row + COUNT(FR);
     qkv += (ulong)s * T * 3 * C + h * D;
-    float acc[FQ / SIDE][RD], largest[FQ / SIDE], sum[FQ / SIDE];
-    for (int r = 0; r < FQ / SIDE; r++) {
-        largest[r] = -INFINITY;
-        sum[r] = 0.0f;
-        for (int n = 0; n < RD; n++) acc[r][n] = 0.0f;
-    }
-    load_channels(q, qkv, first, FQ, T, 3 * C, lane);
+    f_rows acc[RD], largest = -INFINITY, sum = 0.0f;
+    for (int n = 0; n < RD; n++) acc[n] = 0.0f;
+    load_channels(q, qkv, first, FA, T, 3 * C, lane);
 
-    for (int start = 0; start < min(first + FQ, T); start += FK) {
-        load_channels(kv, qkv + C, start, FK, T, 3 * C, lane);
+    for (int start = 0; start < min(first + FA, T); start += FS) {
+        load_channels(kv, qkv + C, start, FS, T, 3 * C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
-        float score[FQ / SIDE][FK / SIDE];
-        for (int r = 0; r < FQ / SIDE; r++)
-            for (int n = 0; n < FK / SIDE; n++) score[r][n] = 0.0f;
+        f_rows score[FN];
+        for (int n = 0; n < FN; n++) score[n] = 0.0f;
         for (int d = 0; d < D; d++) {
-            float b[FK / SIDE];
-            for (int n = 0; n < FK / SIDE; n++) b[n] = kv[d * (FK + 1) + tx * (FK / SIDE) + n];
-            for (int r = 0; r < FQ / SIDE; r++) {
-                float a = q[d * (FQ + 1) + ty * (FQ / SIDE) + r];
-                for (int n = 0; n < FK / SIDE; n++) score[r][n] += a * b[n];
-            }
+            f_rows a = LOAD(FR, q + d * (FA + 1) + row);
+            for (int n = 0; n < FN; n++) score[n] += a * kv[d * (FS + 1) + tx * FN + n];
         }
         /* Column 0 is open to every row, rows past T included: no row is ever all masked, so nothing becomes NaN. */
-        for (int r = 0; r < FQ / SIDE; r++) {
-            int i = first + ty * (FQ / SIDE) + r;
-            float best = -INFINITY;
-            for (int n = 0; n < FK / SIDE; n++) {
-                int j = start + tx * (FK / SIDE) + n;
-                score[r][n] = j <= i && j < T ? score[r][n] * scale : -INFINITY;
-                best = fmax(best, score[r][n]);
-            }
-            part[(ty * (FQ / SIDE) + r) * SIDE + tx] = best;
+        f_rows best = -INFINITY;
+        for (int n = 0; n < FN; n++) {
+            int j = start + tx * FN + n;
+            score[n] = select((f_rows)(-INFINITY), score[n] * scale, (f_ints)j <= query && (f_ints)j < (f_ints)T);
+            best = fmax(best, score[n]);
         }
+        STORE(FR, best, part + tx * FA + row);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int r = 0; r < FQ / SIDE; r++) {
-            int row = ty * (FQ / SIDE) + r;
-            float best = largest[r];
-            for (int n = 0; n < SIDE; n++) best = fmax(best, part[row * SIDE + n]);
-            float shrink = exp(largest[r] - best);
-            largest[r] = best;
-            sum[r] *= shrink;
-            for (int n = 0; n < RD; n++) acc[r][n] *= shrink;
-            ulong row_start = ((ulong)h * T + first + row) * T, quad = NO_QUAD;
-            float4 cached = 0.0f;
-            for (int n = 0; n < FK / SIDE; n++) {
-                int col = tx * (FK / SIDE) + n;
-                float e = exp(score[r][n] - best);
-                sum[r] += e;
-                p[row * (FK + 1) + col] = e * score_factor(dropout, s, row_start, start + col, &quad, &cached);
+        best = largest;
+        for (int n = 0; n < SIDE; n++) best = fmax(best, LOAD(FR, part + n * FA + row));
+        f_rows shrink = exp(largest - best);
+        largest = best;
+        sum *= shrink;
+        for (int n = 0; n < RD; n++) acc[n] *= shrink;
+        for (int n = 0; n < FN; n++) {
+            score[n] = exp(score[n] - best);
+            sum += score[n];
+        }
+        if (dropout.s6 != 0) {
+            for (int r = 0; r < FR; r++) {
+                ulong row_start = ((ulong)h * T + first + row + r) * T, quad = NO_QUAD;
+                float4 cached = 0.0f;
+                for (int n = 0; n < FN; n++)
+                    ((float *)&score[n])[r] *= score_factor(dropout, s, row_start, start + tx * FN + n, &quad, &cached);
             }
         }
+        for (int n = 0; n < FN; n++) STORE(FR, score[n], p + (tx * FN + n) * (FA + 1) + row);
         barrier(CLK_LOCAL_MEM_FENCE);
-        load_channels(kv, qkv + 2 * C, start, FK, T, 3 * C, lane);
+        load_channels(kv, qkv + 2 * C, start, FS, T, 3 * C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int j = 0; j < FK; j++) {
-            float v[RD];
-            for (int n = 0; n < RD; n++) v[n] = HAS(tx + n * SIDE) ? kv[(tx + n * SIDE) * (FK + 1) + j] : 0.0f;
-            for (int r = 0; r < FQ / SIDE; r++) {
-                float a = p[(ty * (FQ / SIDE) + r) * (FK + 1) + j];
-                for (int n = 0; n < RD; n++) acc[r][n] += a * v[n];
-            }
+        for (int j = 0; j < FS; j++) {
+            f_rows a = LOAD(FR, p + j * (FA + 1) + row);
+            for (int n = 0; n < RD; n++)
+                if (HAS(tx + n * SIDE)) acc[n] += a * kv[(tx + n * SIDE) * (FS + 1) + j];
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
-    /* Each lane summed its own columns; the eight lanes of a row add up now. */
-    for (int r = 0; r < FQ / SIDE; r++) part[(ty * (FQ / SIDE) + r) * SIDE + tx] = sum[r];
+    /* Each lane summed its own columns; the lanes of a row add up now. */
+    STORE(FR, sum, part + tx * FA + row);
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int r = 0; r < FQ / SIDE; r++) {
-        int row = ty * (FQ / SIDE) + r, i = first + row;
-        float total = 0.0f;
-        for (int n = 0; n < SIDE; n++) total += part[row * SIDE + n];
+    f_rows total = 0.0f;
+    for (int n = 0; n < SIDE; n++) total += LOAD(FR, part + n * FA + row);
+    f_rows row_lse = largest + log(total);
+    for (int r = 0; r < FR; r++) {
+        int i = first + row + r;
         if (i < T) {
             for (int n = 0; n < RD; n++) {
                 int c = tx + n * SIDE;
-                if (HAS(c)) out[((ulong)s * T + i) * C + h * D + c] = acc[r][n] / total;
+                if (HAS(c)) out[((ulong)s * T + i) * C + h * D + c] = ((float *)&acc[n])[r] / ((float *)&total)[r];
             }
-            if (tx == 0) lse[((ulong)s * H + h) * T + i] = largest[r] + log(total);
+            if (tx == 0) lse[((ulong)s * H + h) * T + i] = ((float *)&row_lse)[r];
         }
     }
 }
 
 /* delta[i] = dout_i . out_i: the softmax gradient's row term, dropout or not. A work-item a (position, head). */
-__kernel void attention_delta(__global float *delta,     /* [B,H,T] */
+__kernel void attention_delta(__global float *delta,      /* [B,H,T] */
                               __global const float *dout, /* [B,T,C] */
                               __global const float *out,  /* [B,T,C] */
                               int T, int H, ulong n /* sequences * T * H */) {
@@ -150,28 +167,24 @@ __kernel void attention_delta(__global float *delta,     /* [B,H,T] */
     }
 }
 
-/* One tile of the backward pass: the lane's R x N scores become p = exp(s - lse) and ds = p (dp - delta), from
-   channel-wise tiles of q, dout [., rows + 1] and k, v [., columns + 1]. */
-#define SCORES(R, N, ROWS, COLUMNS)                                                                                    \
-    float score[R][N], dp[R][N];                                                                                       \
-    for (int r = 0; r < R; r++)                                                                                        \
-        for (int n = 0; n < N; n++) score[r][n] = dp[r][n] = 0.0f;                                                     \
+/* dot[n] and dp[n] += products of the kept rows' channels (x, y: tiles of A) with the streamed rows' (u, w: tiles of S). */
+#define TWO_PRODUCTS(VECTOR, R, N, A, S, x, y, u, w)                                                                   \
+    for (int n = 0; n < N; n++) dot[n] = dp[n] = 0.0f;                                                                 \
     for (int d = 0; d < D; d++) {                                                                                      \
-        float bk[N], bv[N];                                                                                            \
+        VECTOR a = LOAD(R, x + d * (A + 1) + row), b = LOAD(R, y + d * (A + 1) + row);                                 \
         for (int n = 0; n < N; n++) {                                                                                  \
-            bk[n] = k[d * (COLUMNS + 1) + tx * N + n];                                                                 \
-            bv[n] = v[d * (COLUMNS + 1) + tx * N + n];                                                                 \
-        }                                                                                                              \
-        for (int r = 0; r < R; r++) {                                                                                  \
-            float aq = q[d * (ROWS + 1) + ty * R + r], ao = go[d * (ROWS + 1) + ty * R + r];                           \
-            for (int n = 0; n < N; n++) {                                                                              \
-                score[r][n] += aq * bk[n];                                                                             \
-                dp[r][n] += ao * bv[n];                                                                                \
-            }                                                                                                          \
+            dot[n] += a * u[d * (S + 1) + tx * N + n];                                                                 \
+            dp[n] += b * w[d * (S + 1) + tx * N + n];                                                                  \
         }                                                                                                              \
     }
 
-/* dq: a group keeps its queries and walks the keys up to the diagonal. Grid as in attention, tiles of QQ. */
+#define QA (QR * SIDE)
+#define QN (QS / SIDE)
+typedef FLOATS(QR) q_rows;
+typedef INTS(QR) q_ints;
+
+/* dq: a group keeps its queries and walks the keys up to the diagonal. Grid as in attention, tiles of QA.
+   p = exp(score - lse), ds = p (dp - delta). */
 __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) __kernel void
 attention_dq(__global float *dqkv,        /* [B,T,3C]; writes the part of q */
              __global const float *dout,  /* [B,T,C] */
@@ -179,64 +192,70 @@ attention_dq(__global float *dqkv,        /* [B,T,3C]; writes the part of q */
              __global const float *lse,   /* [B,H,T] */
              __global const float *delta, /* [B,H,T] */
              int T, int H, float scale, dropout_args dropout) {
-    __local float q[D * (QQ + 1)];
-    __local float go[D * (QQ + 1)];
-    __local float k[D * (QK + 1)];
-    __local float v[D * (QK + 1)];
-    __local float ds[QQ * (QK + 1)];
+    __local float q[D * (QA + 1)];
+    __local float go[D * (QA + 1)];
+    __local float k[D * (QS + 1)];
+    __local float v[D * (QS + 1)];
+    __local float ds[QS * (QA + 1)];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
-    const int first = get_group_id(0) * QQ, h = get_group_id(1), s = get_group_id(2);
-    const int C = H * D;
+    const int first = get_group_id(0) * QA, h = get_group_id(1), s = get_group_id(2);
+    const int C = H * D, row = ty * QR;
+    const q_ints query = first + row + COUNT(QR);
     const ulong stats = ((ulong)s * H + h) * T;
     qkv += (ulong)s * T * 3 * C + h * D;
-    float acc[QQ / SIDE][RD], row_lse[QQ / SIDE], row_delta[QQ / SIDE];
-    for (int r = 0; r < QQ / SIDE; r++) {
-        int i = first + ty * (QQ / SIDE) + r;
-        row_lse[r] = i < T ? lse[stats + i] : 0.0f;
-        row_delta[r] = i < T ? delta[stats + i] : 0.0f;
-        for (int n = 0; n < RD; n++) acc[r][n] = 0.0f;
+    q_rows acc[RD], row_lse, row_delta;
+    for (int r = 0; r < QR; r++) {
+        int i = first + row + r;
+        ((float *)&row_lse)[r] = i < T ? lse[stats + i] : 0.0f;
+        ((float *)&row_delta)[r] = i < T ? delta[stats + i] : 0.0f;
     }
-    load_channels(q, qkv, first, QQ, T, 3 * C, lane);
-    load_channels(go, dout + (ulong)s * T * C + h * D, first, QQ, T, C, lane);
+    for (int n = 0; n < RD; n++) acc[n] = 0.0f;
+    load_channels(q, qkv, first, QA, T, 3 * C, lane);
+    load_channels(go, dout + (ulong)s * T * C + h * D, first, QA, T, C, lane);
 
-    for (int start = 0; start < min(first + QQ, T); start += QK) {
-        load_channels(k, qkv + C, start, QK, T, 3 * C, lane);
-        load_channels(v, qkv + 2 * C, start, QK, T, 3 * C, lane);
+    for (int start = 0; start < min(first + QA, T); start += QS) {
+        load_channels(k, qkv + C, start, QS, T, 3 * C, lane);
+        load_channels(v, qkv + 2 * C, start, QS, T, 3 * C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
-        SCORES(QQ / SIDE, QK / SIDE, QQ, QK)
-        for (int r = 0; r < QQ / SIDE; r++) {
-            int row = ty * (QQ / SIDE) + r, i = first + row;
-            ulong row_start = ((ulong)h * T + i) * T, quad = NO_QUAD;
-            float4 cached = 0.0f;
-            for (int n = 0; n < QK / SIDE; n++) {
-                int col = tx * (QK / SIDE) + n, j = start + col;
-                float p = j <= i && i < T ? exp(score[r][n] * scale - row_lse[r]) : 0.0f;
-                float factor = score_factor(dropout, s, row_start, j, &quad, &cached);
-                ds[row * (QK + 1) + col] = p * (factor * dp[r][n] - row_delta[r]);
+        q_rows dot[QN], dp[QN];
+        TWO_PRODUCTS(q_rows, QR, QN, QA, QS, q, go, k, v)
+        if (dropout.s6 != 0) {
+            for (int r = 0; r < QR; r++) {
+                ulong row_start = ((ulong)h * T + first + row + r) * T, quad = NO_QUAD;
+                float4 cached = 0.0f;
+                for (int n = 0; n < QN; n++)
+                    ((float *)&dp[n])[r] *= score_factor(dropout, s, row_start, start + tx * QN + n, &quad, &cached);
             }
         }
+        for (int n = 0; n < QN; n++) {
+            int j = start + tx * QN + n;
+            q_rows p = select((q_rows)(0.0f), exp(dot[n] * scale - row_lse), (q_ints)j <= query && query < (q_ints)T);
+            STORE(QR, p * (dp[n] - row_delta), ds + (tx * QN + n) * (QA + 1) + row);
+        }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int j = 0; j < QK; j++) {
-            float b[RD];
-            for (int n = 0; n < RD; n++) b[n] = HAS(tx + n * SIDE) ? k[(tx + n * SIDE) * (QK + 1) + j] : 0.0f;
-            for (int r = 0; r < QQ / SIDE; r++) {
-                float a = ds[(ty * (QQ / SIDE) + r) * (QK + 1) + j];
-                for (int n = 0; n < RD; n++) acc[r][n] += a * b[n];
-            }
+        for (int j = 0; j < QS; j++) {
+            q_rows a = LOAD(QR, ds + j * (QA + 1) + row);
+            for (int n = 0; n < RD; n++)
+                if (HAS(tx + n * SIDE)) acc[n] += a * k[(tx + n * SIDE) * (QS + 1) + j];
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
-    for (int r = 0; r < QQ / SIDE; r++) {
-        int i = first + ty * (QQ / SIDE) + r;
+    for (int r = 0; r < QR; r++) {
+        int i = first + row + r;
         for (int n = 0; n < RD; n++) {
             int c = tx + n * SIDE;
-            if (i < T && HAS(c)) dqkv[((ulong)s * T + i) * 3 * C + h * D + c] = scale * acc[r][n];
+            if (i < T && HAS(c)) dqkv[((ulong)s * T + i) * 3 * C + h * D + c] = scale * ((float *)&acc[n])[r];
         }
     }
 }
 
-/* dk and dv: a group keeps its keys and walks the queries from the diagonal on. Grid: (tiles of KK keys, H, sequences). */
+#define KA (KR * SIDE)
+#define KN (KS / SIDE)
+typedef FLOATS(KR) k_rows;
+typedef INTS(KR) k_ints;
+
+/* dk and dv: a group keeps its keys and walks the queries from the diagonal on. Grid: (tiles of KA keys, H, sequences). */
 __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) __kernel void
 attention_dkv(__global float *dqkv,        /* [B,T,3C]; writes the parts of k and v */
               __global const float *dout,  /* [B,T,C] */
@@ -244,69 +263,69 @@ attention_dkv(__global float *dqkv,        /* [B,T,3C]; writes the parts of k an
               __global const float *lse,   /* [B,H,T] */
               __global const float *delta, /* [B,H,T] */
               int T, int H, float scale, dropout_args dropout) {
-    __local float k[D * (KK + 1)];
-    __local float v[D * (KK + 1)];
-    __local float q[D * (KQ + 1)];
-    __local float go[D * (KQ + 1)];
-    __local float pd[KQ * (KK + 1)]; /* probabilities after dropout */
-    __local float ds[KQ * (KK + 1)];
+    __local float k[D * (KA + 1)];
+    __local float v[D * (KA + 1)];
+    __local float q[D * (KS + 1)];
+    __local float go[D * (KS + 1)];
+    __local float pd[KS * (KA + 1)]; /* probabilities after dropout */
+    __local float ds[KS * (KA + 1)];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
-    const int first = get_group_id(0) * KK, h = get_group_id(1), s = get_group_id(2);
-    const int C = H * D;
+    const int first = get_group_id(0) * KA, h = get_group_id(1), s = get_group_id(2);
+    const int C = H * D, row = ty * KR;
+    const k_ints key = first + row + COUNT(KR);
     const ulong stats = ((ulong)s * H + h) * T;
     qkv += (ulong)s * T * 3 * C + h * D;
     dout += (ulong)s * T * C + h * D;
-    float dk[KK / SIDE][RD], dv[KK / SIDE][RD];
-    for (int r = 0; r < KK / SIDE; r++)
-        for (int n = 0; n < RD; n++) dk[r][n] = dv[r][n] = 0.0f;
-    load_channels(k, qkv + C, first, KK, T, 3 * C, lane);
-    load_channels(v, qkv + 2 * C, first, KK, T, 3 * C, lane);
+    k_rows dk[RD], dv[RD];
+    for (int n = 0; n < RD; n++) dk[n] = dv[n] = 0.0f;
+    load_channels(k, qkv + C, first, KA, T, 3 * C, lane);
+    load_channels(v, qkv + 2 * C, first, KA, T, 3 * C, lane);
 
-    for (int start = first / KQ * KQ; start < T; start += KQ) {
-        load_channels(q, qkv, start, KQ, T, 3 * C, lane);
-        load_channels(go, dout, start, KQ, T, C, lane);
+    for (int start = first / KS * KS; start < T; start += KS) {
+        load_channels(q, qkv, start, KS, T, 3 * C, lane);
+        load_channels(go, dout, start, KS, T, C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
-        SCORES(KQ / SIDE, KK / SIDE, KQ, KK)
-        for (int r = 0; r < KQ / SIDE; r++) {
-            int row = ty * (KQ / SIDE) + r, i = start + row;
+        k_rows dot[KN], dp[KN];
+        TWO_PRODUCTS(k_rows, KR, KN, KA, KS, k, v, q, go)
+        for (int n = 0; n < KN; n++) {
+            int at = tx * KN + n, i = start + at;
             float row_lse = i < T ? lse[stats + i] : 0.0f, row_delta = i < T ? delta[stats + i] : 0.0f;
-            ulong row_start = ((ulong)h * T + i) * T, quad = NO_QUAD;
-            float4 cached = 0.0f;
-            for (int n = 0; n < KK / SIDE; n++) {
-                int col = tx * (KK / SIDE) + n, j = first + col;
-                float p = j <= i && i < T ? exp(score[r][n] * scale - row_lse) : 0.0f;
-                float factor = score_factor(dropout, s, row_start, j, &quad, &cached);
-                pd[row * (KK + 1) + col] = factor * p;
-                ds[row * (KK + 1) + col] = p * (factor * dp[r][n] - row_delta);
+            k_rows p = select((k_rows)(0.0f), exp(dot[n] * scale - row_lse), key <= (k_ints)i && (k_ints)i < (k_ints)T);
+            k_rows kept = p;
+            if (dropout.s6 != 0) {
+                ulong row_start = ((ulong)h * T + i) * T, quad = NO_QUAD;
+                float4 cached = 0.0f;
+                for (int r = 0; r < KR; r++) {
+                    float factor = score_factor(dropout, s, row_start, first + row + r, &quad, &cached);
+                    ((float *)&kept)[r] *= factor;
+                    ((float *)&dp[n])[r] *= factor;
+                }
             }
+            STORE(KR, kept, pd + at * (KA + 1) + row);
+            STORE(KR, p * (dp[n] - row_delta), ds + at * (KA + 1) + row);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = 0; i < KQ; i++) {
-            float bq[RD], bo[RD];
+        for (int i = 0; i < KS; i++) {
+            k_rows a = LOAD(KR, ds + i * (KA + 1) + row), b = LOAD(KR, pd + i * (KA + 1) + row);
             for (int n = 0; n < RD; n++) {
                 int c = tx + n * SIDE;
-                bq[n] = HAS(c) ? q[c * (KQ + 1) + i] : 0.0f;
-                bo[n] = HAS(c) ? go[c * (KQ + 1) + i] : 0.0f;
-            }
-            for (int r = 0; r < KK / SIDE; r++) {
-                float a = ds[i * (KK + 1) + ty * (KK / SIDE) + r], b = pd[i * (KK + 1) + ty * (KK / SIDE) + r];
-                for (int n = 0; n < RD; n++) {
-                    dk[r][n] += a * bq[n];
-                    dv[r][n] += b * bo[n];
+                if (HAS(c)) {
+                    dk[n] += a * q[c * (KS + 1) + i];
+                    dv[n] += b * go[c * (KS + 1) + i];
                 }
             }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
-    for (int r = 0; r < KK / SIDE; r++) {
-        int j = first + ty * (KK / SIDE) + r;
+    for (int r = 0; r < KR; r++) {
+        int j = first + row + r;
         for (int n = 0; n < RD; n++) {
             int c = tx + n * SIDE;
             if (j < T && HAS(c)) {
                 ulong at = ((ulong)s * T + j) * 3 * C + h * D + c;
-                dqkv[at + C] = scale * dk[r][n];
-                dqkv[at + 2 * C] = dv[r][n];
+                dqkv[at + C] = scale * ((float *)&dk[n])[r];
+                dqkv[at + 2 * C] = ((float *)&dv[n])[r];
             }
         }
     }

@@ -26,31 +26,56 @@ __kernel void residual_dx(__global float *dp, __global const float *dy, ulong n,
     }
 }
 
-#define SQRT_HALF 0.70710678118654752f         /* 1 / sqrt(2) */
 #define INV_SQRT_2PI 0.39894228040143268f      /* 1 / sqrt(2 pi) */
 #define SQRT_2_OVER_PI 0.79788456080286536f    /* sqrt(2 / pi) */
 #define GELU_CUBIC 0.044715f
 
-/* x * Phi(x), or its tanh form (GELU, arXiv 1606.08415). erfc keeps the digits that 1 + erf loses far left. */
+/* Phi(-|v|), the normal distribution's tail, and bell = exp(-v^2 / 2): Phi(-|v|) = bell * P(1 / (1 + 0.3 |v|)) with P of
+   degree 8 fitted to a relative error of 1.5e-7 for |v| < 14 (beyond it bell is 0). The digits far left stay, which
+   1 + erf would lose; OpenCL's erfc keeps them too, but is a call on some CPUs, twenty times slower. */
+inline float normal_tail(float v, float *bell) {
+    float t = 1.0f / (1.0f + 0.3f * fabs(v));
+    float p = 0.0356749467f;
+    p = p * t - 0.157203761f;
+    p = p * t + 0.206354598f;
+    p = p * t - 0.0536845741f;
+    p = p * t + 0.128562077f;
+    p = p * t + 0.0999133681f;
+    p = p * t + 0.120753974f;
+    p = p * t + 0.119629298f;
+    *bell = exp(-0.5f * v * v);
+    return *bell * p * t;
+}
+
+/* (1 + tanh(u)) / 2 of GELU's tanh form, as a logistic function of 2 u: it keeps the digits far left. */
+inline float tanh_gate(float v) {
+    return 1.0f / (1.0f + exp(-2.0f * SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v)));
+}
+
+/* x * Phi(x), or its tanh form (GELU, arXiv 1606.08415). */
 __kernel void gelu(__global float *y, __global const float *x, ulong n, int tanh_form) {
     ulong i = get_global_id(0);
     if (i < n) {
-        float v = x[i];
-        y[i] = tanh_form ? 0.5f * v * (1.0f + tanh(SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v)))
-                         : 0.5f * v * erfc(-v * SQRT_HALF);
+        float v = x[i], bell;
+        if (tanh_form) {
+            y[i] = v * tanh_gate(v);
+        } else {
+            float tail = normal_tail(v, &bell);
+            y[i] = v * (v < 0.0f ? tail : 1.0f - tail);
+        }
     }
 }
 
 __kernel void gelu_dx(__global float *d, __global const float *x, ulong n, int tanh_form) {
     ulong i = get_global_id(0);
     if (i < n) {
-        float v = x[i], slope;
+        float v = x[i], slope, bell;
         if (tanh_form) {
-            float u = tanh(SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v));
-            float du = SQRT_2_OVER_PI * (1.0f + 3.0f * GELU_CUBIC * v * v);
-            slope = 0.5f * (1.0f + u) + 0.5f * v * (1.0f - u * u) * du;
+            float gate = tanh_gate(v), du = SQRT_2_OVER_PI * (1.0f + 3.0f * GELU_CUBIC * v * v);
+            slope = gate + 2.0f * v * gate * (1.0f - gate) * du;
         } else {
-            slope = 0.5f * erfc(-v * SQRT_HALF) + v * INV_SQRT_2PI * exp(-0.5f * v * v);
+            float tail = normal_tail(v, &bell);
+            slope = (v < 0.0f ? tail : 1.0f - tail) + v * INV_SQRT_2PI * bell;
         }
         d[i] *= slope;
     }
@@ -84,15 +109,23 @@ inline float2 group_pair_sum(float2 v, __local float2 *space) {
     return space[0];
 }
 
-/* The number of groups is a constant, so the order of the sum depends on n alone. */
+/* Four sums a work-item, by four neighbours of x: The number of groups is a constant,
+   so the order of the sum depends on n alone. */
 __attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
 squares_partial(__global float2 *partial, /* [groups] */
                 __global const float *x, ulong n) {
     __local float2 space[LANES];
-    float2 sum = (float2)(0.0f, 0.0f);
-    for (ulong i = get_global_id(0); i < n; i += get_global_size(0)) {
-        float v = x[i];
-        float square = v * v;
+    float4 high = 0.0f, low = 0.0f;
+    for (ulong i = get_global_id(0); i < n / 4; i += get_global_size(0)) {
+        float4 v = vload4(i, x), square = v * v, sum = high + square;
+        float4 part = sum - high;
+        low += (high - (sum - part)) + (square - part) + fma(v, v, -square);
+        high = sum;
+    }
+    float2 sum = pair_add(pair_add((float2)(high.x, low.x), (float2)(high.y, low.y)),
+                          pair_add((float2)(high.z, low.z), (float2)(high.w, low.w)));
+    if (get_global_id(0) < n % 4) {
+        float v = x[n / 4 * 4 + get_global_id(0)], square = v * v;
         sum = pair_add(sum, (float2)(square, fma(v, v, -square)));
     }
     sum = group_pair_sum(sum, space);
