@@ -319,9 +319,10 @@ man: all
 	$(BUILD)/snug help man >docs/snug.1
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/snug
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/snug/docs
 	install -m 755 $(BUILD)/snug $(DESTDIR)$(PREFIX)/bin/snug
-	install -m 644 README.md LICENSE $(wildcard docs/*.md) $(DESTDIR)$(PREFIX)/share/doc/snug
+	install -m 644 README.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/snug
+	install -m 644 $(wildcard docs/*.md docs/*.svg docs/*.png) $(DESTDIR)$(PREFIX)/share/doc/snug/docs
 ifneq ($(wildcard docs/snug.1),)
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 docs/snug.1 $(DESTDIR)$(PREFIX)/share/man/man1/snug.1
