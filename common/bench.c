@@ -37,7 +37,7 @@ static status fill_tensor(backend *b, const graph *g, tensor_id t, error *e) {
 static status time_linear(backend *b, const graph *g, tensor_id read, int64_t rows, double *seconds, error *e) {
     enum { TIMES = 7, AT_ONCE = 4 };
     step_args a = {.sequences = 1, .length = (int)rows};
-    double times[TIMES];
+    double times[TIMES] = {0};
     float one = 0;
     for (int t = -1; t < TIMES; t++) {
         double start = seconds_now();

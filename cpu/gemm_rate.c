@@ -9,7 +9,7 @@ static int compare(const void *a, const void *b) {
 
 double R(cpu_gemm_rate)(int64_t m, int64_t n, int64_t k) {
     enum { TIMES = 7 };
-    double seconds[TIMES];
+    double seconds[TIMES] = {0};
     real *a = xcalloc((size_t)(m * k), sizeof *a), *b = xcalloc((size_t)(k * n), sizeof *b);
     real *c = xcalloc((size_t)(m * n), sizeof *c);
     for (int64_t i = 0; i < m * k; i++) a[i] = (real)(i % 7) - 3;
