@@ -8,7 +8,8 @@
 typedef struct backend backend;
 struct backend {
     const char *name; /* "cpu", "opencl" */
-    char device[256]; /* for people: "CPU, OpenBLAS Haswell, 2 threads" */
+    char device[256]; /* what bits depend on (P4), readable: "CPU, OpenBLAS Haswell" */
+    int threads;      /* that share out its work, which changes no bit; 0: the device's own */
     memory_limits limits;
     scratch_rule *scratch;
     uint64_t memory, memory_free; /* bytes that the device has in all and free when opened; 0: unknown */

@@ -1,5 +1,6 @@
 /* bench_report.c: what bench.c measured, for people (a table that is Markdown as well) and for programs. */
 #include "bench.h"
+#include "setup.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
@@ -9,8 +10,8 @@ static void print_head(const bench *b, FILE *f) {
     const gpt_shape *s = &b->m.shape;
     const gpt_run *r = &b->request.run;
     const backend *be = b->m.backend;
-    char peak[32];
-    fprintf(f, "device %s\n", be->device);
+    char peak[32], device[DEVICE_TEXT];
+    fprintf(f, "device %s\n", setup_device_print(be, device));
     fprintf(f,
             "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
@@ -68,6 +69,7 @@ static void add_row(cJSON *list, const char *name, const bench_row *r) {
 void bench_json(const bench *b, FILE *f) {
     const gpt_shape *s = &b->m.shape;
     const gpt_run *r = &b->request.run;
+    char device[DEVICE_TEXT];
     cJSON *root = cJSON_CreateObject(), *model = cJSON_AddObjectToObject(root, "model");
     cJSON_AddNumberToObject(model, "parameters", (double)gpt_parameters(s));
     cJSON_AddNumberToObject(model, "n_layer", s->layers);
@@ -76,7 +78,7 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddNumberToObject(model, "block_size", r->length);
     cJSON_AddNumberToObject(model, "vocab_size", (double)s->vocabulary);
     cJSON_AddBoolToObject(model, "bias", s->bias);
-    cJSON_AddStringToObject(root, "device", b->m.backend->device);
+    cJSON_AddStringToObject(root, "device", setup_device_print(b->m.backend, device));
     cJSON_AddStringToObject(root, "dtype", b->m.backend->limits.real_bytes == 8 ? "float64" : "float32");
     cJSON_AddNumberToObject(root, "effective_batch", (double)r->sequences);
     cJSON_AddNumberToObject(root, "micro_batch_size", b->option.micro_batch);

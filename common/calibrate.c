@@ -200,10 +200,11 @@ bool calibrate_recall(const config *c, const char *backend_name, const char *dev
 }
 
 static void keep(const config *c, const backend *b, const cost_model *m) {
+    char device[DEVICE_TEXT];
     char *path = cache_path(c, b->name);
     if (!path) return;
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "device", b->device);
+    cJSON_AddStringToObject(object, "device", setup_device_print(b, device));
     cJSON_AddNumberToObject(object, "launch", m->launch);
     cJSON_AddNumberToObject(object, "byte", m->byte);
     for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
@@ -217,8 +218,9 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
 }
 
 status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e) {
+    char device[DEVICE_TEXT];
     *out = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
-    if (calibrate_recall(c, b->name, b->device, out)) return OK;
+    if (calibrate_recall(c, b->name, setup_device_print(b, device), out)) return OK;
     if (report) fprintf(report, "measuring this device's speed, once\n");
     for (int i = 0; i < N_SIZES; i++) {
         backend *again;

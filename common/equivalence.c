@@ -60,6 +60,7 @@ static status find_device(equivalence *q, error *e) {
     q->request.limits = b->limits;
     q->request.scratch = b->scratch;
     snprintf(q->device, sizeof q->device, "%s", b->device);
+    snprintf(q->gemm, sizeof q->gemm, "%s", b->gemm);
     b->close(b);
     return s;
 }

@@ -55,7 +55,7 @@ typedef struct {
     char *checkpoint;    /* where the weights come from; NULL: initial weights */
     token_file text;
     data_order order;
-    char device[256];
+    char device[256], gemm[1024]; /* as the backend names them */
     int64_t steps;
     equivalence_split *splits;
     int n_splits, n_params;

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char GEMM[] = "default"; /* the set of CLBlast parameters */
-
 static int64_t parts_of(const equivalence *q, const equivalence_split *s) {
     return (q->order.sequences + s->micro_batch - 1) / s->micro_batch;
 }
@@ -70,7 +68,7 @@ void equivalence_print_verdict(const equivalence *q, FILE *f) {
             "Hashes can be compared on one device, with one build and one set of GEMM parameters; these are of\n"
             "  %s; %s; GEMM parameters: %s\n"
             "Elsewhere sums may be rounded in another order: results then agree to about 6 digits, not in all bits.\n",
-            q->device, snug_build(), GEMM);
+            q->device, snug_build(), q->gemm);
     fflush(f);
 }
 
@@ -178,7 +176,7 @@ static cJSON *report(const equivalence *q) {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "device", q->device);
     cJSON_AddStringToObject(root, "build", snug_build());
-    cJSON_AddStringToObject(root, "gemm", GEMM);
+    cJSON_AddStringToObject(root, "gemm", q->gemm);
     add_model(q, root);
     cJSON_AddBoolToObject(root, "built_in", q->built_in);
     cJSON_AddNumberToObject(root, "effective_batch", (double)q->order.sequences);

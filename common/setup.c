@@ -77,14 +77,22 @@ static bool wants_cpu(const config *c, FILE *report) {
     return true;
 }
 
+char *setup_device_print(const backend *b, char text[DEVICE_TEXT]) {
+    int n = snprintf(text, DEVICE_TEXT, "%s", b->device);
+    if (b->threads)
+        snprintf(text + n, (size_t)(DEVICE_TEXT - n), ", %d thread%s", b->threads, b->threads == 1 ? "" : "s");
+    return text;
+}
+
 status setup_device_as(const config *c, const char *gemm, backend **b, FILE *report, error *e) {
+    char text[DEVICE_TEXT];
     if (!wants_cpu(c, report)) {
         TRY(open_gpu(c, gemm, b, e));
     } else {
         *b = cpu_open(real_bytes_of(c), c->vram_cap ? c->vram_cap : host_cap());
         (*b)->memory = host_memory();
     }
-    if (report) fprintf(report, "device: %s\n", (*b)->device);
+    if (report) fprintf(report, "device: %s\n", setup_device_print(*b, text));
     if (report) print_cap(c, *b, report);
     if (report && (*b)->advice[0]) fprintf(report, "%s\n", (*b)->advice);
     return OK;

@@ -12,6 +12,9 @@ status setup_device(const config *c, backend **b, FILE *report, error *e);
 /* The same, with matrix products that go by `gemm` as a run recorded it (backend.gemm), where the device can do that;
    NULL: as setup_device. */
 status setup_device_as(const config *c, const char *gemm, backend **b, FILE *report, error *e);
+/* "CPU, OpenBLAS Haswell, 2 threads": what speed depends on; returns text. */
+enum { DEVICE_TEXT = 300 };
+char *setup_device_print(const backend *b, char text[DEVICE_TEXT]);
 /* Finds faster matrix products for the device that the settings ask for, at the shapes of g's micro-batch (tune.h). */
 status setup_tune(const config *c, const graph *g, FILE *report, error *e);
 /* The OpenCL devices, and which one "auto" takes. */

@@ -143,7 +143,7 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
     openblas_set_num_threads(
         1); /* R6: our tiles are the parallelism. It sets OpenMP's threads as well: put them back */
     omp_set_num_threads(threads);
-    snprintf(c->b.device, sizeof c->b.device, "CPU, OpenBLAS %s, %d thread%s", openblas_get_corename(),
-             omp_get_max_threads(), omp_get_max_threads() == 1 ? "" : "s");
+    snprintf(c->b.device, sizeof c->b.device, "CPU, OpenBLAS %s", openblas_get_corename());
+    c->b.threads = threads;
     return &c->b;
 }
