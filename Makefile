@@ -248,6 +248,8 @@ test-build:
 	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
 test-run: export XDG_CACHE_HOME = $(CURDIR)/build/cache
 test-run: export SNUG = build/snug
+# Threads that wait without spinning: the tests share their cores with whatever else runs there.
+test-run: export OMP_WAIT_POLICY ?= passive
 # PoCL is the OpenCL of tests: the same everywhere, whatever else is installed.
 ifneq ($(wildcard /etc/OpenCL/vendors/pocl.icd),)
 test-run: export OCL_ICD_VENDORS = /etc/OpenCL/vendors/pocl.icd
