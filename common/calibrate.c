@@ -76,10 +76,6 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
         if (tensor_elements(&g->tensors[g->ops[i].arg[0]]) < tensor_elements(&g->tensors[g->ops[tiny].arg[0]]))
             tiny = i;
     TRY(op_time(t, tiny, &out->launch, e));
-    /* Threads that have just met at one op meet at the next almost for nothing; between the ops of a step they don't.
-     */
-    if (!strcmp(t->m.backend->name, "cpu") && out->launch < cost_default_cpu.launch)
-        out->launch = cost_default_cpu.launch;
     for (int i = g->micro.first; i < g->finish.end; i++) {
         const op *o = &g->ops[i];
         if (!is_worth_timing(g, i)) continue;
@@ -91,6 +87,10 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
     }
     for (int w = 0; w < WORK_KINDS; w++) out->flop[w] = seconds[w] / counts[w];
     out->byte = seconds[BYTES] / counts[BYTES];
+    /* Threads that have just met at one op meet at the next almost for nothing; between the ops of a step they don't.
+     */
+    if (!strcmp(t->m.backend->name, "cpu") && out->launch < cost_default_cpu.launch)
+        out->launch = cost_default_cpu.launch;
     out->measured = true;
     return OK;
 }
