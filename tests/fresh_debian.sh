@@ -36,9 +36,15 @@ echo "deb $mirror $suite main" >"$root/etc/apt/sources.list"
 apt-config dump --no-empty | grep -E '^Acquire::(http|https|Check)' >"$root/etc/apt/apt.conf.d/90mirror" || true
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 
-trap 'umount "$root/proc" 2>/dev/null || true' EXIT
+# What every running Debian has: PoCL looks for processors in /sys, terminals are in /dev/pts.
+take_down() { for m in dev/pts sys proc; do umount "$root/$m" 2>/dev/null || true; done; }
+trap take_down EXIT
 trap 'exit 1' INT TERM
-mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+for m in proc sys dev/pts; do
+    case $m in proc) kind=proc ;; sys) kind=sysfs ;; *) kind=devpts ;; esac
+    mkdir -p "$root/$m"
+    mountpoint -q "$root/$m" || mount -t $kind "$kind" "$root/$m"
+done
 
 # README's line for a machine without git or make, less the sudo that a minimal system lacks.
 line=$(sed -n 's/.*`sudo \(apt-get install -y git make\)`.*/\1/p' "$source/README.md")
