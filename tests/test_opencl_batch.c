@@ -64,6 +64,27 @@ START_TEST(planned_bytes_are_allocated_bytes) {
 }
 END_TEST
 
+/* A device whose largest allocation is small holds the same run in many blocks, none larger than that. */
+START_TEST(many_blocks_hold_the_same_run_as_one) {
+    char one[HASH_HEX], many[HASH_HEX];
+    error e = {""};
+    model m;
+    gpt_run run = steps_run(4, 33, 3, 0);
+    steps_train(open_device(0, 0), &shapes[0], &run, one, NULL);
+    backend *b = open_device(0, 0);
+    b->limits.max_block = 384 << 10;
+    ck_assert_msg(model_open(&m, b, &shapes[0], &run, &e) == OK, "%s", e.text);
+    ck_assert_int_ge(m.plan.n_blocks, 5);
+    for (int i = 0; i < m.plan.n_blocks; i++) ck_assert_uint_le(m.plan.block_bytes[i], 384 << 10);
+    ck_assert_uint_eq(opencl_memory_now(b).live, m.plan.total);
+    model_close(&m);
+    b = open_device(0, 0);
+    b->limits.max_block = 384 << 10;
+    steps_train(b, &shapes[0], &run, many, NULL);
+    ck_assert_str_eq(one, many);
+}
+END_TEST
+
 /* One byte too little is refused with nothing held; the same backend then takes a smaller plan. */
 START_TEST(a_cap_refuses_and_leaves_nothing_behind) {
     error e = {""};
@@ -236,6 +257,7 @@ Suite *opencl_batch_suite(void) {
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_the_direct_gemm, 0, 2);
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_near_the_threshold, 0, 2);
     tcase_add_test(t, planned_bytes_are_allocated_bytes);
+    tcase_add_test(t, many_blocks_hold_the_same_run_as_one);
     tcase_add_test(t, a_cap_refuses_and_leaves_nothing_behind);
     tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
     tcase_add_test(t, gemm_temporaries_of_gpt2_124m_stay_under_64_mib);
