@@ -182,15 +182,19 @@ static bool get_seconds(const cJSON *object, const char *key, double *out) {
     return true;
 }
 
-bool calibrate_recall(const config *c, const char *backend_name, const char *device, cost_model *out) {
+static bool has_text(const cJSON *object, const char *key, const char *text) {
+    const cJSON *v = json_get(object, key);
+    return cJSON_IsString(v) && !strcmp(v->valuestring, text);
+}
+
+bool calibrate_recall(const config *c, const char *backend_name, const backend *open, cost_model *out) {
+    char device[DEVICE_TEXT];
     cJSON *object = NULL;
     cost_model m = {.measured = true};
     char *path = cache_path(c, backend_name);
     bool found = path && json_read_object(path, &object, NULL) == OK;
-    if (found && device) {
-        const cJSON *there = json_get(object, "device");
-        found = cJSON_IsString(there) && !strcmp(there->valuestring, device);
-    }
+    if (found && open)
+        found = has_text(object, "device", setup_device_print(open, device)) && has_text(object, "gemm", open->gemm);
     found = found && get_seconds(object, "launch", &m.launch) && get_seconds(object, "byte", &m.byte);
     for (int w = 0; w < WORK_KINDS && found; w++) found = get_seconds(object, FLOP_KEYS[w], &m.flop[w]);
     if (found) *out = m;
@@ -205,6 +209,7 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
     if (!path) return;
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "device", setup_device_print(b, device));
+    cJSON_AddStringToObject(object, "gemm", b->gemm);
     cJSON_AddNumberToObject(object, "launch", m->launch);
     cJSON_AddNumberToObject(object, "byte", m->byte);
     for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
@@ -218,9 +223,8 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
 }
 
 status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e) {
-    char device[DEVICE_TEXT];
     *out = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
-    if (calibrate_recall(c, b->name, setup_device_print(b, device), out)) return OK;
+    if (calibrate_recall(c, b->name, b, out)) return OK;
     if (report) fprintf(report, "measuring this device's speed, once\n");
     for (int i = 0; i < N_SIZES; i++) {
         backend *again;

@@ -388,7 +388,7 @@ static double own_seconds(const model *m, const cost_model *c) {
 }
 
 START_TEST(constants_are_measured_once_and_kept) {
-    char folder[] = "/tmp/snug-test-XXXXXX", shell[128], device[DEVICE_TEXT];
+    char folder[] = "/tmp/snug-test-XXXXXX", shell[128];
     error e;
     cost_model first, again, none;
     config *c = cpu_config();
@@ -400,11 +400,16 @@ START_TEST(constants_are_measured_once_and_kept) {
     ck_assert_msg(calibrate_ensure(c, b, NULL, &first, &e) == OK, "%s", e.text);
     ck_assert(first.measured && first.launch > 0 && first.byte > 0);
     for (int w = 0; w < WORK_KINDS; w++) ck_assert(first.flop[w] > 0 && first.flop[w] < 1e-7);
-    ck_assert(calibrate_recall(c, "cpu", setup_device_print(b, device), &again));
+    ck_assert(calibrate_recall(c, "cpu", b, &again));
     ck_assert(calibrate_recall(c, "cpu", NULL, &again));
     ck_assert_double_eq_tol(again.launch / first.launch, 1, 1e-12); /* through 15 to 17 digits of text */
     ck_assert_double_eq_tol(again.flop[WORK_MATRIX] / first.flop[WORK_MATRIX], 1, 1e-12);
-    ck_assert(!calibrate_recall(c, "cpu", "another device", &none) && !calibrate_recall(c, "opencl", NULL, &none));
+    backend other = *b;
+    other.threads++;
+    ck_assert(!calibrate_recall(c, "cpu", &other, &none) && !calibrate_recall(c, "opencl", NULL, &none));
+    other = *b;
+    strcpy(other.gemm, "tuned since");
+    ck_assert(!calibrate_recall(c, "cpu", &other, &none));
     snprintf(shell, sizeof shell, "for f in %s/snug/*; do echo '{\"launch\": -1}' >$f; done", folder);
     ck_assert_int_eq(system(shell), 0);
     ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
