@@ -1,6 +1,7 @@
 #!/bin/sh
 # on_gpu.sh [DEVICE]: everything that wants a real GPU, in one call; ends with one table to paste into a report. DEVICE
 # as in --device= (default: the one that "cuda" means). Needs `make deps` once; DEPS=0 skips apt. Logs: build/on_gpu.
+# CAPS and MODEL (keys of train) in the environment make a smaller try of it, on PoCL for example.
 set -eu
 cd "$(dirname "$0")/.."
 device=${1:-cuda}
@@ -33,6 +34,7 @@ used_mib() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 2>
 
 "$snug" devices >$logs/devices 2>&1 || true
 row machine "$(uname -srm)"
+row model "${MODEL:-GPT-2 124M}"
 row snug "$("$snug" version)"
 row card "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1 || echo 'no nvidia-smi')"
 
@@ -44,7 +46,7 @@ check "bytes counted from outside, refusals, caps" outside sh tests/outside_coun
 check "equivalence, built-in model" equivalence "$snug" equivalence --device="$device"
 
 # The cap, with what the driver takes on top: GPT-2 124M for two steps, the card watched while it runs.
-model="--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=50304"
+model=${MODEL:-"--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=50304"}
 watch_cap() { # watch_cap CAP
     before=$(used_mib)
     rm -rf $logs/out
@@ -59,19 +61,19 @@ watch_cap() { # watch_cap CAP
     done
     if wait $process; then
         ours=$(sed -n 's/.*"vram_peak_bytes":\([0-9]*\).*/\1/p' $logs/out/log.jsonl | tail -n 1)
-        row "124M under $1" "$(sed -n 's/^plan: //p' "$logs/cap-$1"); $((ours / 1048576)) MiB counted$(
+        row "model under $1" "$(sed -n 's/^plan: //p' "$logs/cap-$1"); $((ours / 1048576)) MiB counted$(
             [ -z "$before" ] || echo ", nvidia-smi rose by $((most - before)) MiB")"
     else
         failed=1
-        row "124M under $1" "FAILED, see $logs/cap-$1"
+        row "model under $1" "FAILED, see $logs/cap-$1"
     fi
 }
 mkdir -p $logs/data
 head -c 4000000 /dev/zero >$logs/data/train.bin # any tokens do: memory and time don't depend on them
 for cap in ${CAPS:-4GiB 8GiB}; do watch_cap "$cap"; done
 
-check "bench, GPT-2 124M" bench "$snug" bench $model --device="$device" --batch_size=16 --gradient_accumulation_steps=1
-row "step of 16 x 1024 tokens" "$(sed -n 's/^time *//p' $logs/bench)"
+check "bench, the model" bench "$snug" bench $model --device="$device" --batch_size=16 --gradient_accumulation_steps=1
+row "step of 16 sequences" "$(sed -n 's/^time *//p' $logs/bench)"
 row "limit" "$(sed -n 's/^limit *//p' $logs/bench)"
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     check "the same model in PyTorch" torch python3 tests/gpt_torch.py --compile=0
