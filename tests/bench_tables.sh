@@ -54,6 +54,7 @@ accumulation() { # at T = 256 and an effective batch of 16, three times each in 
     done
     before=
     for m in 16 8 4 2; do
+        # shellcheck disable=SC2046
         now=$(middle $(cat "$work/split$m"))
         awk -v m=$m -v now="$now" -v before="$before" 'BEGIN {
             printf "| %d x %d | %.1f | %s |\n", m, 16 / m, 1e3 * now,
@@ -65,6 +66,7 @@ accumulation() { # at T = 256 and an effective batch of 16, three times each in 
 pytorch() { # the recipe, snug and PyTorch in turn
     "$python" -c 'import torch' 2>/dev/null || { echo "No PyTorch here to compare with."; return; }
     torch= ours=
+    # shellcheck disable=SC2034
     for turn in 1 2 3; do
         torch="$torch $(${BENCH_RUN:-} "$python" tests/gpt_torch.py --device cpu --layers 4 --heads 4 --channels 128 \
             --length 64 --vocabulary 65 --batch 12 --bias 0 --micro 12 --precision float32 --compile 0 --steps 60 |

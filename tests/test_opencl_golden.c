@@ -98,7 +98,7 @@ START_TEST(gradients_of_the_golden_cases_match_pytorch) {
     snprintf(out, sizeof out, "--out=%s/grads.safetensors", folder);
     for (int i = 0; i < 3; i++) {
         in(folder, "/printed", text);
-        command(grads_run, text, cases[_i], batch, out, splits[i][0], splits[i][1], NULL);
+        command(grads_run, text, cases[_i], batch, out, splits[i][0], splits[i][1], (char *)NULL);
         FILE *f = fopen(text, "r");
         ck_assert_int_eq(fscanf(f, "loss %lf", &printed), 1);
         fclose(f);
@@ -146,7 +146,7 @@ START_TEST(twenty_steps_of_train_follow_pytorch) {
             "--data_order=sequential", "--batch_size=6", "--gradient_accumulation_steps=1", "--micro_batch_size=4",
             "--max_iters=20", "--learning_rate=1e-3", "--min_lr=1e-4", "--warmup_iters=5", "--lr_decay_iters=20",
             "--weight_decay=0.1", "--beta1=0.9", "--beta2=0.95", "--grad_clip=1", "--eval_interval=1000",
-            "--eval_iters=1", NULL);
+            "--eval_iters=1", (char *)NULL);
     cJSON *expected = read_expected("tests/golden/train");
     FILE *f = fopen(in(folder, "/out/log.jsonl", text), "r");
     ck_assert_ptr_nonnull(f);
@@ -169,7 +169,7 @@ static status check_device(const config *c, error *e) { return devices_check_run
 START_TEST(devices_check_proves_the_device) {
     char folder[] = "/tmp/snug-golden-XXXXXX", text[4096] = "", path[256];
     make_folder(folder);
-    command(check_device, in(folder, "/printed", path), "--check", NULL);
+    command(check_device, in(folder, "/printed", path), "--check", (char *)NULL);
     FILE *f = fopen(path, "r");
     ck_assert_uint_gt(fread(text, 1, sizeof text - 1, f), 0);
     fclose(f);
