@@ -38,8 +38,11 @@ static char *make_path(const char *key) {
     return path;
 }
 
+/* Six digits: few enough to read back as they were written, which cJSON does not promise for all 17 of a double. */
+#define RATE "%.6g"
+
 static void make_check(const char *key, const char *params, const gemm_record *r, char hex[HASH_HEX]) {
-    char *all = xprintf("%s\n%s\n%s\n%.17g %.17g %.17g", key, params, r->date, r->own, r->untuned, r->tuned);
+    char *all = xprintf("%s\n%s\n%s\n" RATE " " RATE " " RATE, key, params, r->date, r->own, r->untuned, r->tuned);
     hash_bytes(all, strlen(all), hex);
     free(all);
 }
@@ -47,6 +50,12 @@ static void make_check(const char *key, const char *params, const gemm_record *r
 static const char *text_of(const cJSON *object, const char *name) {
     const cJSON *v = json_get(object, name);
     return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+static void add_rate(cJSON *object, const char *name, double rate) {
+    char text[32];
+    snprintf(text, sizeof text, RATE, rate);
+    cJSON_AddRawToObject(object, name, text);
 }
 
 static double rate_of(const cJSON *object, const char *name) {
@@ -85,9 +94,9 @@ status gemm_record_keep(const device_info *d, const gemm_record *r, error *e) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "device", key);
     cJSON_AddStringToObject(object, "date", r->date);
-    cJSON_AddNumberToObject(object, "own_gflops", r->own);
-    cJSON_AddNumberToObject(object, "untuned_gflops", r->untuned);
-    cJSON_AddNumberToObject(object, "tuned_gflops", r->tuned);
+    add_rate(object, "own_gflops", r->own);
+    add_rate(object, "untuned_gflops", r->untuned);
+    add_rate(object, "tuned_gflops", r->tuned);
     cJSON_AddStringToObject(object, "parameters", params);
     cJSON_AddStringToObject(object, "check", hex);
     char *text = cJSON_Print(object), *folder = xstrdup(path);

@@ -112,6 +112,11 @@ START_TEST(what_is_kept_is_recalled_for_that_device_and_driver_only) {
     ck_assert_mem_eq(&r.params, &kept.params, sizeof r.params);
     ck_assert_str_eq(r.date, kept.date);
     ck_assert(r.own == kept.own && r.untuned == kept.untuned && r.tuned == kept.tuned);
+    for (int i = 0; i < 100; i++) { /* rates as they are measured: any double */
+        kept.tuned = 57.3 * (1 + i / 9973.0);
+        ck_assert_msg(gemm_record_keep(&d, &kept, &e) == OK, "%s", e.text);
+        ck_assert_msg(gemm_record_recall(&d, &r), "%.17g GFLOP/s come back as %.17g", kept.tuned, r.tuned);
+    }
     strcpy(d.driver, "1.1");
     ck_assert(!gemm_record_recall(&d, &r));
     d = a_device;
