@@ -144,7 +144,7 @@ int64_t data_vocabulary(const token_file *f) {
 }
 
 status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e) {
-    *vocabulary = 50304;
+    *vocabulary = 0;
     if (has_file(folder, "tokenizer.json")) {
         char *path = xprintf("%s/tokenizer.json", folder);
         tokenizer *t;
@@ -157,7 +157,6 @@ status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e) {
     }
     if (!has_file(folder, "meta.pkl")) return OK;
     static const char *const names[] = {"train.bin", "val.bin"};
-    *vocabulary = 0;
     for (int i = 0; i < 2; i++) {
         token_file f;
         if (i == 1 && !has_file(folder, names[i])) break;

@@ -28,7 +28,7 @@ void data_close(token_file *f);
 /* The largest id in the file + 1 (reads all of it). */
 int64_t data_vocabulary(const token_file *f);
 /* How many ids a model needs for this folder: those of tokenizer.json; else 1 + the largest id of train.bin and val.bin
-   where nanoGPT's meta.pkl lies beside them (it is never unpickled); else 50304, GPT-2's 50257 rounded up. */
+   where nanoGPT's meta.pkl lies beside them (it is never unpickled); else 0: nothing says. */
 status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e);
 
 typedef struct {

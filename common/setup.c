@@ -140,11 +140,14 @@ status setup_limits(const config *c, memory_limits *limits, scratch_rule **scrat
 /* ---- shapes ---- */
 
 status setup_shape_new(const config *c, int64_t vocabulary, gpt_shape *s, int *length, error *e) {
+    enum { GPT2_VOCABULARY = 50304 }; /* 50257, rounded up as nanoGPT does */
     *s = (gpt_shape){.layers = (int)c->n_layer,
                      .heads = (int)c->n_head,
                      .channels = (int)c->n_embd,
                      .positions = (int)c->block_size,
-                     .vocabulary = c->vocab_size ? c->vocab_size : vocabulary,
+                     .vocabulary = c->vocab_size ? c->vocab_size
+                                   : vocabulary  ? vocabulary
+                                                 : GPT2_VOCABULARY,
                      .bias = c->bias,
                      .tanh_gelu = !strcmp(c->activation, "gelu_tanh"),
                      .norm_epsilon = 1e-5};
@@ -180,19 +183,17 @@ status setup_shape_of(const config *c, const char *folder, gpt_shape *s, int *le
 
 /* The vocabulary needs no data: where the dataset isn't there yet, it is GPT-2's. */
 static status shape_of_data(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
-    int64_t vocabulary = 50304;
+    int64_t vocabulary = 0;
     char *folder;
-    *vocabulary_from = "vocab_size";
-    if (!c->vocab_size) {
-        *vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
-        if (data_folder(c, &folder, NULL) == OK) {
-            *vocabulary_from = "the dataset's";
-            status read = data_vocabulary_of(folder, &vocabulary, e);
-            free(folder);
-            TRY(read);
-        }
-    } else
-        vocabulary = c->vocab_size;
+    *vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
+    if (c->vocab_size)
+        *vocabulary_from = "vocab_size";
+    else if (data_folder(c, &folder, NULL) == OK) {
+        status read = data_vocabulary_of(folder, &vocabulary, e);
+        free(folder);
+        TRY(read);
+        *vocabulary_from = vocabulary ? "the dataset's" : "GPT-2's 50257 rounded up, since the dataset does not say";
+    }
     return setup_shape_new(c, vocabulary, s, length, e);
 }
 

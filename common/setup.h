@@ -22,9 +22,9 @@ status setup_devices(FILE *f, error *e);
 /* Without opening anything: the limits and the scratch rule that a plan for this device goes by. */
 status setup_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e);
 
-/* The shape of a new model (vocabulary: of the data; the key vocab_size beats it), or of a checkpoint folder, with
-   *length, the positions of a sequence. An option that was given and disagrees with the checkpoint is an error that
-   names both. */
+/* The shape of a new model (vocabulary: of the data, 0: unknown; the key vocab_size beats it), or of a checkpoint
+   folder, with *length, the positions of a sequence. An option that was given and disagrees with the checkpoint is an
+   error that names both. */
 status setup_shape_new(const config *c, int64_t vocabulary, gpt_shape *shape, int *length, error *e);
 status setup_shape_of(const config *c, const char *folder, gpt_shape *shape, int *length, error *e);
 /* The shape that the settings mean, for commands that need neither data nor weights: the checkpoint's, or a new

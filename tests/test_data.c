@@ -1,5 +1,6 @@
 /* test_data.c: token files that are right and wrong, which sequences a step sees, and `prepare` from text to tokens. */
 #include "../common/data.h"
+#include "../common/setup.h"
 #include "../common/files.h"
 #include "../common/prepare.h"
 #include "../common/tokenizer.h"
@@ -131,13 +132,13 @@ START_TEST(uint32_files_are_read_as_meta_json_says) {
 }
 END_TEST
 
-START_TEST(the_vocabulary_comes_from_tokenizer_then_data_then_gpt2) {
+START_TEST(the_vocabulary_comes_from_tokenizer_then_data_or_is_unknown) {
     int64_t v;
     uint16_t val[] = {2, 64, 1};
     put_counting("train.bin", 60);
     put("val.bin", val, sizeof val);
     ck_assert(data_vocabulary_of(folder, &v, &e) == OK);
-    ck_assert_int_eq(v, 50304);
+    ck_assert_int_eq(v, 0);
     put_text("meta.pkl", "\x80\x04 never looked into");
     ck_assert(data_vocabulary_of(folder, &v, &e) == OK);
     ck_assert_int_eq(v, 65);
@@ -148,6 +149,21 @@ START_TEST(the_vocabulary_comes_from_tokenizer_then_data_then_gpt2) {
     free(path);
     ck_assert(data_vocabulary_of(folder, &v, &e) == OK);
     ck_assert_int_eq(v, 256);
+}
+END_TEST
+
+START_TEST(a_given_vocabulary_must_hold_what_the_data_is_known_to_need) {
+    config *c = xcalloc(1, sizeof *c);
+    gpt_shape shape;
+    int length;
+    config_defaults(c);
+    ck_assert(setup_shape_new(c, 0, &shape, &length, &e) == OK && shape.vocabulary == 50304);
+    ck_assert(setup_shape_new(c, 65, &shape, &length, &e) == OK && shape.vocabulary == 65);
+    c->vocab_size = 300;
+    ck_assert(setup_shape_new(c, 0, &shape, &length, &e) == OK && shape.vocabulary == 300);
+    ck_assert(setup_shape_new(c, 300, &shape, &length, &e) == OK && shape.vocabulary == 300);
+    ck_assert(setup_shape_new(c, 301, &shape, &length, &e) == BAD_INPUT && strstr(e.text, "301"));
+    free(c);
 }
 END_TEST
 
@@ -452,7 +468,8 @@ Suite *data_suite(void) {
     tcase_add_test(t, numpys_own_format_is_recognized);
     tcase_add_test(t, a_file_without_permission_says_so);
     tcase_add_test(t, uint32_files_are_read_as_meta_json_says);
-    tcase_add_test(t, the_vocabulary_comes_from_tokenizer_then_data_then_gpt2);
+    tcase_add_test(t, the_vocabulary_comes_from_tokenizer_then_data_or_is_unknown);
+    tcase_add_test(t, a_given_vocabulary_must_hold_what_the_data_is_known_to_need);
     tcase_add_test(t, a_dataset_is_found_beside_the_config_file);
     tcase_add_test(t, sequential_order_wraps_at_the_last_token);
     tcase_add_test(t, random_order_draws_every_place_equally_often);
