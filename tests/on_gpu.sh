@@ -36,7 +36,7 @@ used_mib() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 2>
 row machine "$(uname -srm)"
 row model "${MODEL:-GPT-2 124M}"
 row snug "$("$snug" version)"
-row card "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1 || echo 'no nvidia-smi')"
+row card "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1 | grep . || echo "no nvidia-smi")"
 
 check "devices --check" check "$snug" devices --check --device="$device"
 check "every op against float64, both GEMM kernels" ops build/tests opencl
