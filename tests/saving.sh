@@ -29,9 +29,10 @@ read -r improved best <"$work/expected"
 evaluated=$(wc -l <"$work/losses")
 [ "$improved" -lt $((evaluated - 2)) ] || fail "the loss always fell: nothing is tested"
 [ "$(saved)" -eq $((improved + (best != 200))) ] || fail "saved $(saved) times, improved $improved times, last at $best"
-# Of them the newest and the best stay.
+# Of them the newest and the best stay: also after steps so long that nothing can come of them.
+train seldom resume 210 --always_save_checkpoint=False --learning_rate=3 --decay_lr=False --keep_checkpoints=1
 kept=$(cd "$work/seldom" && echo ckpt-*)
-[ "$kept" = "$(printf 'ckpt-%06d ckpt-000200' "$best")" ] || fail "keep_checkpoints=1: kept $kept, the best is at $best"
+[ "$kept" = "$(printf 'ckpt-%06d ckpt-000210' "$best")" ] || fail "keep_checkpoints=1: kept $kept, the best is at $best"
 echo "always_save_checkpoint=False: $evaluated evaluations, $improved better ones saved; the best, at step $best, stays"
 
 # --- the tokenizer: the data's, or where the data has none that of the model that was started from
