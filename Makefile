@@ -272,7 +272,7 @@ test-run:
 ifneq ($(VALGRIND_SUITES),)
 	@echo "== valgrind: $(VALGRIND_SUITES)"
 	@if command -v valgrind >/dev/null; then \
-	  valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+	  CK_TIMEOUT_MULTIPLIER=10 valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
 	    build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
 endif
 	@echo "== all passed"
