@@ -1,6 +1,7 @@
 /* calibrate.c: see calibrate.h. Runs single ops of a small model and divides times by counts. */
 #include "calibrate.h"
 #include "files.h"
+#include "json_file.h"
 #include "json_value.h"
 #include "model.h"
 #include "setup.h"
@@ -213,12 +214,7 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
     cJSON_AddNumberToObject(object, "launch", m->launch);
     cJSON_AddNumberToObject(object, "byte", m->byte);
     for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
-    char *text = cJSON_Print(object), *folder = xstrdup(path);
-    *strrchr(folder, '/') = 0;
-    if (folder_make(folder, NULL) == OK) file_write(path, text, strlen(text), false, NULL, NULL);
-    free(folder);
-    free(text);
-    cJSON_Delete(object);
+    json_write(path, object, false, NULL);
     free(path);
 }
 

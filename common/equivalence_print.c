@@ -1,6 +1,6 @@
 /* equivalence_print.c: what `snug equivalence` found out, told to a newcomer, and as JSON for the report page. */
 #include "equivalence.h"
-#include "files.h"
+#include "json_file.h"
 #include "version.h"
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -208,12 +208,8 @@ static cJSON *report(const equivalence *q) {
 }
 
 status equivalence_write_json(const equivalence *q, const char *folder, error *e) {
-    TRY(folder_make(folder, e));
-    cJSON *root = report(q);
-    char *text = cJSON_Print(root), *path = xprintf("%s/equivalence.json", folder);
-    status s = file_write(path, text, strlen(text), false, NULL, e);
+    char *path = xprintf("%s/equivalence.json", folder);
+    status s = json_write(path, report(q), false, e);
     free(path);
-    free(text);
-    cJSON_Delete(root);
     return s;
 }

@@ -1,6 +1,9 @@
 /* json_file.c: see json_file.h. */
 #include "json_file.h"
+#include "files.h"
 #include "mapped_file.h"
+#include <stdlib.h>
+#include <string.h>
 
 enum { JSON_MAX = 1 << 29 }; /* no tokenizer comes near it; cJSON takes some ten times the file in memory */
 
@@ -24,6 +27,17 @@ status json_read(const char *path, cJSON **root, error *e) {
     TRY(file_map(path, "", &f, e));
     status s = json_parse(path, &f, root, e);
     file_unmap(&f);
+    return s;
+}
+
+status json_write(const char *path, cJSON *root, bool durable, error *e) {
+    char *text = cJSON_Print(root), *folder = xstrdup(path);
+    cJSON_Delete(root);
+    *strrchr(folder, '/') = 0;
+    status s = folder_make(folder, e);
+    if (s == OK) s = file_write(path, text, strlen(text), durable, NULL, e);
+    free(folder);
+    free(text);
     return s;
 }
 

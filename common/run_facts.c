@@ -1,6 +1,7 @@
 /* run_facts.c: see run_facts.h. */
 #include "run_facts.h"
 #include "files.h"
+#include "json_file.h"
 #include "sample.h"
 #include "utf8.h"
 #include "version.h"
@@ -72,11 +73,9 @@ status run_facts_write(const char *out, const config *c, const model *m, const f
     cJSON_AddNumberToObject(plan, "dropout", m->run.dropout);
     cJSON_AddNumberToObject(plan, "peak_bytes", (double)m->plan.total);
     add_settings(root, c);
-    char *text = cJSON_Print(root), *path = xprintf("%s/run.json", out);
-    status s = file_write(path, text, strlen(text), false, NULL, e);
+    char *path = xprintf("%s/run.json", out);
+    status s = json_write(path, root, false, e);
     free(path);
-    free(text);
-    cJSON_Delete(root);
     return s;
 }
 

@@ -1,6 +1,7 @@
 /* params_cache.c: the file that keeps what `snug tune` found, one for each device, driver and CLBlast. A file that is
    damaged, or was made for anything else, counts as none. */
 #include "files.h"
+#include "json_file.h"
 #include "json_value.h"
 #include "params.h"
 #include <clblast_c.h>
@@ -99,13 +100,7 @@ status gemm_record_keep(const device_info *d, const gemm_record *r, error *e) {
     add_rate(object, "tuned_gflops", r->tuned);
     cJSON_AddStringToObject(object, "parameters", params);
     cJSON_AddStringToObject(object, "check", hex);
-    char *text = cJSON_Print(object), *folder = xstrdup(path);
-    *strrchr(folder, '/') = 0;
-    status s = folder_make(folder, e);
-    if (s == OK) s = file_write(path, text, strlen(text), true, NULL, e);
-    free(folder);
-    free(text);
-    cJSON_Delete(object);
+    status s = json_write(path, object, true, e);
     free(path);
     free(key);
     return s;

@@ -1,10 +1,10 @@
 /* tune_check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
+#include "timer.h"
 #include "tune.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { GUARD = 64 };             /* floats past C's end that must stay */
 enum { CHECK_ROOM = 512 * 384 }; /* floats that the largest operand of a check takes, offset and guard included */
@@ -66,13 +66,11 @@ static status wait(gemm_bench *t, error *e) {
 status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *seconds, error *e) {
     *seconds = INFINITY;
     for (int i = 0; i < runs; i++) {
-        struct timespec from, to;
         TRY(wait(t, e));
-        clock_gettime(CLOCK_MONOTONIC, &from);
+        double from = seconds_now();
         TRY(run(t, p, 0, e));
         TRY(wait(t, e));
-        clock_gettime(CLOCK_MONOTONIC, &to);
-        double took = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+        double took = seconds_now() - from;
         if (took < *seconds) *seconds = took;
     }
     return OK;
