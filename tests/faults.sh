@@ -56,6 +56,26 @@ for kind in "28 1 No space left" "5 0 Input/output error" "30 1 Read-only file s
     [ $((failed * stride)) -gt 80 ] || fail "only $failed calls were counted"
 done
 
+# --- the k-th fsync fails, for every k: none goes unnoticed
+k=1 failed=0 passed=0
+while [ $passed -lt 12 ]; do
+    rm -rf "$work/try"
+    cp -a "$out" "$work/try"
+    status=0
+    ( export FAULTFS_K=$k FAULTFS_ERRNO=5 FAULTFS_SYNC=1 FAULTFS_PATH="$work/try" LD_PRELOAD=$preload
+      train "$work/try" resume 15 ) || status=$?
+    if [ $status -eq 0 ]; then passed=$((passed + 1)); else
+        [ $passed -eq 0 ] || fail "fsync $((k - 1)) failed, and the run did not notice"
+        failed=$((failed + 1))
+        expect_failure "fsync $k fails" "cannot flush to the disk: Input/output error"
+    fi
+    loads "$work/try"
+    [ "$step" -eq 15 ] || [ "$(weights "$work/try")" = "$good" ] || fail "fsync $k failed: at step $step"
+    k=$((k + 1))
+done
+echo "fsync: each of $failed failing ones is told, a whole checkpoint loads after each"
+[ $failed -ge 13 ] || fail "only $failed calls of fsync were counted: six files, their folders, latest"
+
 # --- a small file system
 mkdir "$work/small"
 if mount -t tmpfs -o size=64k tmpfs "$work/small" 2>"$work/null"; then

@@ -32,6 +32,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SNUG = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "..", "build", "snug")
 DEVICE = sys.argv[2] if len(sys.argv) > 2 else "cpu"
 CONVERT = os.path.join(HERE, "..", "data", "nanogpt_ckpt.py")
+TO_GGUF = os.path.join(HERE, "..", "data", "to_gguf.py")
 SMALL = ["--n_layer=2", "--n_head=3", "--n_embd=24", "--block_size=20", "--batch_size=4", "--gradient_accumulation_steps=2",
          "--warmup_iters=0", "--decay_lr=False", "--learning_rate=3e-3", "--eval_interval=1000", "--eval_iters=1",
          "--save_minutes=0"]
@@ -329,8 +330,59 @@ def check_gguf(work):
         check(len(special.merges) == merges, f"gguf, {name}: it finds the {merges} merges and {special.special_token_ids}")
         ids = AutoTokenizer.from_pretrained(folder).get_vocab().values()
         check(max(ids) < c["vocab_size"], f"gguf, {name}: no id of the tokenizer is beyond the model's vocabulary")
-    print("SKIPPED llama.cpp's convert_hf_to_gguf.py: it is in no package. It takes GPT-2's own vocabulary; of others it "
-          "wants the hash of their pre-tokenizer in its table")
+
+
+def gpt2_vocabulary(source, folder):
+    """GPT-2's vocab.json and merges.txt, out of the vocabulary that llama.cpp tests with."""
+    import gguf
+    fields = gguf.GGUFReader(os.path.join(source, "models", "ggml-vocab-gpt-2.gguf")).fields
+
+    def strings(key):
+        return [bytes(fields[key].parts[i]).decode() for i in fields[key].data]
+    os.makedirs(folder)
+    with open(os.path.join(folder, "vocab.json"), "w", encoding="utf-8") as f:
+        json.dump({t: i for i, t in enumerate(strings("tokenizer.ggml.tokens"))}, f)
+    with open(os.path.join(folder, "merges.txt"), "w", encoding="utf-8") as f:
+        f.write("\n".join(["#version: 0.2", *strings("tokenizer.ggml.merges"), ""]))
+
+
+def check_in_llama_cpp(name, model, folder, work):
+    """Its tokens and logits beside transformers' and ours. Tanh GELUs, which is what it has."""
+    try:
+        from llama_cpp import Llama
+    except ImportError:
+        print(f"SKIPPED llama.cpp, {name}: llama_cpp is not installed, so the converted model is not run")
+        return
+    text = "don't 42 größe, слово 文字"
+    llama = Llama(model, n_ctx=64, logits_all=True, verbose=False)
+    ids = AutoTokenizer.from_pretrained(folder)(text, add_special_tokens=False)["input_ids"]
+    theirs = llama.tokenize(text.encode(), add_bos=False, special=False)
+    check(theirs == ids, f"llama.cpp, {name}: the same {len(ids)} tokens")
+    check(llama.detokenize(ids).decode() == text, f"llama.cpp, {name}: the same text out of them")
+    x = np.random.default_rng(3).integers(0, llama.n_vocab(), (1, 20))
+    llama.eval(x[0].tolist())
+    worst = np.abs(our_logits(folder, x, work) - llama.scores[:20]).max()
+    check(worst < 2e-2, f"llama.cpp, {name}: logits differ by at most {worst:.1e}")
+
+
+def check_llama_cpp(work):
+    """Its own converter on our folders: as it is for GPT-2's vocabulary, by data/to_gguf.py for others."""
+    source = os.environ.get("LLAMA_CPP")
+    if not source:
+        print("SKIPPED llama.cpp's convert_hf_to_gguf.py: set LLAMA_CPP to a folder with its sources")
+        return
+    script = os.path.join(source, "convert_hf_to_gguf.py")
+    gpt2_vocabulary(source, os.path.join(work, "gpt2"))
+    for name, tokenizer, bias in (("GPT-2's vocabulary", f"{work}/gpt2", "True"), ("characters", "char", "False"),
+                                  ("bytes", "byte", "True"), ("own BPE", "bpe:300", "False")):
+        data, out, model = (os.path.join(work, f"{kind}-gguf-{len(os.listdir(work))}") for kind in ("data", "out", "model"))
+        snug("prepare", os.path.join(work, "text.txt"), f"--out={data}", f"--tokenizer={tokenizer}")
+        snug("train", *SMALL, f"--bias={bias}", "--activation=gelu_tanh", f"--dataset={data}", f"--out_dir={out}", "--max_iters=30")
+        folder = os.path.join(out, "latest")
+        command = [sys.executable] + ([TO_GGUF] if tokenizer in ("char", "byte", "bpe:300") else [])
+        run(*command, script, folder, "--outfile", model, "--outtype", "f32")
+        check(os.path.getsize(model) > 0, f"llama.cpp, {name}: its converter takes our folder")
+        check_in_llama_cpp(name, model, folder, work)
 
 
 def main():

@@ -1,7 +1,7 @@
 /* support_faultfs.c: stands before the C library's file calls and lets the k-th fail, as a full disk or a dying one
    would. By itself it does nothing. Linked into the tests it is told by faultfs_arm; as build/preload_faultfs.so by
        FAULTFS_K=12 FAULTFS_ERRNO=28 [FAULTFS_STICKY=1] [FAULTFS_PATH=out/] LD_PRELOAD=build/preload_faultfs.so snug
-   train ... where only calls on paths that contain FAULTFS_PATH count. */
+   train ... where only calls on paths that contain FAULTFS_PATH count, and with FAULTFS_SYNC=1 of those only fsync. */
 #include "support_faultfs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static struct {
-    bool armed, sticky;
+    bool armed, sticky, sync_only;
     int k, number, calls;
     const char *path;
 } fault;
@@ -35,26 +35,31 @@ int faultfs_disarm(void) {
 __attribute__((constructor)) static void arm_by_environment(void) {
     const char *k = getenv("FAULTFS_K"), *number = getenv("FAULTFS_ERRNO");
     fault.path = getenv("FAULTFS_PATH");
+    fault.sync_only = getenv("FAULTFS_SYNC") != NULL;
     if (k && number) faultfs_arm(atoi(k), getenv("FAULTFS_STICKY") != NULL, atoi(number));
 }
 
 /* True when this call is the one to fail; errno is set then. */
-static bool fails(const char *path) {
-    if (!fault.armed || (fault.path && !strstr(path, fault.path))) return false;
+static bool call_fails(const char *path, bool sync) {
+    if (!fault.armed || (fault.sync_only && !sync) || (fault.path && !strstr(path, fault.path))) return false;
     fault.calls++;
     if (!fault.k || fault.calls < fault.k || (fault.calls > fault.k && !fault.sticky)) return false;
     errno = fault.number;
     return true;
 }
 
-static bool fails_fd(int fd) {
+static bool fails(const char *path) { return call_fails(path, false); }
+
+static bool fd_fails(int fd, bool sync) {
     char link[64], path[4096] = "";
     if (!fault.armed) return false;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
     path[n > 0 ? n : 0] = 0;
-    return fails(path);
+    return call_fails(path, sync);
 }
+
+static bool fails_fd(int fd) { return fd_fails(fd, false); }
 
 /* A short write is no failure of any other call. */
 static bool refused(bool failed) { return failed && fault.number != FAULT_SHORT_WRITE; }
@@ -92,7 +97,7 @@ ssize_t write(int fd, const void *data, size_t bytes) {
 }
 
 int ftruncate(int fd, off_t bytes) { return refused(fails_fd(fd)) ? -1 : (int)syscall(SYS_ftruncate, fd, bytes); }
-int fsync(int fd) { return refused(fails_fd(fd)) ? -1 : (int)syscall(SYS_fsync, fd); }
+int fsync(int fd) { return refused(fd_fails(fd, true)) ? -1 : (int)syscall(SYS_fsync, fd); }
 int mkdir(const char *path, mode_t mode) {
     return refused(fails(path)) ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
 }
