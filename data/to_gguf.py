@@ -43,9 +43,7 @@ def vocabulary_class(root):
     return next(filter(None, map(vocabulary_class, root.__subclasses__())), None)
 
 
-def teach(cls, folder):
-    with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as f:
-        tokenizer = json.load(f)
+def teach(cls, tokenizer, folder):
     characters = tokenizer["pre_tokenizer"] is None
     split = not characters and tokenizer["pre_tokenizer"].get("use_regex", True)
     merges = tokenizer["model"]["merges"]
@@ -78,6 +76,8 @@ def main():
             sys.exit(f"to_gguf.py: {path}: no such file")
     with open(os.path.join(folder, "config.json")) as f:
         config = json.load(f)
+    with open(os.path.join(folder, "tokenizer.json"), encoding="utf-8") as f:
+        tokenizer = json.load(f)
     sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     spec = importlib.util.spec_from_file_location("convert_hf_to_gguf", script)
     converter = importlib.util.module_from_spec(spec)
@@ -87,13 +87,13 @@ def main():
     cls = root and vocabulary_class(root)
     if not cls:
         sys.exit(f"to_gguf.py: {script} has no get_vocab_base_pre: it is not llama.cpp's, or a version not known here")
-    teach(cls, folder)
+    teach(cls, tokenizer, folder)
     sys.argv = [script, *sys.argv[2:]]
     converter.main()
     if config.get("activation_function") == "gelu":
         print("note: the model has exact GELUs (activation=gelu), llama.cpp computes the tanh form: logits differ a little")
-    if config.get("eos_token_id") is None:
-        print("note: the vocabulary has no end-of-text token, and llama.cpp then takes id 11 for one: give it --ignore-eos")
+    if not tokenizer["added_tokens"]:
+        print("note: the vocabulary has no end-of-text token, and llama.cpp takes id 11 for it: run it with --ignore-eos")
 
 
 if __name__ == "__main__":

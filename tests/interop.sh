@@ -1,6 +1,7 @@
 #!/bin/sh
 # interop.sh: the Python tests against tokenizers, tiktoken, transformers, PyTorch and gguf; each says what it skips
 # because a package is not installed. PYTHON: the interpreter that has them.
+# LLAMA_CPP: a folder with llama.cpp's sources, for its converter; run in Python's llama_cpp where that is installed.
 set -eu
 python=${PYTHON:-python3}
 if ! command -v "$python" >/dev/null; then
