@@ -197,14 +197,15 @@ static status pick_smallest(const fit_request *r, candidates *c, double limit, f
     return OK;
 }
 
-/* The limit: 3 % above the fastest that fits. */
+/* The limit: FIT_SLACK above the fastest that fits. */
 static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
     *found = false;
     if (!c->n) return OK;
     qsort(c->options, (size_t)c->n, sizeof *c->options, compare_seconds);
     for (int i = 0; i < c->n; i++) {
         TRY(fit_measure(r, &c->options[i], e));
-        if (fits(r, c->options[i].peak)) return pick_smallest(r, c, 1.03 * c->options[i].seconds, best, found, e);
+        double limit = (1 + FIT_SLACK / 100.0) * c->options[i].seconds;
+        if (fits(r, c->options[i].peak)) return pick_smallest(r, c, limit, best, found, e);
     }
     return OK;
 }

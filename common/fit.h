@@ -43,8 +43,11 @@ typedef struct {
     double flops;        /* of a step */
 } fit_option;
 
-/* The smallest peak among those within 3 % of the least predicted time of all that fit, even splits before uneven ones:
-   a full card buys nothing. NO_MEMORY: nothing fits; *best is then the smallest there is. BAD_INPUT: a tensor is larger
+/* Per cent above the least predicted time that the choice may take to save memory: a full card buys nothing. */
+#define FIT_SLACK 3
+
+/* The smallest peak among those within FIT_SLACK of the least predicted time of all that fit, even splits before uneven
+   ones. NO_MEMORY: nothing fits; *best is then the smallest there is. BAD_INPUT: a tensor is larger
    than the device's largest allocation. */
 status fit_choose(const fit_request *r, fit_option *best, error *e);
 /* Peak, time and operations of one setting (best->micro_batch and best->policy are given). */

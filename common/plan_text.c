@@ -164,8 +164,11 @@ static void print_table(const plan_report *p, const screen *s) {
         print_row(p, &p->rows[i], s);
         wide = wide || &p->rows[i] == p->rounding;
     }
-    fprintf(s->f, "  > %s; saved in GiB and time of a step against the one as asked.\n",
-            p->fits ? "snug's choice" : "the smallest that was left to choose");
+    if (p->fits)
+        fprintf(s->f, "  > snug's choice: the least memory within %d %% of the fastest that fits.\n", FIT_SLACK);
+    else
+        fprintf(s->f, "  > the smallest that was left to choose.\n");
+    fprintf(s->f, "  saved is in GiB; time is that of a step beside the one as asked.\n");
     if (wide)
         fprintf(s->f,
                 "  The row with rounding has batch_invariant=False: the embedding's gradient needs no second copy;\n"
