@@ -82,11 +82,11 @@ FLAGS_ID  := $(shell { echo '$(MODE) $(COMMON_FLAGS) $(DEFINES) $(CFLAGS)'; \
 BUILD_ID  := $(GIT_ID), $(CC_ID), flags $(FLAGS_ID)
 
 # ---- sources --------------------------------------------------------------------------------------------------------
-# New files are picked up by their place. cpu/*.c are compiled for float and for double, but for cpu/open.c.
+# New files are picked up by their place. cpu/*.c are compiled for float and for double, but for those two.
 
 COMMON_SRC := $(wildcard common/*.c)
-CPU_TWICE  := $(filter-out cpu/open.c,$(wildcard cpu/*.c))
-CPU_ONCE   := $(wildcard cpu/open.c)
+CPU_ONCE   := $(wildcard cpu/open.c cpu/lanes.c)
+CPU_TWICE  := $(filter-out $(CPU_ONCE),$(wildcard cpu/*.c))
 ifeq ($(OPENCL),1)
 OPENCL_SRC := $(wildcard opencl/*.c)
 OPENCL_CXX := $(wildcard opencl/*.cpp)

@@ -130,7 +130,9 @@ status model_load(model *m, const batch *b, const step_settings *s, int64_t firs
     return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
 }
 
+/* Parts of a span after which progress is reported, and the arithmetic that each has at least: threads meet there. */
 enum { PIECES = 16 };
+static const double LEAST_PIECE = 1e10;
 
 /* Runs a span in pieces of about a sixteenth of its arithmetic and reports in between: a micro-batch may take a minute.
    from, to: its part of the batch. */
@@ -143,7 +145,7 @@ static status run_reporting(model *m, span what, const step_args *a, double from
     for (span piece = {what.first, what.first}; piece.end < what.end; piece.first = piece.end) {
         double part = 0;
         do part += op_flops(g, &g->ops[piece.end++], a->sequences);
-        while (piece.end < what.end && part * PIECES < all);
+        while (piece.end < what.end && (part * PIECES < all || part < LEAST_PIECE));
         TRY(be->run(be, piece, a, e));
         done += part;
         m->progress(m->context, from + (to - from) * (done < all ? done / all : 1));

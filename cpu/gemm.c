@@ -47,8 +47,8 @@ void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *b
             }
 }
 
-void R(matmul_add)(real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces, int64_t piece_rows,
-                   int64_t k, int64_t n) {
+void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces,
+                   int64_t piece_rows, int64_t k, int64_t n) {
     tiling t = tiling_of(k, n);
     share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
 #pragma omp parallel for collapse(2) schedule(runtime)
@@ -56,22 +56,26 @@ void R(matmul_add)(real *w, const real *a, int64_t lda, const real *d, int64_t l
         for (int64_t j = 0; j < t.across; j++) {
             int64_t k0 = i * t.rows, nk = k0 + t.rows > k ? k - k0 : t.rows;
             int64_t n0 = j * t.columns, nn = n0 + t.columns > n ? n - n0 : t.columns;
+            if (turns) lane_wait(turns, i * t.across + j);
             for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows) R(gemm)
             (true, false, nk, nn, piece_rows, 1, a + row * lda + k0, lda, d + row * ldd + n0, ldd, 1, w + k0 * n + n0,
              n);
+            if (turns) lane_pass(turns, i * t.across + j);
         }
 }
 
 /* db[n] += the sum of d's rows: within a piece first, in row order, then piece by piece. */
-static void add_columns(real *db, const real *d, int pieces, int64_t piece_rows, int64_t n) {
+static void add_columns(const cpu_call *c, real *db, const real *d, int64_t n) {
     enum { COLUMNS = 64 };
+    int64_t length = piece_rows(c);
+    lane_wait(c, LANE_ALL);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
         int64_t nc = c0 + COLUMNS > n ? n - c0 : COLUMNS;
-        for (int p = 0; p < pieces; p++) {
+        for (int p = 0; p < pieces(c); p++) {
             real sum[COLUMNS] = {0};
-            const real *row = d + p * piece_rows * n + c0;
-            for (int64_t r = 0; r < piece_rows; r++, row += n)
+            const real *row = d + p * length * n + c0;
+            for (int64_t r = 0; r < length; r++, row += n)
                 for (int64_t j = 0; j < nc; j++) sum[j] += row[j];
             for (int64_t j = 0; j < nc; j++) db[c0 + j] += sum[j];
         }
@@ -90,6 +94,6 @@ void R(cpu_LINEAR_DX)(const cpu_call *c) {
 
 void R(cpu_LINEAR_DW)(const cpu_call *c) {
     int64_t in = dim(c, 0, 0), out = dim(c, 0, 1);
-    R(matmul_add)(c->arg[0], c->arg[3], in, c->arg[2], out, pieces(c), piece_rows(c), in, out);
-    if (c->arg[1]) add_columns(c->arg[1], c->arg[2], pieces(c), piece_rows(c), out);
+    R(matmul_add)(c, c->arg[0], c->arg[3], in, c->arg[2], out, pieces(c), piece_rows(c), in, out);
+    if (c->arg[1]) add_columns(c, c->arg[1], c->arg[2], out);
 }

@@ -80,6 +80,7 @@ void R(cpu_NORM_DW)(const cpu_call *c) {
     int64_t n = dim(c, 2, 2), length = piece_rows(c);
     real *dw = c->arg[0], *db = c->arg[1];
     const real *dy = c->arg[2], *x = c->arg[3], *stats = c->arg[4];
+    lane_wait(c, LANE_ALL);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
         int64_t nc = c0 + COLUMNS > n ? n - c0 : COLUMNS;

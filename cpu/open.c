@@ -15,18 +15,21 @@ typedef struct {
     char **blocks;
     cpu_function *const *functions;
     double *op_seconds; /* [n_ops]; profile only */
+    int lanes;          /* 1: none */
+    lane *turns;        /* of the lanes */
 } cpu;
+
+uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes) {
+    int64_t rows = (int64_t)g->length * (g->batch_invariant ? 1 : g->micro_batch);
+    const tensor *wte = &g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]];
+    if (rows > HEAD_ROWS) rows = HEAD_ROWS;
+    return (uint64_t)(rows * (wte->dim[0] + 1)) * real_bytes; /* logits, and a loss for each row */
+}
 
 uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
     switch (o->code) {
     case OP_HEAD:
-    case OP_HEAD_LOSS: {
-        int64_t rows = (int64_t)g->length * (g->batch_invariant ? 1 : g->micro_batch);
-        const tensor *wte = &g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]];
-        *kind = KIND_HEAD;
-        if (rows > HEAD_ROWS) rows = HEAD_ROWS;
-        return (uint64_t)(rows * (wte->dim[0] + 1)) * real_bytes; /* logits, and a loss for each row */
-    }
+    case OP_HEAD_LOSS: *kind = KIND_HEAD; return cpu_head_bytes(g, o, real_bytes) * (uint64_t)head_pieces(g, 1);
     case OP_SUM_SQUARES:
         *kind = KIND_TEMP;
         return (uint64_t)((tensor_elements(&g->tensors[o->arg[1]]) + SUM_TILE - 1) / SUM_TILE) * sizeof(double);
@@ -39,7 +42,9 @@ static void release(cpu *c) {
         if (c->blocks[i]) munmap(c->blocks[i], c->p->block_bytes[i]);
     free(c->blocks);
     free(c->op_seconds);
+    free(c->turns);
     c->blocks = NULL;
+    c->turns = NULL;
     c->op_seconds = NULL;
     c->b.allocated = 0;
 }
@@ -65,25 +70,56 @@ static status cpu_bind(backend *b, const graph *g, const plan *p, error *e) {
         b->allocated += p->block_bytes[i];
     }
     if (b->profile) c->op_seconds = xcalloc((size_t)g->n_ops, sizeof *c->op_seconds);
+    c->lanes = lanes_choose(g, p, b->limits.real_bytes, omp_get_max_threads());
+    c->turns = lanes_new(c->lanes);
     return OK;
 }
 
-static char *address(const cpu *c, tensor_id t) {
+/* Where lane l has its part of t. */
+static char *address(const cpu *c, tensor_id t, int l) {
     const slot *s = &c->p->slots[t];
-    return t && s->first_op >= 0 ? c->blocks[s->block] + s->offset : NULL;
+    if (!t || s->first_op < 0) return NULL;
+    uint64_t at = tensor_is_persistent(&c->g->tensors[t]) || c->lanes == 1
+                      ? s->offset
+                      : lane_offset(c->p->block_bytes[s->block], s->offset, c->lanes, l);
+    return c->blocks[s->block] + at;
+}
+
+/* The ops of a span on the sequences of one lane; turn NULL: on all that there are, which are one lane's at most. */
+static void run_lane(cpu *c, span s, const step_args *step, int l, lane *turn) {
+    int most = c->g->micro_batch / c->lanes, before = l * most;
+    step_args own = *step;
+    own.first_sequence += before;
+    own.sequences -= before;
+    if (turn && own.sequences > most) own.sequences = most;
+    for (int i = s.first; i < s.end; i++) {
+        const op *o = &c->g->ops[i];
+        cpu_call call = {
+            .g = c->g, .o = o, .scratch = address(c, o->scratch, l), .step = &own, .lanes = c->lanes, .lane = turn};
+        for (int a = 0; a < MAX_ARGUMENTS; a++) {
+            char *at = address(c, o->arg[a], l);
+            bool input = at && c->g->tensors[o->arg[a]].role == ROLE_INPUT; /* tokens and targets, [B,T] */
+            call.arg[a] = input ? at + (size_t)before * (size_t)own.length * sizeof(int32_t) : at;
+        }
+        double start = c->b.profile ? omp_get_wtime() : 0;
+        c->functions[o->code](&call);
+        lane_pass(&call, LANE_ALL);
+        if (c->b.profile && l == 0) c->op_seconds[i] += omp_get_wtime() - start;
+    }
 }
 
 static status cpu_run(backend *b, span s, const step_args *step, error *e) {
     cpu *c = (cpu *)b;
     (void)e;
-    for (int i = s.first; i < s.end; i++) {
-        const op *o = &c->g->ops[i];
-        cpu_call call = {.g = c->g, .o = o, .scratch = address(c, o->scratch), .step = step};
-        for (int a = 0; a < MAX_ARGUMENTS; a++) call.arg[a] = address(c, o->arg[a]);
-        double start = b->profile ? omp_get_wtime() : 0;
-        c->functions[o->code](&call);
-        if (b->profile) c->op_seconds[i] += omp_get_wtime() - start;
+    int most = c->g->micro_batch / c->lanes, used = (step->sequences + most - 1) / most;
+    if (c->lanes == 1 || used < 2) {
+        run_lane(c, s, step, 0, NULL);
+        return OK;
     }
+    lanes_start(c->turns, used);
+#pragma omp parallel num_threads(used)
+    for (int l = omp_get_thread_num(); l < used; l += omp_get_num_threads())
+        run_lane(c, s, step, l, lane_of(c->turns, l));
     return OK;
 }
 
@@ -108,15 +144,28 @@ static status cpu_gemm_rate(backend *b, int64_t m, int64_t n, int64_t k, double 
     return OK;
 }
 
+/* Copies bytes of t, lane by lane where it lies in lanes. */
+static void copy(cpu *c, tensor_id t, char *data, size_t offset, size_t bytes, bool write) {
+    const tensor *x = &c->g->tensors[t];
+    size_t part = tensor_bytes(x, c->b.limits.real_bytes);
+    if (!tensor_is_persistent(x)) part /= (size_t)c->lanes;
+    while (bytes) {
+        size_t at = offset % part, some = part - at < bytes ? part - at : bytes;
+        char *here = address(c, t, (int)(offset / part)) + at;
+        memcpy(write ? here : data, write ? data : here, some);
+        data += some, offset += some, bytes -= some;
+    }
+}
+
 static status cpu_write(backend *b, tensor_id t, const void *data, size_t offset, size_t bytes, error *e) {
     (void)e;
-    memcpy(address((cpu *)b, t) + offset, data, bytes);
+    copy((cpu *)b, t, (char *)data, offset, bytes, true);
     return OK;
 }
 
 static status cpu_read(backend *b, tensor_id t, void *data, size_t offset, size_t bytes, error *e) {
     (void)e;
-    memcpy(data, address((cpu *)b, t) + offset, bytes);
+    copy((cpu *)b, t, data, offset, bytes, false);
     return OK;
 }
 
@@ -140,6 +189,7 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
                      .gemm_rate = cpu_gemm_rate,
                      .close = cpu_close};
     int threads = omp_get_max_threads();
+    omp_set_max_active_levels(1); /* within lanes, an op's loops are its thread's own */
     openblas_set_num_threads(
         1); /* R6: our tiles are the parallelism. It sets OpenMP's threads as well: put them back */
     omp_set_num_threads(threads);

@@ -35,9 +35,10 @@ static inline int64_t tile_size(int64_t n, int64_t most) {
 /* c[rows,n] = a[rows,k] op(b) by tiles that never cross a piece (R6); bias [n] or NULL is added. In parallel. */
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k);
-/* w[k,n] += a[rows,k]^T d[rows,n], a tile walking the pieces in order. In parallel. */
-void R(matmul_add)(real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces, int64_t piece_rows,
-                   int64_t k, int64_t n);
+/* w[k,n] += a[rows,k]^T d[rows,n], a tile walking the pieces in order. In parallel. turns: the call whose lanes take
+   turns at each tile, or NULL. */
+void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces,
+                   int64_t piece_rows, int64_t k, int64_t n);
 
 /* y[i] = (x ? x[i] : 0) + (kept ? in[i] / (1 - p) : 0) for elements first .. first + n - 1 of a sequence (R9); a copy
    or sum when the op's dropout is 0. y may be in or x. sequence: within this run. */

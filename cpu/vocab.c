@@ -26,6 +26,7 @@ void R(cpu_EMBED_DW)(const cpu_call *c) {
     real *dwte = c->arg[0] /* [V,C] */, *dwpe = c->arg[1] /* [P,C] */;
     const real *dx = c->arg[2] /* [B,T,C] */;
     const int32_t *tokens = c->arg[3];
+    lane_wait(c, LANE_ALL);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
         int64_t nc = c0 + COLUMNS > n ? n - c0 : COLUMNS;
@@ -73,30 +74,32 @@ typedef struct {
     int64_t channels, vocabulary;
 } head_args;
 
-/* logits = x wte^T and back, for `rows` rows of one piece from row `first` on. */
-static void head_chunk(const cpu_call *c, const head_args *h, int64_t first, int64_t rows) {
-    real *logits = c->scratch /* [rows,V] */, *row_losses = logits + rows * h->vocabulary;
-    const real *x = h->x + first * h->channels;
-    R(matmul)(x, h->wte, true, h->channels, NULL, logits, h->vocabulary, 1, rows, h->vocabulary, h->channels);
+/* logits = x wte^T and back, for `pieces` times `rows` rows from row `first` on. */
+static void head_chunk(const cpu_call *c, const head_args *h, int64_t first, int pieces, int64_t rows) {
+    int64_t n = h->channels, v = h->vocabulary, all = pieces * rows;
+    real *logits = c->scratch /* [all,V] */, *row_losses = logits + all * v;
+    const real *x = h->x + first * n;
+    R(matmul)(x, h->wte, true, n, NULL, logits, v, pieces, rows, v, n);
 #pragma omp parallel for schedule(dynamic)
-    for (int64_t r = 0; r < rows; r++)
-        row_losses[r] = row_loss(logits + r * h->vocabulary, h->vocabulary, h->targets[first + r],
-                                 h->dx ? (real)c->step->inv_targets : 0);
-    for (int64_t r = 0; r < rows; r++)
+    for (int64_t r = 0; r < all; r++)
+        row_losses[r] = row_loss(logits + r * v, v, h->targets[first + r], h->dx ? (real)c->step->inv_targets : 0);
+    for (int64_t r = 0; r < all; r++)
         h->losses[c->step->first_sequence + (first + r) / c->step->length] += row_losses[r];
     if (!h->dx) return;
-    R(matmul)
-    (logits, h->wte, false, h->channels, NULL, h->dx + first * h->channels, h->channels, 1, rows, h->channels,
-     h->vocabulary);
-    R(matmul_add)(h->dwte, logits, h->vocabulary, x, h->channels, 1, rows, h->vocabulary, h->channels);
+    R(matmul)(logits, h->wte, false, n, NULL, h->dx + first * n, n, pieces, rows, n, v);
+    lane_wait(c, LANE_ALL);
+    R(matmul_add)(NULL, h->dwte, logits, v, x, n, pieces, rows, v, n);
 }
 
 static void head_run(const cpu_call *c, const head_args *h) {
     for (int s = 0; s < c->step->sequences; s++) h->losses[c->step->first_sequence + s] = 0;
     int64_t length = piece_rows(c);
-    for (int p = 0; p < pieces(c); p++)
+    int at_once = head_pieces(c->g, c->lanes);
+    for (int p = 0; p < pieces(c); p += at_once) {
+        int some = pieces(c) - p < at_once ? pieces(c) - p : at_once;
         for (int64_t r = 0; r < length; r += HEAD_ROWS)
-            head_chunk(c, h, p * length + r, r + HEAD_ROWS > length ? length - r : HEAD_ROWS);
+            head_chunk(c, h, p * length + r, some, r + HEAD_ROWS > length ? length - r : HEAD_ROWS);
+    }
 }
 
 void R(cpu_HEAD)(const cpu_call *c) {
