@@ -14,7 +14,7 @@ typedef struct {
     const plan *p;
     char **blocks;
     cpu_function *const *functions;
-    double *op_seconds; /* [n_ops]; profile only */
+    double *op_seconds; /* [n_ops]; profile only; the first of small tensors' ops has the time of all */
     int lanes;          /* 1: none */
     lane *turns;        /* of the lanes */
 } cpu;
@@ -85,26 +85,84 @@ static char *address(const cpu *c, tensor_id t, int l) {
     return c->blocks[s->block] + at;
 }
 
-/* The ops of a span on the sequences of one lane; turn NULL: on all that there are, which are one lane's at most. */
+/* turn NULL: not in a lane. */
+static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
+    const op *o = &c->g->ops[i];
+    cpu_call call = {.g = c->g, .o = o, .scratch = address(c, o->scratch, l), .step = step};
+    call.lanes = c->lanes;
+    call.lane = turn;
+    size_t before = (size_t)(l * (c->g->micro_batch / c->lanes)) * (size_t)step->length;
+    for (int a = 0; a < MAX_ARGUMENTS; a++) {
+        char *at = address(c, o->arg[a], l);
+        bool input = at && c->g->tensors[o->arg[a]].role == ROLE_INPUT; /* tokens and targets, [B,T] */
+        call.arg[a] = input ? at + before * sizeof(int32_t) : at;
+    }
+    c->functions[o->code](&call);
+    lane_pass(&call, LANE_ALL);
+}
+
+/* For the profile: op i has run since `since`, the time of the call before. */
+static void note_time(cpu *c, int i, double *since) {
+    if (!c->b.profile) return;
+    double now = omp_get_wtime();
+    c->op_seconds[i] += now - *since;
+    *since = now;
+}
+
+/* The ops of a span on the sequences of one lane. The first lane's time counts: it waits for none. */
 static void run_lane(cpu *c, span s, const step_args *step, int l, lane *turn) {
-    int most = c->g->micro_batch / c->lanes, before = l * most;
+    int most = c->g->micro_batch / c->lanes;
     step_args own = *step;
-    own.first_sequence += before;
-    own.sequences -= before;
-    if (turn && own.sequences > most) own.sequences = most;
+    own.first_sequence += l * most;
+    own.sequences = own.sequences - l * most < most ? own.sequences - l * most : most;
+    double since = omp_get_wtime();
     for (int i = s.first; i < s.end; i++) {
-        const op *o = &c->g->ops[i];
-        cpu_call call = {
-            .g = c->g, .o = o, .scratch = address(c, o->scratch, l), .step = &own, .lanes = c->lanes, .lane = turn};
-        for (int a = 0; a < MAX_ARGUMENTS; a++) {
-            char *at = address(c, o->arg[a], l);
-            bool input = at && c->g->tensors[o->arg[a]].role == ROLE_INPUT; /* tokens and targets, [B,T] */
-            call.arg[a] = input ? at + (size_t)before * (size_t)own.length * sizeof(int32_t) : at;
+        run_op(c, i, &own, l, turn);
+        if (l == 0) note_time(c, i, &since);
+    }
+}
+
+/* Elements of a parameter's tensor, where o is one of the ops that go through all of them once a step; else 0. */
+static int64_t once_elements(const graph *g, const op *o) {
+    bool once = o->code == OP_ZERO || o->code == OP_SUM_SQUARES || o->code == OP_ADAMW;
+    return once ? tensor_elements(&g->tensors[o->arg[o->code == OP_SUM_SQUARES]]) : 0;
+}
+
+/* From op `first` on: the end of the ops of its kind on small tensors; at least first + 1. */
+static int end_of_small(const graph *g, int first, int end) {
+    int i = first;
+    for (; i < end && g->ops[i].code == g->ops[first].code; i++) {
+        int64_t n = once_elements(g, &g->ops[i]);
+        if (n == 0 || n > SUM_TILE) break;
+    }
+    return i > first ? i : first + 1;
+}
+
+/* Small tensors, each by one thread, which is the same for each kind of op: threads meet once instead of at every
+   tensor, and find what they need in their caches. */
+static void run_small(cpu *c, span s, const step_args *step) {
+    int64_t all = 0;
+    for (int i = s.first; i < s.end; i++) all += once_elements(c->g, &c->g->ops[i]);
+#pragma omp parallel
+    {
+        int64_t before = 0, me = omp_get_thread_num(), threads = omp_get_num_threads();
+        for (int i = s.first; i < s.end; i++) {
+            if (before * threads / all == me) run_op(c, i, step, 0, NULL);
+            before += once_elements(c->g, &c->g->ops[i]);
         }
-        double start = c->b.profile ? omp_get_wtime() : 0;
-        c->functions[o->code](&call);
-        lane_pass(&call, LANE_ALL);
-        if (c->b.profile && l == 0) c->op_seconds[i] += omp_get_wtime() - start;
+    }
+}
+
+/* The ops of a span on all sequences that there are, one lane's at most; threads share each. */
+static void run_shared(cpu *c, span s, const step_args *step) {
+    double since = omp_get_wtime();
+    for (int i = s.first, end; i < s.end; i = end) {
+        end = end_of_small(c->g, i, s.end);
+        if (end > i + 1)
+            run_small(c, (span){i, end}, step);
+        else
+            run_op(c, i, step, 0, NULL);
+        note_time(c, i, &since);
     }
 }
 
@@ -113,7 +171,7 @@ static status cpu_run(backend *b, span s, const step_args *step, error *e) {
     (void)e;
     int most = c->g->micro_batch / c->lanes, used = (step->sequences + most - 1) / most;
     if (c->lanes == 1 || used < 2) {
-        run_lane(c, s, step, 0, NULL);
+        run_shared(c, s, step);
         return OK;
     }
     lanes_start(c->turns, used);
