@@ -221,10 +221,9 @@ demo:
 # Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0), which is what valgrind can
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
-SCRIPT_TESTS := $(wildcard tests/bad_input.sh tests/kill.sh tests/docs.sh tests/bench.sh)
-SCRIPT_TESTS += $(wildcard tests/saving.sh tests/faults.sh tests/resume.sh tests/interop.sh)
-OPENCL_TESTS := $(wildcard tests/outside_count.sh tests/oclgrind.sh)
-VALGRIND_SUITES := $(patsubst tests/test_%.c,%,$(wildcard tests/test_plan.c tests/test_config.c tests/test_tokenizer.c))
+SCRIPT_TESTS := bad_input kill docs bench saving faults resume interop
+OPENCL_TESTS := outside_count oclgrind
+VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer
 # stops all threads of a process at its exit and reads their stacks, and it crashes now and then over the threads and
 # the unloaded code of a driver. The OpenCL suites (those in tests/test_opencl*.c) run without that search; what they
@@ -235,7 +234,7 @@ PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
 FUZZ_SHORT := 2
 FUZZ_TRY := echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }' | \
-  clang -fsanitize=fuzzer -x c - -o /dev/null
+  clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null
 export CK_DEFAULT_TIMEOUT ?= 120
 
 test:
@@ -246,6 +245,7 @@ test-build:
 	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build all tests
 	@$(AGAIN) $(JOBS) SANITIZE=1 BUILD=build-asan all tests
 	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
+	@if $(FUZZ_TRY); then $(AGAIN) $(JOBS) fuzz >/dev/null; fi
 test-run: export XDG_CACHE_HOME = $(CURDIR)/build/cache
 test-run: export SNUG = build/snug
 # Threads that wait without spinning: the tests share their cores with whatever else runs there.
@@ -256,26 +256,33 @@ test-run: export OCL_ICD_VENDORS = /etc/OpenCL/vendors/pocl.icd
 endif
 test-run:
 	@mkdir -p build/cache build/no-drivers
-	@echo "== tests"
-	@build/tests
-	@echo "== tests, with address and undefined-behaviour sanitizers"
-	@OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 build-asan/tests $(PLAIN_SUITES)
-	@$(if $(OPENCL_SUITES),$(SANITIZER_ENV)=0 build-asan/tests $(OPENCL_SUITES))
-	@echo "== tests, compiled for any CPU (NATIVE=0)"
-	@build-portable/tests
-	@for t in $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS)); do echo "== $$t"; sh $$t || exit 1; done
-	@echo "== tests/planted_errors.sh"
-	@OPENCL=$(OPENCL) MAKE="$(MAKE)" sh tests/planted_errors.sh quick
-	@echo "== fuzzers, $(FUZZ_SHORT) s each (make fuzz-run: a minute each)"
-	@if $(FUZZ_TRY) 2>/dev/null; then $(AGAIN) $(JOBS) fuzz >/dev/null && $(AGAIN) fuzz-run FUZZ_SECONDS=$(FUZZ_SHORT); \
-	  else echo "no clang with libFuzzer here, skipped"; fi
-ifneq ($(VALGRIND_SUITES),)
-	@echo "== valgrind: $(VALGRIND_SUITES)"
-	@if command -v valgrind >/dev/null; then \
-	  CK_TIMEOUT_MULTIPLIER=10 valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-	    build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
-endif
+	@rm -f build/failed
+	@echo "== $(words $(PARTS)) parts, side by side where there are cores; each prints when it ends"
+	@$(AGAIN) $(JOBS) --output-sync=target $(PARTS:%=part-%) || \
+	  { echo "== FAILED: $$(cat build/failed) (alone again: make test-run PARTS=...)" >&2; exit 1; }
 	@echo "== all passed"
+
+# Most parts keep one core busy, so make runs as many at a time as there are cores; the long ones start first. When one
+# fails, those that run are waited for and no other is started. `make test-run PARTS="asan docs"` runs just these.
+PARTS := $(if $(OPENCL_SUITES),opencl) asan portable cpu $(if $(OPENCL_SUITES),asan-opencl) planted valgrind fuzz \
+         $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
+part-cpu:         RUN = build/tests $(PLAIN_SUITES)
+part-opencl:      RUN = build/tests $(OPENCL_SUITES)
+part-portable:    RUN = build-portable/tests
+part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 build-asan/tests $(PLAIN_SUITES)
+part-asan-opencl: RUN = $(SANITIZER_ENV)=0 build-asan/tests $(OPENCL_SUITES)
+part-planted:     RUN = OPENCL=$(OPENCL) MAKE="make -j1" sh tests/planted_errors.sh quick
+part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTIPLIER=10 \
+                      valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+                      build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
+# A minute each: make fuzz-run
+part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=build sh tests/fuzz.sh $(FUZZERS); \
+                      else echo "no clang with libFuzzer here, skipped"; fi
+$(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
+.PHONY: $(PARTS:%=part-%)
+$(PARTS:%=part-%): part-%:
+	@echo "== $*"; began=$$(date +%s); ( $(RUN) ) 2>&1 && status=passed || status=FAILED; \
+	  echo "-- $* $$status, $$(($$(date +%s) - began)) s"; [ $$status = passed ] || { echo $* >>build/failed; exit 1; }
 
 # ---- other things to type -------------------------------------------------------------------------------------------
 
