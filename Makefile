@@ -247,6 +247,8 @@ test-build:
 	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
 	@if $(FUZZ_TRY); then $(AGAIN) $(JOBS) fuzz >/dev/null; fi
 test-run: export XDG_CACHE_HOME = $(CURDIR)/build/cache
+# Also for tests with an empty cache of snug's own: compiling kernels takes most of the time of an OpenCL test.
+test-run: export POCL_CACHE_DIR = $(CURDIR)/build/cache/pocl/kcache
 test-run: export SNUG = build/snug
 # Threads that wait without spinning: the tests share their cores with whatever else runs there.
 test-run: export OMP_WAIT_POLICY ?= passive
@@ -271,7 +273,7 @@ part-opencl:      RUN = build/tests $(OPENCL_SUITES)
 part-portable:    RUN = build-portable/tests
 part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 build-asan/tests $(PLAIN_SUITES)
 part-asan-opencl: RUN = $(SANITIZER_ENV)=0 build-asan/tests $(OPENCL_SUITES)
-part-planted:     RUN = OPENCL=$(OPENCL) MAKE="make -j1" sh tests/planted_errors.sh quick
+part-planted:     RUN = OPENCL=$(OPENCL) MAKE="$(MAKE) -j1" sh tests/planted_errors.sh quick
 part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTIPLIER=10 \
                       valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
                       build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
@@ -279,6 +281,8 @@ part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTI
 part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=build sh tests/fuzz.sh $(FUZZERS); \
                       else echo "no clang with libFuzzer here, skipped"; fi
 $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
+# What runs the kernels again comes when PoCL has compiled them once.
+part-portable part-asan-opencl: | $(filter part-opencl,$(PARTS:%=part-%))
 .PHONY: $(PARTS:%=part-%)
 $(PARTS:%=part-%): part-%:
 	@echo "== $*"; began=$$(date +%s); ( $(RUN) ) 2>&1 && status=passed || status=FAILED; \
