@@ -27,15 +27,18 @@ double cpu_gemm_rate_f64(int64_t m, int64_t n, int64_t k);
 
 /* Rows of the head's chunk: a constant, so that fitting cannot change bits (R7). */
 enum { HEAD_ROWS = 256 };
-/* Pieces whose logits exist at once, and of those a lane's: of short sequences several, so that there is work for every
-   thread, and so that the weights' gradients pass by less often. */
-static inline int head_pieces(const graph *g, int lanes) {
-    int pieces = g->batch_invariant ? HEAD_ROWS / g->length : 1;
+/* Logits of several short sequences exist at once as long as they are no more than these. */
+enum { HEAD_LOGITS = 1 << 18 };
+/* How many sequences that is in all lanes, and of those a lane's: so that the head of a small model has work for every
+   thread. Larger ones gain nothing from it. */
+static inline int head_pieces(const graph *g, int64_t vocabulary, int lanes) {
+    int64_t pieces = g->batch_invariant ? HEAD_ROWS / g->length : 1, most = HEAD_LOGITS / (g->length * vocabulary);
+    if (pieces > most) pieces = most;
     if (pieces > g->micro_batch) pieces = g->micro_batch;
-    return pieces < lanes ? 1 : pieces / lanes;
+    return pieces < lanes ? 1 : (int)pieces / lanes;
 }
-/* Bytes that HEAD or HEAD_LOSS needs for one piece. */
-uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes);
+/* Bytes that HEAD or HEAD_LOSS needs for the logits of head_pieces. */
+uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes, int lanes);
 /* Elements that one partial sum of SUM_SQUARES covers. */
 enum { SUM_TILE = 65536 };
 

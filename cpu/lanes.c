@@ -31,10 +31,8 @@ static bool fits_in_lanes(const graph *g, const plan *p, const op *o, size_t rea
         if (t->dim[0] != g->micro_batch || tensor_bytes(t, real_bytes) % parts) return false;
         by_sequence = true;
     }
-    if (!o->scratch) return by_sequence;
-    uint64_t need =
-        cpu_head_bytes(g, o, real_bytes) * (uint64_t)head_pieces(g, lanes); /* none but HEAD has scratch here */
-    return by_sequence && p->slots[o->scratch].bytes / parts * LINE >= need;
+    if (!o->scratch) return by_sequence; /* none but the head has scratch here */
+    return by_sequence && p->slots[o->scratch].bytes / parts * LINE >= cpu_head_bytes(g, o, real_bytes, lanes);
 }
 
 int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads) {

@@ -19,17 +19,18 @@ typedef struct {
     lane *turns;        /* of the lanes */
 } cpu;
 
-uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes) {
+uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes, int lanes) {
     int64_t rows = (int64_t)g->length * (g->batch_invariant ? 1 : g->micro_batch);
-    const tensor *wte = &g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]];
+    int64_t vocabulary = g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]].dim[0];
     if (rows > HEAD_ROWS) rows = HEAD_ROWS;
-    return (uint64_t)(rows * (wte->dim[0] + 1)) * real_bytes; /* logits, and a loss for each row */
+    rows *= head_pieces(g, vocabulary, lanes);
+    return (uint64_t)(rows * (vocabulary + 1)) * real_bytes; /* logits, and a loss for each row */
 }
 
 uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
     switch (o->code) {
     case OP_HEAD:
-    case OP_HEAD_LOSS: *kind = KIND_HEAD; return cpu_head_bytes(g, o, real_bytes) * (uint64_t)head_pieces(g, 1);
+    case OP_HEAD_LOSS: *kind = KIND_HEAD; return cpu_head_bytes(g, o, real_bytes, 1);
     case OP_SUM_SQUARES:
         *kind = KIND_TEMP;
         return (uint64_t)((tensor_elements(&g->tensors[o->arg[1]]) + SUM_TILE - 1) / SUM_TILE) * sizeof(double);

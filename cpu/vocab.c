@@ -94,7 +94,7 @@ static void head_chunk(const cpu_call *c, const head_args *h, int64_t first, int
 static void head_run(const cpu_call *c, const head_args *h) {
     for (int s = 0; s < c->step->sequences; s++) h->losses[c->step->first_sequence + s] = 0;
     int64_t length = piece_rows(c);
-    int at_once = head_pieces(c->g, c->lanes);
+    int at_once = head_pieces(c->g, h->vocabulary, c->lanes);
     for (int p = 0; p < pieces(c); p += at_once) {
         int some = pieces(c) - p < at_once ? pieces(c) - p : at_once;
         for (int64_t r = 0; r < length; r += HEAD_ROWS)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* T = 64: the logits of four sequences exist at once, fewer than a micro-batch has. */
+/* T = 64: the logits of four sequences exist at once, fewer than a micro-batch of 8 has. */
 enum { N = 11, T = 64 };
 static const gpt_shape SHAPE = {
     .layers = 2, .heads = 2, .channels = 32, .positions = T, .vocabulary = 47, .bias = true, .norm_epsilon = 1e-5};
