@@ -14,13 +14,14 @@ grep -q '^<!-- bench cpu -->$' "$file" || { echo "bench_tables.sh: $file has no 
 
 gpt2="--vocab_size=50304 --recompute=none --gradient_accumulation_steps=1"
 slice="--n_layer=3 --vocab_size=8192 --recompute=none --gradient_accumulation_steps=1"
+layer="--n_layer=1 --vocab_size=4096 --recompute=none --gradient_accumulation_steps=1"
 recipe="--n_layer=4 --n_head=4 --n_embd=128 --block_size=64 --vocab_size=65 --batch_size=12 --gradient_accumulation_steps=1"
 
 bench() { ${BENCH_RUN:-} "$snug" bench --device=cpu "$@"; }
 # The number behind the first "KEY" of a JSON text.
 number() { sed -n "s/.*\"$1\":[[:space:]]*\([-+0-9.e]*\).*/\1/p" "$2" | head -n 1; }
-# The middle one of three numbers.
-middle() { printf '%s\n' "$@" | sort -g | sed -n 2p; }
+# The median of some numbers.
+middle() { printf '%s\n' "$@" | sort -g | awk '{ x[NR] = $1 } END { print (x[int((NR + 1) / 2)] + x[int(NR / 2) + 1]) / 2 }'; }
 
 row() { # row NAME OPTIONS...: a line of the table of whole steps
     name=$1
@@ -46,20 +47,26 @@ invariance() { # invariance T B: the same step with and without whole-batch prod
         printf "| %d | %d | %.1f | %.1f | %+.1f %% |\n", t, n, 1e3 * a, 1e3 * b, 100 * (b / a - 1) }'
 }
 
-accumulation() { # at T = 256 and an effective batch of 16, three times each in turn
-    for turn in 1 2 3; do
-        for m in 16 8 4 2; do
-            seconds $slice --block_size=256 --batch_size=16 --micro_batch_size=$m >>"$work/split$m"
+# At T = 256 and an effective batch of 16. A halving costs less than the machine's speed wanders within minutes: so
+# six turns, there and back again, and medians of the ratios within a turn.
+accumulation() {
+    for order in "16 8 4 2" "2 4 8 16" "16 8 4 2" "2 4 8 16" "16 8 4 2" "2 4 8 16"; do
+        for m in $order; do
+            seconds $layer --block_size=256 --batch_size=16 --micro_batch_size=$m >>"$work/split$m"
         done
     done
     before=
     for m in 16 8 4 2; do
         # shellcheck disable=SC2046
-        now=$(middle $(cat "$work/split$m"))
-        awk -v m=$m -v now="$now" -v before="$before" 'BEGIN {
-            printf "| %d x %d | %.1f | %s |\n", m, 16 / m, 1e3 * now,
-                before == "" ? "" : sprintf("%+.1f %%", 100 * (now / before - 1)) }'
-        before=$now
+        now=$(middle $(cat "$work/split$m")) ratio= all=
+        if [ -n "$before" ]; then
+            ratios=$(paste "$work/split$m" "$work/split$before" | awk '{ print 100 * ($1 / $2 - 1) }')
+            # shellcheck disable=SC2086
+            ratio=$(middle $ratios | awk '{ printf "%+.1f %%", $1 }') all=$(printf '%+.1f ' $ratios)
+        fi
+        awk -v m=$m -v now="$now" -v ratio="$ratio" -v all="$all" 'BEGIN {
+            printf "| %d x %d | %.1f | %s | %s |\n", m, 16 / m, 1e3 * now, ratio, all }'
+        before=$m
     done
 }
 
@@ -108,10 +115,10 @@ pytorch() { # the recipe, snug and PyTorch in turn
     invariance 256 8
     invariance 1024 2
     echo
-    echo "### What accumulation costs (3 layers of GPT-2 124M, T = 256; medians of three turns)"
+    echo "### What accumulation costs (1 layer of GPT-2 124M and 4096 words, T = 256; medians of six turns)"
     echo
-    echo "| micro-batch x steps | ms | against the line before |"
-    echo "|---|--:|--:|"
+    echo "| micro-batch x steps | ms | against the line before | in each turn, % |"
+    echo "|---|--:|--:|---|"
     accumulation
     echo
     echo "### GPT-2 124M, T = 1024, B = 1, op by op"
