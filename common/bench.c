@@ -121,18 +121,30 @@ static status warm_up(bench *t, error *e) {
     return OK;
 }
 
+/* After each step, where the backend can, its products alone: the same calls on the same memory. Taken in turn with the
+   steps, so that a change of the machine's speed meets both. */
 static status time_steps(bench *t, double seconds[2], error *e) {
-    double gradients[MOST_STEPS], update[MOST_STEPS], all = 0, one[2];
+    double gradients[MOST_STEPS], update[MOST_STEPS], products[MOST_STEPS] = {0}, all = 0, one[2], alone[2];
+    backend *b = t->m.backend;
+    uint64_t before = b->launches;
     int n = 0;
     for (; n < LEAST_STEPS || (n < MOST_STEPS && all < ALL_SECONDS); n++) {
         TRY(step(t, t->batch.sequences, n, one, e));
+        if (!n) t->launches = b->launches - before;
         gradients[n] = one[0];
         update[n] = one[1];
         all += one[0] + one[1];
+        if (b->gemm_rate) continue;
+        b->products_only = true;
+        status s = step(t, t->batch.sequences, n, alone, e);
+        b->products_only = false;
+        TRY(s);
+        products[n] = alone[0] / (one[0] + one[1]);
     }
     t->steps = n;
     seconds[0] = median(gradients, n);
     seconds[1] = median(update, n);
+    t->products = median(products, n);
     return OK;
 }
 

@@ -25,6 +25,9 @@ typedef struct {
     double limit;           /* its operations a second */
     int steps;              /* timed steps */
     double seconds;         /* of a step of the whole effective batch: the median */
+    double products;        /* part of such a step's time that its matrix products take alone, one after the other;
+                               0 where the backend can't tell */
+    uint64_t launches;      /* of a step: backend.launches */
     bench_row rows[OP_COUNT];
     bench_row total; /* the rows' runs, flops and bytes; its seconds are those of a step in which every op was timed,
                         so that what no row has is between the ops */

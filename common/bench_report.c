@@ -26,6 +26,9 @@ static void print_head(const bench *b, FILE *f) {
     fprintf(f, "time   %.1f ms a step (median of %d), %.0f tokens/s, %.1f GFLOP/s, %.1f %% of the limit\n",
             1e3 * b->seconds, b->steps, (double)(r->sequences * r->length) / b->seconds,
             b->total.flops / b->seconds / 1e9, 100 * b->total.flops / b->seconds / b->limit);
+    if (b->products > 0)
+        fprintf(f, "       %.1f %% of it is what its matrix products take alone; %llu launches\n", 100 * b->products,
+                (unsigned long long)b->launches);
     if (b->batch.sequences < r->sequences)
         fprintf(f, "       (timed on %lld sequences; the others are counted like them)\n",
                 (long long)b->batch.sequences);
@@ -97,6 +100,10 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddNumberToObject(root, "tokens_per_second", (double)(r->sequences * r->length) / b->seconds);
     cJSON_AddNumberToObject(root, "flops_per_second", b->total.flops / b->seconds);
     cJSON_AddNumberToObject(root, "part_of_limit", b->total.flops / b->seconds / b->limit);
+    if (b->products > 0) {
+        cJSON_AddNumberToObject(root, "part_of_products_alone", b->products);
+        cJSON_AddNumberToObject(root, "launches", (double)b->launches);
+    }
     cJSON *ops = cJSON_AddArrayToObject(root, "ops");
     for (int code = 0; code < OP_COUNT; code++)
         if (b->rows[code].runs) add_row(ops, op_describe((op_code)code)->name, &b->rows[code]);

@@ -37,7 +37,8 @@ status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const ker
         const void *value = args[i].pointer ? args[i].pointer : &args[i].number;
         CL(&b->device, clSetKernelArg(kernel, (cl_uint)i, args[i].size, value));
     }
-    if (b->dry) return OK;
+    if (b->dry || b->base.products_only) return OK;
+    b->base.launches++;
     int code = clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL);
     return device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e);
 }

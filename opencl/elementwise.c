@@ -54,7 +54,8 @@ status opencl_ADD(opencl *b, error *e) {
 
 status opencl_ZERO(opencl *b, error *e) {
     const cl_uint zero = 0;
-    if (b->dry) return OK;
+    if (b->dry || b->base.products_only) return OK;
+    b->base.launches++;
     CL(&b->device, clEnqueueFillBuffer(b->device.queue, b->memory.tensor[b->op->arg[0]], &zero, sizeof zero, 0,
                                        tensor_bytes(op_tensor(b, 0), 4), 0, NULL, NULL));
     return OK;

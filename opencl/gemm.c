@@ -77,6 +77,7 @@ typedef struct {
 static status enqueue(opencl *b, const column_major *g, float beta, error *e) {
     memory_range temporary = {0};
     TRY(memory_slice(&b->memory, b->op->scratch, 0, 0, &temporary, e));
+    b->base.launches++;
     CL(&b->device,
        (int)CLBlastSgemmWithTempBuffer(CLBlastLayoutColMajor, g->ta, g->tb, g->m, g->n, g->k, 1.0f, g->a.buffer,
                                        g->a.offset, g->lda, g->b.buffer, g->b.offset, g->ldb, beta, g->c.buffer,
