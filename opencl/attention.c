@@ -4,13 +4,14 @@
 
 enum { LANES = 256, LOCAL_FLOATS = 32768 / 4 };
 
-/* The largest tiles whose local memory fits 32 KiB (the sums are attention.cl's arrays). Fewer lanes on a CPU: there a
-   lane's rows are one vector, and its lanes run one after the other. */
-bool attention_tiles_for(int D, bool cpu, attention_tiles *t) {
+/* The largest tiles whose local memory fits 32 KiB (the sums are attention.cl's arrays). A group of one lane, a CPU's,
+   keeps one vector of rows. */
+bool attention_tiles_for(int D, bool serial, attention_tiles *t) {
     static const int sides[][2] = {{32, 32}, {32, 16}, {16, 16}, {16, 8}, {8, 8}}; /* kept, streamed */
-    *t = (attention_tiles){.side = cpu ? 2 : 8};
+    *t = (attention_tiles){.side = serial ? 1 : 8};
     for (int i = (int)(sizeof sides / sizeof *sides) - 1; i >= 0; i--) {
         int a = sides[i][0], s = sides[i][1];
+        if (serial && a > 16) continue;
         if (D * (a + 1) + D * (s + 1) + s * (a + 1) + a * t->side <= LOCAL_FLOATS) t->FA = a, t->FS = s;
         if (2 * D * (a + 1) + 2 * D * (s + 1) + s * (a + 1) <= LOCAL_FLOATS) t->QA = a, t->QS = s;
         if (2 * D * (a + 1) + 2 * D * (s + 1) + 2 * s * (a + 1) <= LOCAL_FLOATS) t->KA = a, t->KS = s;
@@ -19,7 +20,7 @@ bool attention_tiles_for(int D, bool cpu, attention_tiles *t) {
 }
 
 static void tiles_of(const opencl *b, int64_t C, attention_tiles *t) {
-    attention_tiles_for((int)(C / b->op->attr.heads), b->device.info.type & CL_DEVICE_TYPE_CPU, t);
+    attention_tiles_for((int)(C / b->op->attr.heads), b->serial, t);
 }
 
 static kernel_grid tiles(const opencl *b, const attention_tiles *t, int kept) {

@@ -60,7 +60,8 @@ static status make_kernels(opencl *b, program_id program, error *e) {
 static status build_common(opencl *b, error *e) {
     static const char *const sources[] = {"philox.h", "prelude.cl", "norm.cl", "gemm.cl", "vocab.cl", "elementwise.cl"};
     char options[128];
-    snprintf(options, sizeof options, OPTIONS_ALL " -DPARTIAL_ROWS=%d", PARTIAL_ROWS);
+    snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
+             PARTIAL_ROWS, BIAS_ROWS);
     TRY(device_build(&b->device, sources, 6, options, &b->program[PROGRAM_COMMON], e));
     return make_kernels(b, PROGRAM_COMMON, e);
 }
@@ -79,12 +80,13 @@ static status build_attention(opencl *b, const graph *g, error *e) {
     }
     if (!D) return OK;
     attention_tiles t;
-    if (!attention_tiles_for(D, b->device.info.type & CL_DEVICE_TYPE_CPU, &t))
+    if (!attention_tiles_for(D, b->serial, &t))
         return fail(e, BAD_INPUT,
                     "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu", D);
     char options[256];
-    snprintf(options, sizeof options, OPTIONS_ALL " -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d",
-             D, t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
+    snprintf(options, sizeof options,
+             OPTIONS_ALL " -DSERIAL=%d -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d", b->serial, D,
+             t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
     TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
     return make_kernels(b, PROGRAM_ATTENTION, e);
 }
@@ -130,6 +132,7 @@ static status run_op(opencl *b, int index, error *e) {
 static status backend_run(backend *base, span s, const step_args *args, error *e) {
     opencl *b = (opencl *)base;
     b->args = *args;
+    b->span = s;
     status result = profile_mark(b, -1, e);
     for (int i = s.first; i < s.end && result == OK; i++) {
         result = run_op(b, i, e);
@@ -280,6 +283,7 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
     if (s == OK) s = device_open(&b->device, &list[index], e);
     if (s == OK) {
         const device_info *d = &b->device.info;
+        b->serial = (d->type & CL_DEVICE_TYPE_CPU) && !o->as_gpu;
         b->base.limits = limits_of(d, o->cap);
         b->base.memory = d->memory;
         b->base.memory_free = d->free;

@@ -17,6 +17,7 @@ typedef struct {
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
     const char *gemm; /* as opencl_open's; GEMM_OWN: CLBlast's own numbers, but for min_indirect */
+    bool as_gpu;      /* kernels in the shapes for GPUs, whatever the device is */
 } opencl_options;
 #define GEMM_OWN "CLBlast"
 /* opencl_open with its settings spelled out, for tests and benches. */

@@ -2,7 +2,10 @@
 #include "ops.h"
 #include <math.h>
 
-enum { LANES = 256 }; /* as in elementwise.cl */
+enum {
+    LANES = 256,        /* as in elementwise.cl */
+    ONE_GROUP = 1 << 15 /* SUM_SQUARES: so few elements are summed by one work-group, without a second launch */
+};
 
 /* Elements that argument i has in this run: those of an activation [B,T,C] go by the run's sequences and length. */
 static uint64_t elements(const opencl *b, int i) {
@@ -52,20 +55,38 @@ status opencl_ADD(opencl *b, error *e) {
     return OK;
 }
 
+/* Does op i of the span at work zero what lies right behind that of the op before it? */
+static bool goes_on(const opencl *b, int i) {
+    const op *o = &b->graph->ops[i];
+    if (i <= b->span.first || i >= b->span.end || o[-1].code != OP_ZERO || o->code != OP_ZERO) return false;
+    const slot *before = &b->memory.plan->slots[o[-1].arg[0]], *s = &b->memory.plan->slots[o->arg[0]];
+    return s->block == before->block && s->offset == before->offset + before->bytes;
+}
+
+/* The gradients are neighbours: one fill takes as many as lie in one block. A wide pattern, since PoCL writes a pattern
+   at a time; slots are multiples of it. */
 status opencl_ZERO(opencl *b, error *e) {
-    const cl_uint zero = 0;
-    if (b->dry || b->base.products_only) return OK;
+    static const cl_float16 zero;
+    int i = b->device.op;
+    if (b->dry || b->base.products_only || goes_on(b, i)) return OK;
+    const slot *s = &b->memory.plan->slots[b->op->arg[0]];
+    uint64_t bytes = s->bytes;
+    while (goes_on(b, ++i)) bytes += b->memory.plan->slots[b->graph->ops[i].arg[0]].bytes;
     b->base.launches++;
-    CL(&b->device, clEnqueueFillBuffer(b->device.queue, b->memory.tensor[b->op->arg[0]], &zero, sizeof zero, 0,
-                                       tensor_bytes(op_tensor(b, 0), 4), 0, NULL, NULL));
+    CL(&b->device, clEnqueueFillBuffer(b->device.queue, b->memory.block[s->block], &zero, sizeof zero, s->offset, bytes,
+                                       0, NULL, NULL));
     return OK;
 }
 
 status opencl_SUM_SQUARES(opencl *b, error *e) {
     uint64_t n = elements(b, 1);
-    RUN(b, squares_partial, grid_groups(SQUARE_GROUPS, LANES), arg_scratch(b), arg_tensor(b, 1), arg_ulong(n));
-    RUN(b, squares_total, grid_groups(1, LANES), arg_tensor(b, 0), arg_int(b->op->attr.index), arg_scratch(b),
-        arg_int(SQUARE_GROUPS));
+    size_t lanes = group_lanes(b, LANES);
+    uint64_t groups = n > ONE_GROUP ? SQUARE_GROUPS : 1;
+    RUN(b, squares_partial, grid_groups(groups, lanes), arg_scratch(b), arg_tensor(b, 0), arg_int(b->op->attr.index),
+        arg_tensor(b, 1), arg_ulong(n));
+    if (groups > 1)
+        RUN(b, squares_total, grid_groups(1, lanes), arg_tensor(b, 0), arg_int(b->op->attr.index), arg_scratch(b),
+            arg_int(groups));
     return OK;
 }
 

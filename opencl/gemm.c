@@ -165,9 +165,11 @@ status opencl_LINEAR(opencl *b, error *e) {
     int64_t I = op_tensor(b, 2)->dim[0], O = op_tensor(b, 2)->dim[1];
     const tensor_id *arg = b->op->arg;
     bool bias = arg[3] != 0;
-    if (bias)
-        RUN(b, bias_rows, grid_items((uint64_t)(op_rows(b) * O), LANES), arg_tensor(b, 0), arg_tensor(b, 3),
-            arg_ulong(op_rows(b)), arg_int(O));
+    if (bias) {
+        kernel_grid grid = grid_items((uint64_t)O, LANES);
+        grid.global[1] = (size_t)(op_rows(b) + BIAS_ROWS - 1) / BIAS_ROWS;
+        RUN(b, bias_rows, grid, arg_tensor(b, 0), arg_tensor(b, 3), arg_ulong(op_rows(b)), arg_int(O));
+    }
     for (row_chunk c = {0, 0}; next_chunk(b, true, O, I, &c);)
         TRY(gemm_run(b, false, false, c.rows, O, I, (matrix){arg[1], 4 * (uint64_t)(c.row * I)}, (matrix){arg[2], 0},
                      bias ? 1.0f : 0.0f, (matrix){arg[0], 4 * (uint64_t)(c.row * O)}, scratch_gemm(c.rows, O, I), e));
@@ -194,7 +196,7 @@ status opencl_LINEAR_DW(opencl *b, error *e) {
                      e));
     if (!arg[1]) return OK;
     size_t chunks = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
-    kernel_grid grid = grid_items((uint64_t)O, ROW_LANES);
+    kernel_grid grid = grid_items(vectors(b, O), group_lanes(b, ROW_LANES));
     grid.global[1] = chunks;
     grid.global[2] = (size_t)b->args.sequences;
     RUN(b, bias_dw, grid, arg_scratch(b), arg_tensor(b, 2), arg_int(T), arg_int(O));

@@ -4,22 +4,22 @@
 enum { ROW_LANES = 64 }; /* as in norm.cl */
 
 status opencl_NORM(opencl *b, error *e) {
-    RUN(b, norm, grid_groups((uint64_t)op_rows(b), ROW_LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2),
-        arg_tensor(b, 3), arg_tensor(b, 4), arg_int(b->op->arg[4] != 0), arg_int(op_tensor(b, 0)->dim[2]),
-        arg_float(b->op->attr.epsilon));
+    RUN(b, norm, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
+        arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(b->op->arg[4] != 0),
+        arg_int(op_tensor(b, 0)->dim[2]), arg_float(b->op->attr.epsilon));
     return OK;
 }
 
 status opencl_NORM_DX(opencl *b, error *e) {
-    RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), ROW_LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2),
-        arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_int(b->op->arg[5] != 0),
+    RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
+        arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_int(b->op->arg[5] != 0),
         arg_int(op_tensor(b, 0)->dim[2]));
     return OK;
 }
 
 status opencl_NORM_DW(opencl *b, error *e) {
     int64_t C = op_tensor(b, 2)->dim[2], T = b->args.length;
-    kernel_grid grid = grid_items((uint64_t)C, ROW_LANES);
+    kernel_grid grid = grid_items(vectors(b, C), group_lanes(b, ROW_LANES));
     grid.global[1] = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
     grid.global[2] = (size_t)b->args.sequences;
     RUN(b, norm_dw, grid, arg_scratch(b), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(T), arg_int(C));

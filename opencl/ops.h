@@ -26,12 +26,14 @@ typedef struct {
     memory memory;
     cl_program program[PROGRAM_COUNT];
     cl_kernel kernel[KERNEL_COUNT];
+    bool serial;         /* a CPU, or made like one: see SERIAL in prelude.cl */
     size_t min_indirect; /* products of fewer than this cubed multiply-adds go to CLBlast's direct kernel */
     cl_event *events;    /* markers: one before a span and one after every op; profile only */
     int *event_op, n_events, event_room;
     /* What is running. */
     const graph *graph;
     const op *op;
+    span span;
     step_args args;
     bool dry;              /* bind's rehearsal: nothing is enqueued, but every shape goes through the checks */
     product_list *listing; /* not NULL: nothing is done but to list the products */
@@ -66,6 +68,10 @@ static inline kernel_arg arg_tensor(const opencl *b, int i) {
 static inline kernel_arg arg_scratch(const opencl *b) {
     return (kernel_arg){.size = sizeof(cl_mem), .pointer = &b->memory.tensor[b->op->scratch]};
 }
+
+/* As in prelude.cl: lanes of a group that shares a sum, and work-items for n channels in vectors of W. */
+static inline size_t group_lanes(const opencl *b, size_t lanes) { return b->serial ? 1 : lanes; }
+static inline uint64_t vectors(const opencl *b, int64_t n) { return (uint64_t)(b->serial ? (n + 15) / 16 : n); }
 
 typedef struct {
     size_t global[3], local[3];
@@ -120,6 +126,6 @@ typedef struct {
     int side;                   /* lanes along each side of a work-group */
     int FA, FS, QA, QS, KA, KS; /* rows kept and streamed: forward, for dq, for dk and dv */
 } attention_tiles;
-bool attention_tiles_for(int head_size, bool cpu, attention_tiles *t);
+bool attention_tiles_for(int head_size, bool serial, attention_tiles *t);
 
 #endif

@@ -13,6 +13,7 @@ enum {
     HEAD_TILE_BYTES = 16 << 20, /* of the vocabulary's weights in one product, at most ... */
     HEAD_TILE_WORDS = 8192,     /* ... and words */
     PARTIAL_ROWS = 32,          /* rows of one sequence in one partial sum */
+    BIAS_ROWS = 16,             /* rows that a work-item of bias_rows fills */
     SQUARE_GROUPS = 128,        /* work-groups of SUM_SQUARES; at most 256 */
     SCRATCH_ALIGNMENT = 4096    /* of the parts of a scratch tensor */
 };

@@ -18,8 +18,8 @@ status opencl_EMBED_DW(opencl *b, error *e) {
     int64_t C = op_tensor(b, 2)->dim[2], n = b->args.length * C;
     cl_uint8 dropout = op_dropout(b);
     for (int s = 0; s < b->args.sequences; s++)
-        RUN(b, embed_dwte, grid_groups((uint64_t)b->args.length, EMBED_LANES), arg_tensor(b, 0), arg_tensor(b, 2),
-            arg_tensor(b, 3), arg_int(s), arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
+        RUN(b, embed_dwte, grid_groups((uint64_t)b->args.length, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0),
+            arg_tensor(b, 2), arg_tensor(b, 3), arg_int(s), arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
     RUN(b, embed_dwpe, grid_items((uint64_t)n, LANES), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->args.sequences),
         arg_ulong(n), ARG_VALUE(dropout));
     return OK;
@@ -43,7 +43,7 @@ static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, err
                logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
         TRY(gemm_run(b, false, true, rows, width, h->C, x, wte, 0.0f, logits, l->logits, e));
     }
-    RUN(b, head_rows, grid_groups((uint64_t)rows, HEAD_LANES), arg_scratch(b), arg_ulong(l->logits / 4),
+    RUN(b, head_rows, grid_groups((uint64_t)rows, group_lanes(b, HEAD_LANES)), arg_scratch(b), arg_ulong(l->logits / 4),
         arg_ulong(l->row_losses / 4), arg_tensor(b, h->targets), arg_ulong(row), arg_int(h->V), arg_int(l->tile),
         arg_int(h->dx != 0), arg_float(b->args.inv_targets));
     if (!h->dx) return OK;
@@ -92,7 +92,7 @@ status opencl_HEAD_LOSS(opencl *b, error *e) {
 
 status opencl_LOGITS(opencl *b, error *e) {
     int64_t V = op_tensor(b, 2)->dim[0], C = op_tensor(b, 2)->dim[1];
-    RUN(b, logits_row, grid_groups((uint64_t)V, EMBED_LANES), arg_tensor(b, 0), arg_tensor(b, 1),
+    RUN(b, logits_row, grid_groups((uint64_t)V, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
         arg_ulong((b->args.length - 1) * C), arg_tensor(b, 2), arg_int(C));
     return OK;
 }

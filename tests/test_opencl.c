@@ -225,13 +225,14 @@ static void compare_op(side *opencl, side *cpu, int i, const step_args *args, co
     }
 }
 
-static void compare_all(const shape *s, size_t min_indirect) {
+static void compare_all(const shape *s, size_t min_indirect, bool as_gpu) {
     side cpu, opencl;
     char what[128];
-    snprintf(what, sizeof what, "B=%d T=%d C=%d H=%d V=%d F=%d dropout=%g min_indirect=%zu%s", s->B, s->T, s->C, s->H,
-             s->V, s->F, s->dropout, min_indirect, s->invariant ? "" : ", not invariant");
+    snprintf(what, sizeof what, "B=%d T=%d C=%d H=%d V=%d F=%d dropout=%g min_indirect=%zu%s%s", s->B, s->T, s->C, s->H,
+             s->V, s->F, s->dropout, min_indirect, s->invariant ? "" : ", not invariant",
+             as_gpu ? ", as for a GPU" : "");
     open_side(&cpu, s, cpu_open(8, 0));
-    open_side(&opencl, s, open_device(min_indirect, 0));
+    open_side(&opencl, s, open_shaped_device(min_indirect, 0, as_gpu));
     fill(s, (side *[]){&cpu, &opencl}, 2);
     step_args args = usual_args(s);
     for (int i = 0; i < cpu.g->n_ops; i++) compare_op(&opencl, &cpu, i, &args, what);
@@ -254,10 +255,14 @@ static const shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-START_TEST(every_op_matches_cpu_float64_by_the_indirect_gemm) { compare_all(&shapes[_i], ALWAYS_INDIRECT); }
+START_TEST(every_op_matches_cpu_float64_by_the_indirect_gemm) { compare_all(&shapes[_i], ALWAYS_INDIRECT, false); }
 END_TEST
 
-START_TEST(every_op_matches_cpu_float64_by_the_direct_gemm) { compare_all(&shapes[_i], ALWAYS_DIRECT); }
+START_TEST(every_op_matches_cpu_float64_by_the_direct_gemm) { compare_all(&shapes[_i], ALWAYS_DIRECT, false); }
+END_TEST
+
+/* CPUs get other work-groups than GPUs; here a CPU, where there is no other device, runs a GPU's. */
+START_TEST(every_op_matches_cpu_float64_in_the_shapes_for_gpus) { compare_all(&shapes[_i], ALWAYS_DIRECT, true); }
 END_TEST
 
 /* Sampling runs short sequences in a graph made for long ones. */
@@ -283,7 +288,7 @@ END_TEST
 /* Small enough for a simulator (oclgrind.sh), large enough for more than one tile, chunk and group of each kernel. */
 START_TEST(every_op_at_toy_size) {
     static const shape toys[] = {{2, 35, 6, 1, 17, 7, 0.0, true}, {1, 9, 10, 2, 11, 6, 0.3, true}};
-    compare_all(&toys[_i], ALWAYS_DIRECT);
+    compare_all(&toys[_i / 2], ALWAYS_DIRECT, _i % 2);
 }
 END_TEST
 
@@ -293,11 +298,12 @@ Suite *opencl_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, SHAPES);
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_in_the_shapes_for_gpus, 0, SHAPES);
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
     suite_add_tcase(suite, t);
     t = tcase_create("toy");
     tcase_set_timeout(t, 600);
-    tcase_add_loop_test(t, every_op_at_toy_size, 0, 2);
+    tcase_add_loop_test(t, every_op_at_toy_size, 0, 4);
     suite_add_tcase(suite, t);
     return suite;
 }

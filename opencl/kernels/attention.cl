@@ -13,43 +13,45 @@
 
 #define LANES (SIDE * SIDE)
 #define RD ((D + SIDE - 1) / SIDE)
-#define HAS(c) (D % SIDE == 0 || (c) < D)
-
-/* A vector of n floats or ints, a load and a store of it, and 0 .. n-1; also for n = 1, where OpenCL C has none. */
-#define CAT(a, b) CAT_(a, b)
-#define CAT_(a, b) a##b
-typedef float float1;
-typedef int int1;
-#define LOAD1(p) (*(p))
-#define LOAD2(p) vload2(0, p)
-#define LOAD4(p) vload4(0, p)
-#define LOAD8(p) vload8(0, p)
-#define LOAD16(p) vload16(0, p)
-#define STORE1(v, p) (*(p) = (v))
-#define STORE2(v, p) vstore2(v, 0, p)
-#define STORE4(v, p) vstore4(v, 0, p)
-#define STORE8(v, p) vstore8(v, 0, p)
-#define STORE16(v, p) vstore16(v, 0, p)
-#define COUNT1 0
-#define COUNT2 (int2)(0, 1)
-#define COUNT4 (int4)(0, 1, 2, 3)
-#define COUNT8 (int8)(0, 1, 2, 3, 4, 5, 6, 7)
-#define COUNT16 (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-#define FLOATS(n) CAT(float, n)
-#define INTS(n) CAT(int, n)
-#define LOAD(n, p) CAT(LOAD, n)(p)
-#define STORE(n, v, p) CAT(STORE, n)(v, p)
-#define COUNT(n) CAT(COUNT, n)
+#define BLOCK (SERIAL && RD > 8 ? 8 : RD)
+#define SUMS ((RD + BLOCK - 1) / BLOCK * BLOCK)
+#define HAS(c) (SUMS * SIDE == D || (c) < D)
+#define PITCH(n) (SERIAL ? (n) : (n) + 1)
 
 /* Copies rows first .. first+count-1 of a [T, stride] matrix, D wide, into local memory, channel by channel:
-   tile[d * (count + 1) + i]. Rows past T read as zeros. The odd stride keeps both directions free of bank conflicts. */
+   tile[d * PITCH(count) + i]. Rows past T read as zeros. The odd stride keeps both directions free of bank conflicts. */
 inline void load_channels(__local float *tile, __global const float *x, int first, int count, int T, int stride,
                           int lane) {
-    for (int e = lane; e < count * D; e += LANES) {
-        int i = e / D, d = e % D;
-        tile[d * (count + 1) + i] = first + i < T ? x[(ulong)(first + i) * stride + d] : 0.0f;
+    int e = lane, here = min(count, T - first) * D;
+    for (; e < here; e += LANES) tile[e % D * PITCH(count) + e / D] = x[(ulong)(first + e / D) * stride + e % D];
+    for (; e < count * D; e += LANES) tile[e % D * PITCH(count) + e / D] = 0.0f;
+}
+
+/* The streamed rows: lanes want one of their channels at a time, never a vector of rows, so on CPUs they are copied as
+   they are; GPUs keep them as the kept ones, for the banks. */
+#if SERIAL
+#define STREAMED(tile, count, i, d) (tile)[(i) * D + (d)]
+#if D % 16 == 0
+#define WIDTH 16
+#elif D % 4 == 0
+#define WIDTH 4
+#else
+#define WIDTH 1
+#endif
+inline void load_streamed(__local float *tile, __global const float *x, int first, int count, int T, int stride,
+                          int lane) {
+    for (int i = lane; i < count; i += LANES) {
+        for (int d = 0; d < D; d += WIDTH) {
+            FLOATS(WIDTH) v = 0.0f;
+            if (first + i < T) v = LOAD(WIDTH, x + (ulong)(first + i) * stride + d);
+            STORE(WIDTH, v, tile + i * D + d);
+        }
     }
 }
+#else
+#define STREAMED(tile, count, i, d) (tile)[(d) * PITCH(count) + (i)]
+#define load_streamed load_channels
+#endif
 
 /* Dropout's factor of score (i, j); neighbours in j mostly share the draw kept in *cached. */
 inline float score_factor(dropout_args dropout, uint s, ulong row_start, int j, ulong *quad, float4 *cached) {
@@ -60,6 +62,21 @@ inline float score_factor(dropout_args dropout, uint s, ulong row_start, int j, 
     }
     return pick(*cached, (uint)(element & 3));
 }
+
+/* sum[n] += the streamed rows' channel tx + n SIDE (tile) times the kept rows' weights [S, A], over the S streamed rows. */
+#define ADD_PRODUCT(ROWS, R, A, S, sum, weights, tile) \
+    for (int first_n = 0; first_n < SUMS; first_n += BLOCK) { \
+        ROWS part[BLOCK]; \
+        UNROLL for (int n = 0; n < BLOCK; n++) part[n] = sum[first_n + n]; \
+        for (int j = 0; j < S; j++) { \
+            ROWS a = LOAD(R, weights + j * PITCH(A) + row); \
+            UNROLL for (int n = 0; n < BLOCK; n++) { \
+                int c = tx + (first_n + n) * SIDE; \
+                if (HAS(c)) part[n] += a * STREAMED(tile, S, j, c); \
+            } \
+        } \
+        UNROLL for (int n = 0; n < BLOCK; n++) sum[first_n + n] = part[n]; \
+    }
 
 #define NO_QUAD (~(ulong)0)
 
@@ -74,30 +91,33 @@ attention(__global float *out,       /* [B,T,C] */
           __global float *lse,       /* [B,H,T] */
           __global const float *qkv, /* [B,T,3C] */
           int T, int H, float scale, dropout_args dropout) {
-    __local float q[D * (FA + 1)];
-    __local float kv[D * (FS + 1)];
-    __local float p[FS * (FA + 1)];
+    __local float q[D * PITCH(FA)];
+    __local float kv[D * PITCH(FS)];
+    __local float p[FS * PITCH(FA)];
     __local float part[SIDE * FA];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
     const int first = get_group_id(0) * FA, h = get_group_id(1), s = get_group_id(2);
     const int C = H * D, row = ty * FR;
     const f_ints query = first + row + COUNT(FR);
     qkv += (ulong)s * T * 3 * C + h * D;
-    f_rows acc[RD], largest = -INFINITY, sum = 0.0f;
-    for (int n = 0; n < RD; n++) acc[n] = 0.0f;
+    f_rows acc[SUMS], largest = -INFINITY, sum = 0.0f;
+    for (int n = 0; n < SUMS; n++) acc[n] = 0.0f;
     load_channels(q, qkv, first, FA, T, 3 * C, lane);
 
     for (int start = 0; start < min(first + FA, T); start += FS) {
-        load_channels(kv, qkv + C, start, FS, T, 3 * C, lane);
+        load_streamed(kv, qkv + C, start, FS, T, 3 * C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         f_rows score[FN];
+        UNROLL
         for (int n = 0; n < FN; n++) score[n] = 0.0f;
         for (int d = 0; d < D; d++) {
-            f_rows a = LOAD(FR, q + d * (FA + 1) + row);
-            for (int n = 0; n < FN; n++) score[n] += a * kv[d * (FS + 1) + tx * FN + n];
+            f_rows a = LOAD(FR, q + d * PITCH(FA) + row);
+            UNROLL
+            for (int n = 0; n < FN; n++) score[n] += a * STREAMED(kv, FS, tx * FN + n, d);
         }
         /* Column 0 is open to every row, rows past T included: no row is ever all masked, so nothing becomes NaN. */
         f_rows best = -INFINITY;
+        UNROLL
         for (int n = 0; n < FN; n++) {
             int j = start + tx * FN + n;
             score[n] = select((f_rows)(-INFINITY), score[n] * scale, (f_ints)j <= query && (f_ints)j < (f_ints)T);
@@ -111,6 +131,7 @@ attention(__global float *out,       /* [B,T,C] */
         largest = best;
         sum *= shrink;
         for (int n = 0; n < RD; n++) acc[n] *= shrink;
+        UNROLL
         for (int n = 0; n < FN; n++) {
             score[n] = exp(score[n] - best);
             sum += score[n];
@@ -119,19 +140,17 @@ attention(__global float *out,       /* [B,T,C] */
             for (int r = 0; r < FR; r++) {
                 ulong row_start = ((ulong)h * T + first + row + r) * T, quad = NO_QUAD;
                 float4 cached = 0.0f;
+                UNROLL
                 for (int n = 0; n < FN; n++)
                     ((float *)&score[n])[r] *= score_factor(dropout, s, row_start, start + tx * FN + n, &quad, &cached);
             }
         }
-        for (int n = 0; n < FN; n++) STORE(FR, score[n], p + (tx * FN + n) * (FA + 1) + row);
+        UNROLL
+        for (int n = 0; n < FN; n++) STORE(FR, score[n], p + (tx * FN + n) * PITCH(FA) + row);
         barrier(CLK_LOCAL_MEM_FENCE);
-        load_channels(kv, qkv + 2 * C, start, FS, T, 3 * C, lane);
+        load_streamed(kv, qkv + 2 * C, start, FS, T, 3 * C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int j = 0; j < FS; j++) {
-            f_rows a = LOAD(FR, p + j * (FA + 1) + row);
-            for (int n = 0; n < RD; n++)
-                if (HAS(tx + n * SIDE)) acc[n] += a * kv[(tx + n * SIDE) * (FS + 1) + j];
-        }
+        ADD_PRODUCT(f_rows, FR, FA, FS, acc, p, kv)
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
@@ -168,14 +187,14 @@ __kernel void attention_delta(__global float *delta,      /* [B,H,T] */
 }
 
 /* dot[n] and dp[n] += products of the kept rows' channels (x, y: tiles of A) with the streamed rows' (u, w: tiles of S). */
-#define TWO_PRODUCTS(VECTOR, R, N, A, S, x, y, u, w)                                                                   \
-    for (int n = 0; n < N; n++) dot[n] = dp[n] = 0.0f;                                                                 \
-    for (int d = 0; d < D; d++) {                                                                                      \
-        VECTOR a = LOAD(R, x + d * (A + 1) + row), b = LOAD(R, y + d * (A + 1) + row);                                 \
-        for (int n = 0; n < N; n++) {                                                                                  \
-            dot[n] += a * u[d * (S + 1) + tx * N + n];                                                                 \
-            dp[n] += b * w[d * (S + 1) + tx * N + n];                                                                  \
-        }                                                                                                              \
+#define TWO_PRODUCTS(VECTOR, R, N, A, S, x, y, u, w) \
+    UNROLL for (int n = 0; n < N; n++) dot[n] = dp[n] = 0.0f; \
+    for (int d = 0; d < D; d++) { \
+        VECTOR a = LOAD(R, x + d * PITCH(A) + row), b = LOAD(R, y + d * PITCH(A) + row); \
+        UNROLL for (int n = 0; n < N; n++) { \
+            dot[n] += a * STREAMED(u, S, tx * N + n, d); \
+            dp[n] += b * STREAMED(w, S, tx * N + n, d); \
+        } \
     }
 
 #define QA (QR * SIDE)
@@ -192,30 +211,30 @@ attention_dq(__global float *dqkv,        /* [B,T,3C]; writes the part of q */
              __global const float *lse,   /* [B,H,T] */
              __global const float *delta, /* [B,H,T] */
              int T, int H, float scale, dropout_args dropout) {
-    __local float q[D * (QA + 1)];
-    __local float go[D * (QA + 1)];
-    __local float k[D * (QS + 1)];
-    __local float v[D * (QS + 1)];
-    __local float ds[QS * (QA + 1)];
+    __local float q[D * PITCH(QA)];
+    __local float go[D * PITCH(QA)];
+    __local float k[D * PITCH(QS)];
+    __local float v[D * PITCH(QS)];
+    __local float ds[QS * PITCH(QA)];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
     const int first = get_group_id(0) * QA, h = get_group_id(1), s = get_group_id(2);
     const int C = H * D, row = ty * QR;
     const q_ints query = first + row + COUNT(QR);
     const ulong stats = ((ulong)s * H + h) * T;
     qkv += (ulong)s * T * 3 * C + h * D;
-    q_rows acc[RD], row_lse, row_delta;
+    q_rows acc[SUMS], row_lse, row_delta;
     for (int r = 0; r < QR; r++) {
         int i = first + row + r;
         ((float *)&row_lse)[r] = i < T ? lse[stats + i] : 0.0f;
         ((float *)&row_delta)[r] = i < T ? delta[stats + i] : 0.0f;
     }
-    for (int n = 0; n < RD; n++) acc[n] = 0.0f;
+    for (int n = 0; n < SUMS; n++) acc[n] = 0.0f;
     load_channels(q, qkv, first, QA, T, 3 * C, lane);
     load_channels(go, dout + (ulong)s * T * C + h * D, first, QA, T, C, lane);
 
     for (int start = 0; start < min(first + QA, T); start += QS) {
-        load_channels(k, qkv + C, start, QS, T, 3 * C, lane);
-        load_channels(v, qkv + 2 * C, start, QS, T, 3 * C, lane);
+        load_streamed(k, qkv + C, start, QS, T, 3 * C, lane);
+        load_streamed(v, qkv + 2 * C, start, QS, T, 3 * C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         q_rows dot[QN], dp[QN];
         TWO_PRODUCTS(q_rows, QR, QN, QA, QS, q, go, k, v)
@@ -223,21 +242,19 @@ attention_dq(__global float *dqkv,        /* [B,T,3C]; writes the part of q */
             for (int r = 0; r < QR; r++) {
                 ulong row_start = ((ulong)h * T + first + row + r) * T, quad = NO_QUAD;
                 float4 cached = 0.0f;
+                UNROLL
                 for (int n = 0; n < QN; n++)
                     ((float *)&dp[n])[r] *= score_factor(dropout, s, row_start, start + tx * QN + n, &quad, &cached);
             }
         }
+        UNROLL
         for (int n = 0; n < QN; n++) {
             int j = start + tx * QN + n;
             q_rows p = select((q_rows)(0.0f), exp(dot[n] * scale - row_lse), (q_ints)j <= query && query < (q_ints)T);
-            STORE(QR, p * (dp[n] - row_delta), ds + (tx * QN + n) * (QA + 1) + row);
+            STORE(QR, p * (dp[n] - row_delta), ds + (tx * QN + n) * PITCH(QA) + row);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int j = 0; j < QS; j++) {
-            q_rows a = LOAD(QR, ds + j * (QA + 1) + row);
-            for (int n = 0; n < RD; n++)
-                if (HAS(tx + n * SIDE)) acc[n] += a * k[(tx + n * SIDE) * (QS + 1) + j];
-        }
+        ADD_PRODUCT(q_rows, QR, QA, QS, acc, ds, k)
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
@@ -263,12 +280,12 @@ attention_dkv(__global float *dqkv,        /* [B,T,3C]; writes the parts of k an
               __global const float *lse,   /* [B,H,T] */
               __global const float *delta, /* [B,H,T] */
               int T, int H, float scale, dropout_args dropout) {
-    __local float k[D * (KA + 1)];
-    __local float v[D * (KA + 1)];
-    __local float q[D * (KS + 1)];
-    __local float go[D * (KS + 1)];
-    __local float pd[KS * (KA + 1)]; /* probabilities after dropout */
-    __local float ds[KS * (KA + 1)];
+    __local float k[D * PITCH(KA)];
+    __local float v[D * PITCH(KA)];
+    __local float q[D * PITCH(KS)];
+    __local float go[D * PITCH(KS)];
+    __local float pd[KS * PITCH(KA)]; /* probabilities after dropout */
+    __local float ds[KS * PITCH(KA)];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
     const int first = get_group_id(0) * KA, h = get_group_id(1), s = get_group_id(2);
     const int C = H * D, row = ty * KR;
@@ -276,17 +293,18 @@ attention_dkv(__global float *dqkv,        /* [B,T,3C]; writes the parts of k an
     const ulong stats = ((ulong)s * H + h) * T;
     qkv += (ulong)s * T * 3 * C + h * D;
     dout += (ulong)s * T * C + h * D;
-    k_rows dk[RD], dv[RD];
-    for (int n = 0; n < RD; n++) dk[n] = dv[n] = 0.0f;
+    k_rows dk[SUMS], dv[SUMS];
+    for (int n = 0; n < SUMS; n++) dk[n] = dv[n] = 0.0f;
     load_channels(k, qkv + C, first, KA, T, 3 * C, lane);
     load_channels(v, qkv + 2 * C, first, KA, T, 3 * C, lane);
 
     for (int start = first / KS * KS; start < T; start += KS) {
-        load_channels(q, qkv, start, KS, T, 3 * C, lane);
-        load_channels(go, dout, start, KS, T, C, lane);
+        load_streamed(q, qkv, start, KS, T, 3 * C, lane);
+        load_streamed(go, dout, start, KS, T, C, lane);
         barrier(CLK_LOCAL_MEM_FENCE);
         k_rows dot[KN], dp[KN];
         TWO_PRODUCTS(k_rows, KR, KN, KA, KS, k, v, q, go)
+        UNROLL
         for (int n = 0; n < KN; n++) {
             int at = tx * KN + n, i = start + at;
             float row_lse = i < T ? lse[stats + i] : 0.0f, row_delta = i < T ? delta[stats + i] : 0.0f;
@@ -301,20 +319,12 @@ attention_dkv(__global float *dqkv,        /* [B,T,3C]; writes the parts of k an
                     ((float *)&dp[n])[r] *= factor;
                 }
             }
-            STORE(KR, kept, pd + at * (KA + 1) + row);
-            STORE(KR, p * (dp[n] - row_delta), ds + at * (KA + 1) + row);
+            STORE(KR, kept, pd + at * PITCH(KA) + row);
+            STORE(KR, p * (dp[n] - row_delta), ds + at * PITCH(KA) + row);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (int i = 0; i < KS; i++) {
-            k_rows a = LOAD(KR, ds + i * (KA + 1) + row), b = LOAD(KR, pd + i * (KA + 1) + row);
-            for (int n = 0; n < RD; n++) {
-                int c = tx + n * SIDE;
-                if (HAS(c)) {
-                    dk[n] += a * q[c * (KS + 1) + i];
-                    dv[n] += b * go[c * (KS + 1) + i];
-                }
-            }
-        }
+        ADD_PRODUCT(k_rows, KR, KA, KS, dk, ds, q)
+        ADD_PRODUCT(k_rows, KR, KA, KS, dv, pd, go)
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 

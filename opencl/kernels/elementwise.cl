@@ -98,47 +98,62 @@ inline float2 pair_add(float2 a, float2 b) {
     return (float2)(high, low - (high - sum));
 }
 
+#define SQUARE_LANES GROUP_LANES(LANES)
+#if SERIAL
+#define SQUARE_WIDTH 16
+#else
+#define SQUARE_WIDTH 4
+#endif
+typedef FLOATS(SQUARE_WIDTH) squares;
+
 inline float2 group_pair_sum(float2 v, __local float2 *space) {
     uint lane = get_local_id(0);
     space[lane] = v;
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint half_size = LANES / 2; half_size > 0; half_size /= 2) {
+    for (uint half_size = SQUARE_LANES / 2; half_size > 0; half_size /= 2) {
         if (lane < half_size) space[lane] = pair_add(space[lane], space[lane + half_size]);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     return space[0];
 }
 
-/* Four sums a work-item, by four neighbours of x: The number of groups is a constant,
-   so the order of the sum depends on n alone. */
-__attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
+/* Sums of neighbours of x side by side, a vector of them a work-item. The number of groups goes by n, so the order of
+   the sum depends on n alone. One group alone writes the total. */
+__attribute__((reqd_work_group_size(SQUARE_LANES, 1, 1))) __kernel void
 squares_partial(__global float2 *partial, /* [groups] */
-                __global const float *x, ulong n) {
-    __local float2 space[LANES];
-    float4 high = 0.0f, low = 0.0f;
-    for (ulong i = get_global_id(0); i < n / 4; i += get_global_size(0)) {
-        float4 v = vload4(i, x), square = v * v, sum = high + square;
-        float4 part = sum - high;
+                __global float *sums, int index, __global const float *x, ulong n) {
+    __local float2 space[SQUARE_LANES];
+    squares high = 0.0f, low = 0.0f;
+    ulong vectors = n / SQUARE_WIDTH, rest = vectors * SQUARE_WIDTH + get_global_id(0);
+    for (ulong i = get_global_id(0); i < vectors; i += get_global_size(0)) {
+        squares v = LOAD(SQUARE_WIDTH, x + i * SQUARE_WIDTH), square = v * v, sum = high + square;
+        squares part = sum - high;
         low += (high - (sum - part)) + (square - part) + fma(v, v, -square);
         high = sum;
     }
-    float2 sum = pair_add(pair_add((float2)(high.x, low.x), (float2)(high.y, low.y)),
-                          pair_add((float2)(high.z, low.z), (float2)(high.w, low.w)));
-    if (get_global_id(0) < n % 4) {
-        float v = x[n / 4 * 4 + get_global_id(0)], square = v * v;
+    float2 sum = (float2)(0.0f, 0.0f);
+    for (int j = 0; j < SQUARE_WIDTH; j++) sum = pair_add(sum, (float2)(((float *)&high)[j], ((float *)&low)[j]));
+    for (; rest < n; rest += get_global_size(0)) {
+        float v = x[rest], square = v * v;
         sum = pair_add(sum, (float2)(square, fma(v, v, -square)));
     }
     sum = group_pair_sum(sum, space);
-    if (get_local_id(0) == 0) partial[get_group_id(0)] = sum;
+    if (get_local_id(0) == 0) {
+        if (get_num_groups(0) == 1)
+            sums[index] = sum.x;
+        else
+            partial[get_group_id(0)] = sum;
+    }
 }
 
-__attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
+/* One group. */
+__attribute__((reqd_work_group_size(SQUARE_LANES, 1, 1))) __kernel void
 squares_total(__global float *sums, int index, __global const float2 *partial, int groups) {
-    __local float2 space[LANES];
-    int lane = get_local_id(0);
-    float2 sum = lane < groups ? partial[lane] : (float2)(0.0f, 0.0f);
+    __local float2 space[SQUARE_LANES];
+    float2 sum = (float2)(0.0f, 0.0f);
+    for (int i = get_local_id(0); i < groups; i += SQUARE_LANES) sum = pair_add(sum, partial[i]);
     sum = group_pair_sum(sum, space);
-    if (lane == 0) sums[index] = sum.x;
+    if (get_local_id(0) == 0) sums[index] = sum.x;
 }
 
 /* A single work-item: there is one sum a parameter tensor. */

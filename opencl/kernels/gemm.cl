@@ -1,23 +1,34 @@
 /* gemm.cl: what CLBlast's matrix products leave over: biases. */
 
-/* y = b in every row; the product is then added to it. */
+/* y = b in every row; the product is then added to it. A work-item a channel of BIAS_ROWS rows. */
 __kernel void bias_rows(__global float *y,       /* [rows, O] */
                         __global const float *b, /* [O] */
                         ulong rows, int O) {
-    ulong i = get_global_id(0);
-    if (i < rows * O) y[i] = b[i % O];
+    int o = get_global_id(0);
+    ulong first = get_global_id(1) * BIAS_ROWS, end = min(first + BIAS_ROWS, rows);
+    if (o < O) {
+        float v = b[o];
+        for (ulong row = first; row < end; row++) y[row * O + o] = v;
+    }
 }
 
-/* Sums of dy over PARTIAL_ROWS rows of one sequence; add_partials does the rest. */
+/* Sums of dy over PARTIAL_ROWS rows of one sequence; add_partials does the rest. A work-item W channels. */
 __kernel void bias_dw(__global float *partial,  /* [sequences, chunks, O] */
                       __global const float *dy, /* [sequences, T, O] */
                       int T, int O) {
-    int o = get_global_id(0);
+    int o = get_global_id(0) * W;
     ulong chunk = get_global_id(1), chunks = get_global_size(1), s = get_global_id(2);
-    if (o < O) {
-        int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
-        float sum = 0.0f;
-        for (int t = first; t < end; t++) sum += dy[(s * T + t) * O + o];
-        partial[(s * chunks + chunk) * O + o] = sum;
+    int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
+    partial += (s * chunks + chunk) * O;
+    dy += s * T * O;
+#define BIAS_DW(VECTOR, N)                                                                                             \
+    {                                                                                                                  \
+        VECTOR sum = 0.0f;                                                                                             \
+        for (int t = first; t < end; t++) sum += LOAD(N, dy + (ulong)t * O + o);                                       \
+        STORE(N, sum, partial + o);                                                                                    \
     }
+    if (o + W <= O)
+        BIAS_DW(wide, W)
+    else
+        for (; o < O; o++) BIAS_DW(float, 1)
 }

@@ -1,6 +1,6 @@
 /* norm.cl: layer norm, its gradients, and sums over tokens. Rows are [sequences * T]. */
 
-#define ROW_LANES 64
+#define ROW_LANES GROUP_LANES(64)
 
 /* y = (x - mean) * rstd * w + b; a work-group a row. Variance in a second pass: E[x^2] - mean^2 cancels. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
@@ -15,16 +15,28 @@ norm(__global float *y,        /* [rows, C] */
     int lane = get_local_id(0);
     x += row * C;
     y += row * C;
+    wide sums = 0.0f;
     float sum = 0.0f;
-    for (int c = lane; c < C; c += ROW_LANES) sum += x[c];
-    float mean = group_sum(sum, space, ROW_LANES) / C;
+    EACH_WIDE(c, C, ROW_LANES) sums += LOAD(W, x + c);
+    EACH_REST(c, C, ROW_LANES) sum += x[c];
+    float mean = group_sum(wide_sum(sums) + sum, space, ROW_LANES) / C;
+    sums = 0.0f;
     sum = 0.0f;
-    for (int c = lane; c < C; c += ROW_LANES) {
+    EACH_WIDE(c, C, ROW_LANES) {
+        wide d = LOAD(W, x + c) - mean;
+        sums += d * d;
+    }
+    EACH_REST(c, C, ROW_LANES) {
         float d = x[c] - mean;
         sum += d * d;
     }
-    float rstd = 1.0f / sqrt(group_sum(sum, space, ROW_LANES) / C + epsilon);
-    for (int c = lane; c < C; c += ROW_LANES) {
+    float rstd = 1.0f / sqrt(group_sum(wide_sum(sums) + sum, space, ROW_LANES) / C + epsilon);
+    EACH_WIDE(c, C, ROW_LANES) {
+        wide v = (LOAD(W, x + c) - mean) * rstd * LOAD(W, w + c);
+        if (has_bias) v += LOAD(W, b + c);
+        STORE(W, v, y + c);
+    }
+    EACH_REST(c, C, ROW_LANES) {
         float v = (x[c] - mean) * rstd * w[c];
         y[c] = has_bias ? v + b[c] : v;
     }
@@ -50,42 +62,58 @@ norm_dx(__global float *dx,          /* [rows, C] */
     dx += row * C;
     dy += row * C;
     x += row * C;
+    wide sums_g = 0.0f, sums_gx = 0.0f;
     float sum_g = 0.0f, sum_gx = 0.0f;
-    for (int c = lane; c < C; c += ROW_LANES) {
+    EACH_WIDE(c, C, ROW_LANES) {
+        wide g = LOAD(W, dy + c) * LOAD(W, w + c);
+        sums_g += g;
+        sums_gx += g * (LOAD(W, x + c) - mean) * rstd;
+    }
+    EACH_REST(c, C, ROW_LANES) {
         float g = dy[c] * w[c];
         sum_g += g;
         sum_gx += g * (x[c] - mean) * rstd;
     }
-    sum_g = group_sum(sum_g, space, ROW_LANES) / C;
-    sum_gx = group_sum(sum_gx, space, ROW_LANES) / C;
-    for (int c = lane; c < C; c += ROW_LANES) {
+    sum_g = group_sum(wide_sum(sums_g) + sum_g, space, ROW_LANES) / C;
+    sum_gx = group_sum(wide_sum(sums_gx) + sum_gx, space, ROW_LANES) / C;
+    EACH_WIDE(c, C, ROW_LANES) {
+        wide d = rstd * (LOAD(W, dy + c) * LOAD(W, w + c) - sum_g - (LOAD(W, x + c) - mean) * rstd * sum_gx);
+        if (has_dres) d += LOAD(W, dres + row * C + c);
+        STORE(W, d, dx + c);
+    }
+    EACH_REST(c, C, ROW_LANES) {
         float d = rstd * (dy[c] * w[c] - sum_g - (x[c] - mean) * rstd * sum_gx);
         dx[c] = has_dres ? dres[row * C + c] + d : d;
     }
 }
 
 /* Sums over tokens come in two passes (R6): here, of PARTIAL_ROWS rows of one sequence; add_partials then adds those up
-   within each sequence, and the sequences one after the other. A work-item a channel, chunk and sequence. */
+   within each sequence, and the sequences one after the other. A work-item W channels of a chunk of a sequence. */
 __kernel void norm_dw(__global float *partial,      /* [sequences, chunks, 2, C]: dw, db */
                       __global const float *dy,     /* [sequences, T, C] */
                       __global const float *x,      /* [sequences, T, C] */
                       __global const float *stats,  /* [sequences, T, 2] */
                       int T, int C) {
-    int c = get_global_id(0);
+    int c = get_global_id(0) * W;
     ulong chunk = get_global_id(1), chunks = get_global_size(1), s = get_global_id(2);
-    if (c < C) {
-        int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
-        float dw = 0.0f, db = 0.0f;
-        for (int t = first; t < end; t++) {
-            ulong row = s * T + t;
-            float g = dy[row * C + c];
-            dw += g * (x[row * C + c] - stats[2 * row]) * stats[2 * row + 1];
-            db += g;
-        }
-        ulong at = (s * chunks + chunk) * 2 * C + c;
-        partial[at] = dw;
-        partial[at + C] = db;
+    int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
+    partial += (s * chunks + chunk) * 2 * C;
+#define NORM_DW(VECTOR, N)                                                                                             \
+    {                                                                                                                  \
+        VECTOR dw = 0.0f, db = 0.0f;                                                                                   \
+        for (int t = first; t < end; t++) {                                                                            \
+            ulong row = s * T + t;                                                                                     \
+            VECTOR g = LOAD(N, dy + row * C + c);                                                                      \
+            dw += g * (LOAD(N, x + row * C + c) - stats[2 * row]) * stats[2 * row + 1];                                \
+            db += g;                                                                                                   \
+        }                                                                                                              \
+        STORE(N, dw, partial + c);                                                                                     \
+        STORE(N, db, partial + C + c);                                                                                 \
     }
+    if (c + W <= C)
+        NORM_DW(wide, W)
+    else
+        for (; c < C; c++) NORM_DW(float, 1)
 }
 
 /* y[c] += the partial sums of one plane. */

@@ -1,7 +1,69 @@
 /* prelude.cl: what all kernels share. Comes after philox.h; u32 and u64 are defined on the build line.
 
    OpenCL C 1.2 and no more: work-groups of at most 256, at most 32 KiB of local memory, no float atomics. A barrier is
-   always reached by the whole group, and no kernel returns early (PoCL wants both). */
+   always reached by the whole group, and no kernel returns early (PoCL wants both).
+
+   SERIAL is 1 on CPUs, which run the lanes of a group one after the other: there a group that shares a sum has one lane,
+   with vectors of W floats. On GPUs W is 1, so that neighbouring lanes read neighbouring floats. */
+#if SERIAL
+#define GROUP_LANES(lanes) 1
+#define W 16
+#else
+#define GROUP_LANES(lanes) (lanes)
+#define W 1
+#endif
+#define UNROLL _Pragma("unroll") /* PoCL unrolls nothing by itself */
+
+/* A vector of n floats or ints, a load and a store of it, its sum, and 0 .. n-1; also for n = 1, where OpenCL C has
+   none. */
+#define CAT(a, b) CAT_(a, b)
+#define CAT_(a, b) a##b
+typedef float float1;
+typedef int int1;
+#define LOAD1(p) (*(p))
+#define LOAD2(p) vload2(0, p)
+#define LOAD4(p) vload4(0, p)
+#define LOAD8(p) vload8(0, p)
+#define LOAD16(p) vload16(0, p)
+#define STORE1(v, p) (*(p) = (v))
+#define STORE2(v, p) vstore2(v, 0, p)
+#define STORE4(v, p) vstore4(v, 0, p)
+#define STORE8(v, p) vstore8(v, 0, p)
+#define STORE16(v, p) vstore16(v, 0, p)
+#define COUNT1 0
+#define COUNT2 (int2)(0, 1)
+#define COUNT4 (int4)(0, 1, 2, 3)
+#define COUNT8 (int8)(0, 1, 2, 3, 4, 5, 6, 7)
+#define COUNT16 (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define FLOATS(n) CAT(float, n)
+#define INTS(n) CAT(int, n)
+#define LOAD(n, p) CAT(LOAD, n)(p)
+#define STORE(n, v, p) CAT(STORE, n)(v, p)
+#define COUNT(n) CAT(COUNT, n)
+typedef FLOATS(W) wide;
+typedef INTS(W) wide_int;
+
+#if SERIAL
+inline float wide_sum(float16 v) {
+    float8 a = v.lo + v.hi;
+    float4 b = a.lo + a.hi;
+    float2 c = b.lo + b.hi;
+    return c.x + c.y;
+}
+inline float wide_max(float16 v) {
+    float8 a = fmax(v.lo, v.hi);
+    float4 b = fmax(a.lo, a.hi);
+    float2 c = fmax(b.lo, b.hi);
+    return fmax(c.x, c.y);
+}
+#else
+inline float wide_sum(float v) { return v; }
+inline float wide_max(float v) { return v; }
+#endif
+
+/* The channels c of a row of C, shared out among a group's lanes: whole vectors from c on, then single ones. */
+#define EACH_WIDE(c, C, lanes) for (int c = W * lane; c + W <= (C); c += W * (lanes))
+#define EACH_REST(c, C, lanes) for (int c = (C) / W * W + lane; c < (C); c += (lanes))
 
 /* Dropout in one argument: seed's low and high half, step, number of the first sequence, site, layer, threshold
    (0: off), bits of 1 / (1 - p). */

@@ -1,7 +1,8 @@
 /* vocab.cl: both ends of the model: token and position embedding, and the head over the vocabulary. */
 
-#define EMBED_LANES 64
-#define HEAD_LANES 256
+#define EMBED_LANES GROUP_LANES(64)
+#define EMBED_SUMS (256 / EMBED_LANES) /* channels that a lane adds up at once */
+#define HEAD_LANES GROUP_LANES(256)
 
 /* x = dropout(wte[tokens] + wpe[position]); a work-item four elements of one sequence. */
 __kernel void embed(__global float *x,            /* [sequences, T, C] */
@@ -12,9 +13,11 @@ __kernel void embed(__global float *x,            /* [sequences, T, C] */
     ulong quad = get_global_id(0), s = get_global_id(1), n = (ulong)T * C;
     if (4 * quad < n) {
         float4 factor = dropout_factors(dropout, s, quad);
+        ulong t = 4 * quad / C, c = 4 * quad % C;
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
-            ulong i = 4 * quad + j, t = i / C, c = i % C;
+            ulong i = 4 * quad + j;
             x[s * n + i] = pick(factor, j) * (wte[(ulong)tokens[s * T + t] * C + c] + wpe[i]);
+            if (++c == (ulong)C) c = 0, t++;
         }
     }
 }
@@ -26,33 +29,34 @@ embed_dwte(__global float *dwte,       /* [V, C] */
            __global const float *dx,   /* [sequences, T, C] */
            __global const int *tokens, /* [sequences, T] */
            int s, int T, int C, dropout_args dropout) {
-    __local int seen;
+    __local int earliest, latest; /* positions of the token */
     int lane = get_local_id(0), first = get_group_id(0);
     tokens += (ulong)s * T;
     dx += (ulong)s * T * C;
-    int token = tokens[first];
-    if (lane == 0) seen = 0;
+    int token = tokens[first], before = first, after = first;
+    if (lane == 0) earliest = latest = first;
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (int t = lane; t < first; t += EMBED_LANES) {
-        if (tokens[t] == token) atomic_or(&seen, 1);
+    for (int t = lane; t < T; t += EMBED_LANES) {
+        if (tokens[t] == token) {
+            before = min(before, t);
+            after = max(after, t);
+        }
     }
+    atomic_min(&earliest, before);
+    atomic_max(&latest, after);
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (!seen) {
-        for (int start = lane; start < C; start += 4 * EMBED_LANES) {
-            float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-            for (int t = first; t < T; t++) {
+    if (earliest == first) {
+        for (int start = lane; start < C; start += EMBED_SUMS * EMBED_LANES) {
+            int here = min(EMBED_SUMS, (C - start + EMBED_LANES - 1) / EMBED_LANES);
+            float sum[EMBED_SUMS];
+            for (int j = 0; j < here; j++) sum[j] = 0.0f;
+            for (int t = first; t <= latest; t++) {
                 if (tokens[t] == token) {
-                    for (int j = 0; j < 4; j++) {
-                        int c = start + j * EMBED_LANES;
-                        ulong i = (ulong)t * C + c;
-                        if (c < C) sum[j] += dropout_factor(dropout, s, i) * dx[i];
-                    }
+                    ulong i = (ulong)t * C + start;
+                    for (int j = 0; j < here; j++, i += EMBED_LANES) sum[j] += dropout_factor(dropout, s, i) * dx[i];
                 }
             }
-            for (int j = 0; j < 4; j++) {
-                int c = start + j * EMBED_LANES;
-                if (c < C) dwte[(ulong)token * C + c] += sum[j];
-            }
+            for (int j = 0; j < here; j++) dwte[(ulong)token * C + start + j * EMBED_LANES] += sum[j];
         }
     }
 }
@@ -82,18 +86,21 @@ head_rows(__global float *scratch,     /* logits from logits_at, losses of the r
     __global float *logits = scratch + logits_at;
     int target = targets[targets_at + row];
     float largest = -INFINITY, sum = 0.0f;
+    wide most = -INFINITY, sums = 0.0f;
     for (int start = 0; start < V; start += tile) {
         int width = min(tile, V - start);
         __global const float *x = logits + (ulong)start * rows + row * width;
-        for (int i = lane; i < width; i += HEAD_LANES) largest = fmax(largest, x[i]);
+        EACH_WIDE(i, width, HEAD_LANES) most = fmax(most, LOAD(W, x + i));
+        EACH_REST(i, width, HEAD_LANES) largest = fmax(largest, x[i]);
     }
-    largest = group_max(largest, space, HEAD_LANES);
+    largest = group_max(fmax(largest, wide_max(most)), space, HEAD_LANES);
     for (int start = 0; start < V; start += tile) {
         int width = min(tile, V - start);
         __global const float *x = logits + (ulong)start * rows + row * width;
-        for (int i = lane; i < width; i += HEAD_LANES) sum += exp(x[i] - largest);
+        EACH_WIDE(i, width, HEAD_LANES) sums += exp(LOAD(W, x + i) - largest);
+        EACH_REST(i, width, HEAD_LANES) sum += exp(x[i] - largest);
     }
-    sum = group_sum(sum, space, HEAD_LANES);
+    sum = group_sum(wide_sum(sums) + sum, space, HEAD_LANES);
     if (lane == 0) {
         float loss = 0.0f;
         if (target >= 0) {
@@ -108,7 +115,11 @@ head_rows(__global float *scratch,     /* logits from logits_at, losses of the r
         for (int start = 0; start < V; start += tile) {
             int width = min(tile, V - start);
             __global float *x = logits + (ulong)start * rows + row * width;
-            for (int i = lane; i < width; i += HEAD_LANES)
+            EACH_WIDE(i, width, HEAD_LANES) {
+                wide hit = select((wide)(0.0f), (wide)(1.0f), (wide_int)(start + i) + COUNT(W) == (wide_int)(target));
+                STORE(W, factor * (exp(LOAD(W, x + i) - largest) / sum - hit), x + i);
+            }
+            EACH_REST(i, width, HEAD_LANES)
                 x[i] = factor * (exp(x[i] - largest) / sum - (start + i == target ? 1.0f : 0.0f));
         }
     }
@@ -142,8 +153,12 @@ logits_row(__global float *logits,    /* [V] */
     __local float space[EMBED_LANES];
     ulong v = get_group_id(0);
     int lane = get_local_id(0);
+    wide sums = 0.0f;
     float sum = 0.0f;
-    for (int c = lane; c < C; c += EMBED_LANES) sum += x[x_at + c] * wte[v * C + c];
-    sum = group_sum(sum, space, EMBED_LANES);
+    x += x_at;
+    wte += v * C;
+    EACH_WIDE(c, C, EMBED_LANES) sums += LOAD(W, x + c) * LOAD(W, wte + c);
+    EACH_REST(c, C, EMBED_LANES) sum += x[c] * wte[c];
+    sum = group_sum(wide_sum(sums) + sum, space, EMBED_LANES);
     if (lane == 0) logits[v] = sum;
 }
