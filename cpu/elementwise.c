@@ -122,7 +122,7 @@ void R(cpu_ADD)(const cpu_call *c) {
 void R(cpu_SUM_SQUARES)(const cpu_call *c) {
     int64_t n = elements(c, 1), tiles = (n + SUM_TILE - 1) / SUM_TILE;
     const real *x = c->arg[1];
-    double alone, *partial = tiles > 1 ? c->scratch : &alone, sum = 0; /* small tensors share the scratch's place */
+    double alone = 0, sum = 0, *partial = tiles > 1 ? c->scratch : &alone; /* small tensors' scratch is one place */
 #pragma omp parallel for schedule(static) if (tiles > 1)
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = t * SUM_TILE, end = i + SUM_TILE > n ? n : i + SUM_TILE;
