@@ -233,7 +233,7 @@ OPENCL_SUITES := $(call suites_of,$(filter tests/test_opencl%,$(TEST_SRC)))
 PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
 FUZZ_SHORT := 2
-FUZZ_TRY := echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }' | \
+FUZZ_TRY := printf '$(HASH)include <omp.h>\nint LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }\n' | \
   clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null
 export CK_DEFAULT_TIMEOUT ?= 120
 
@@ -279,7 +279,7 @@ part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTI
                       build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
 # A minute each: make fuzz-run
 part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=build sh tests/fuzz.sh $(FUZZERS); \
-                      else echo "no clang with libFuzzer here, skipped"; fi
+                      else echo "no clang with libFuzzer and omp.h here, skipped"; fi
 $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
 # What runs the kernels again comes when PoCL has compiled them once.
 part-portable part-asan-opencl: | $(filter part-opencl,$(PARTS:%=part-%))
