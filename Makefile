@@ -195,8 +195,10 @@ $(OBJ)/kernels.o: $(BUILD)/kernels.c
 
 # Libraries that tests preload, to watch or to refuse what the program asks of the system.
 $(BUILD)/preload_%.so: tests/preload_%.c $(BUILD)/flags
+	@mkdir -p $(OBJ)/tests
 	@echo "cc    $<"
-	$(Q)$(CC) -std=c11 -O2 -g -fPIC -shared $(DEFINES) -Wall -Wextra $(INCLUDES) -o $@ $< -ldl
+	$(Q)$(CC) -std=c11 -O2 -g -fPIC -shared $(DEFINES) -Wall -Wextra $(INCLUDES) -MMD -MP -MF $(OBJ)/tests/preload_$*.d \
+	  -o $@ $< -ldl
 
 -include $(wildcard $(OBJ)/*/*.d $(OBJ)/*.d)
 
