@@ -51,7 +51,8 @@ status setup_devices(FILE *f, error *e) { return devices_print(f, e); }
 #else
 status setup_devices(FILE *f, error *e) {
     (void)f;
-    return fail(e, BAD_INPUT, "device 'opencl': this build has no OpenCL (built with OPENCL=0); --device=cpu needs none");
+    return fail(e, BAD_INPUT,
+                "device 'opencl': this build has no OpenCL (built with OPENCL=0); --device=cpu needs none");
 }
 static bool opencl_has_gpu(char *why, size_t size) {
     snprintf(why, size, "this build has no OpenCL");
@@ -59,7 +60,8 @@ static bool opencl_has_gpu(char *why, size_t size) {
 }
 static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
     (void)gemm, (void)b;
-    return fail(e, BAD_INPUT, "device '%s': this build has no OpenCL (built with OPENCL=0); use --device=cpu", c->device);
+    return fail(e, BAD_INPUT, "device '%s': this build has no OpenCL (built with OPENCL=0); use --device=cpu",
+                c->device);
 }
 static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
     (void)g, (void)report;
