@@ -15,8 +15,8 @@ struct backend {
     uint64_t memory, memory_free; /* bytes that the device has in all and free when opened; 0: unknown */
     uint64_t allocated;           /* bytes taken by bind; equals plan.total */
     bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
-    bool products_only; /* OpenCL: run does nothing but the library's matrix products; for bench, results are garbage */
-    uint64_t launches;  /* OpenCL: kernels, fills and calls of the library that all runs so far enqueued */
+    bool products_only; /* where gemm_rate is NULL: run does nothing but the library's products; results are garbage */
+    uint64_t launches;  /* there too: kernels, fills and calls of the library that all runs so far enqueued */
     char gemm[1024];    /* what its matrix products go by, as a run records it (P4): "default", or tuned parameters */
     char advice[256];   /* a line for people about those; "" where there is nothing to say */
 

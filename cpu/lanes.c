@@ -6,9 +6,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Multiply-adds of an op's products beyond which its tiles are better shared out to whoever is free. The head's count
-   more, since a lane waits for the one before in the middle of it. */
-static const double MOST_WORK = 2e8, MOST_HEAD_WORK = 2e7;
+/* Multiply-adds of an op's products beyond which its tiles are better shared out to whoever is free. The head may have
+   fewer, since a lane waits for the one before in the middle of it. */
+static const double MOST_WORK = 2e8, MOST_HEAD_WORK = 6e7;
 
 /* ---- the arena in lanes ----
    A lane's part of the arena is the whole one in small: each tensor lies at its offset divided by the number of lanes,
@@ -43,7 +43,7 @@ int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads) 
         if (once) continue;
         if (!fits_in_lanes(g, p, o, real_bytes, threads)) return 1;
         double work = op_flops(g, o, g->micro_batch) / 2;
-        if (work > MOST_WORK || (o->code == OP_HEAD && work > 3 * MOST_HEAD_WORK)) return 1;
+        if (work > (o->code == OP_HEAD ? MOST_HEAD_WORK : MOST_WORK)) return 1;
     }
     return threads;
 }

@@ -86,13 +86,15 @@ static char *address(const cpu *c, tensor_id t, int l) {
     return c->blocks[s->block] + at;
 }
 
+/* Sequences that a lane has at most. */
+static int lane_sequences(const cpu *c) { return c->g->micro_batch / c->lanes; }
+
 /* turn NULL: not in a lane. */
 static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
     const op *o = &c->g->ops[i];
-    cpu_call call = {.g = c->g, .o = o, .scratch = address(c, o->scratch, l), .step = step};
-    call.lanes = c->lanes;
-    call.lane = turn;
-    size_t before = (size_t)(l * (c->g->micro_batch / c->lanes)) * (size_t)step->length;
+    cpu_call call = {
+        .g = c->g, .o = o, .scratch = address(c, o->scratch, l), .step = step, .lanes = c->lanes, .lane = turn};
+    size_t before = (size_t)(l * lane_sequences(c)) * (size_t)step->length;
     for (int a = 0; a < MAX_ARGUMENTS; a++) {
         char *at = address(c, o->arg[a], l);
         bool input = at && c->g->tensors[o->arg[a]].role == ROLE_INPUT; /* tokens and targets, [B,T] */
@@ -112,7 +114,7 @@ static void note_time(cpu *c, int i, double *since) {
 
 /* The ops of a span on the sequences of one lane. The first lane's time counts: it waits for none. */
 static void run_lane(cpu *c, span s, const step_args *step, int l, lane *turn) {
-    int most = c->g->micro_batch / c->lanes;
+    int most = lane_sequences(c);
     step_args own = *step;
     own.first_sequence += l * most;
     own.sequences = own.sequences - l * most < most ? own.sequences - l * most : most;
@@ -170,7 +172,7 @@ static void run_shared(cpu *c, span s, const step_args *step) {
 static status cpu_run(backend *b, span s, const step_args *step, error *e) {
     cpu *c = (cpu *)b;
     (void)e;
-    int most = c->g->micro_batch / c->lanes, used = (step->sequences + most - 1) / most;
+    int most = lane_sequences(c), used = (step->sequences + most - 1) / most;
     if (c->lanes == 1 || used < 2) {
         run_shared(c, s, step);
         return OK;
