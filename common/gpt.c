@@ -162,10 +162,9 @@ static void add_persistent(builder *b) {
     b->wte_embedding_grad = m->grad[1];
     if (g->batch_invariant) b->wte_embedding_grad = like_param(b, 1, "d_embed_", ROLE_GRAD, KIND_GRADIENT);
     if (g->purpose != GRAPH_TRAIN) return;
-    for (tensor_id p = 1; p <= m->n_params; p++) {
-        m->m[p] = like_param(b, p, "m_", ROLE_MOMENT, KIND_MOMENT);
-        m->v[p] = like_param(b, p, "v_", ROLE_MOMENT, KIND_MOMENT);
-    }
+    /* all m, then all v: each in the parameters' order */
+    for (tensor_id p = 1; p <= m->n_params; p++) m->m[p] = like_param(b, p, "m_", ROLE_MOMENT, KIND_MOMENT);
+    for (tensor_id p = 1; p <= m->n_params; p++) m->v[p] = like_param(b, p, "v_", ROLE_MOMENT, KIND_MOMENT);
     m->norm = graph_tensor(g, "norm", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, (int64_t[]){2});
 }
 
@@ -294,13 +293,13 @@ static void build_micro(builder *b) {
     recompute_apply(g, b->r->recompute);
 }
 
-/* ---- once a step ---- */
+/* ---- once a step: tensor by tensor as they lie in memory, so that a backend can take many at once ---- */
 
 static void build_begin(builder *b) {
-    b->g->begin.first = b->g->n_ops;
-    for (tensor_id p = 1; p <= b->m->n_params; p++) graph_op(b->g, OP_ZERO, ARGS(b->m->grad[p]));
-    if (b->wte_embedding_grad != b->m->grad[1]) graph_op(b->g, OP_ZERO, ARGS(b->wte_embedding_grad));
-    b->g->begin.end = b->g->n_ops;
+    graph *g = b->g;
+    g->begin.first = g->n_ops;
+    for (tensor_id t = graph_next(g, ROLE_GRAD, 0); t; t = graph_next(g, ROLE_GRAD, t)) graph_op(g, OP_ZERO, ARGS(t));
+    g->begin.end = g->n_ops;
 }
 
 static void build_finish(builder *b) {
@@ -311,9 +310,10 @@ static void build_finish(builder *b) {
     if (g->purpose == GRAPH_TRAIN) {
         int64_t n = m->n_params;
         tensor_id sums = graph_tensor(g, "sums", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &n);
-        for (tensor_id p = 1; p <= m->n_params; p++) graph_op(g, OP_SUM_SQUARES, ARGS(sums, m->grad[p]))->index = p - 1;
+        for (tensor_id p = graph_next(g, ROLE_PARAM, 0); p; p = graph_next(g, ROLE_PARAM, p))
+            graph_op(g, OP_SUM_SQUARES, ARGS(sums, m->grad[p]))->index = p - 1;
         graph_op(g, OP_GRAD_NORM, ARGS(m->norm, sums))->clip = b->r->grad_clip;
-        for (tensor_id p = 1; p <= m->n_params; p++) {
+        for (tensor_id p = graph_next(g, ROLE_PARAM, 0); p; p = graph_next(g, ROLE_PARAM, p)) {
             op_attr *a = graph_op(g, OP_ADAMW, ARGS(p, m->m[p], m->v[p], m->grad[p], m->norm));
             a->weight_decay = g->tensors[p].rank >= 2 ? b->r->weight_decay : 0;
             a->beta1 = b->r->beta1;

@@ -86,6 +86,18 @@ uint64_t tensor_bytes(const tensor *t, size_t real_bytes) {
 
 bool tensor_is_persistent(const tensor *t) { return t->role != ROLE_ACT && t->role != ROLE_SCRATCH; }
 
+tensor_id graph_next(const graph *g, tensor_role role, tensor_id before) {
+    bool flat = before && g->tensors[before].rank < 2;
+    for (tensor_id t = before + 1;; t++) {
+        if (t == g->n_tensors) {
+            if (flat) return 0;
+            flat = true;
+            t = 1;
+        }
+        if (g->tensors[t].role == role && (g->tensors[t].rank < 2) == flat) return t;
+    }
+}
+
 char *tensor_print(const tensor *t, char *text, size_t size) {
     if (t->layer < 0)
         snprintf(text, size, "%s", t->name);

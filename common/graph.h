@@ -193,6 +193,11 @@ int64_t tensor_elements(const tensor *t);
 /* Bytes of a tensor when a real takes real_bytes (4 or 8). */
 uint64_t tensor_bytes(const tensor *t, size_t real_bytes);
 bool tensor_is_persistent(const tensor *t);
+/* Walks the tensors of a role in the order in which plans place those that persist: of two dimensions and more, then of
+   one, each by id. The optimizer treats either kind alike (weight decay is for the first), so neighbours in memory get
+   the same update, and ops in this order can be run by few kernels. before: 0 for the first; returns 0 after the last.
+ */
+tensor_id graph_next(const graph *g, tensor_role role, tensor_id before);
 /* "qkv[3]"; writes at most size bytes into text and returns it. */
 char *tensor_print(const tensor *t, char *text, size_t size);
 

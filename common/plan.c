@@ -157,12 +157,22 @@ static uint64_t cut_into_blocks(const graph *g, plan *p, uint64_t extent, uint64
     return sum;
 }
 
+/* Role by role, so that parameters, gradients and both moments have their tensors in the same order: where one block
+   holds them, what lies side by side in one does so in the others, and one kernel updates it (see graph_next). */
+static void place_persistent(const graph *g, slot *slots, uint64_t max_block, uint64_t *end) {
+    *end = 0;
+    for (tensor_role role = ROLE_PARAM; role <= ROLE_INPUT; role++)
+        for (tensor_id t = graph_next(g, role, 0); t; t = graph_next(g, role, t)) {
+            slots[t].offset = within_block(*end, slots[t].bytes, max_block);
+            *end = slots[t].offset + slots[t].bytes;
+        }
+}
+
 /* Sizes and lifetimes of all tensors, and the places of the persistent ones; *end: where those end. Those that need an
    arrangement are left. */
 static status measure(const graph *g, const memory_limits *limits, uint64_t max_block, plan *p, uint64_t *end,
                       error *e) {
     *p = (plan){.slots = xcalloc((size_t)g->n_tensors, sizeof(slot))};
-    *end = 0;
     find_lifetimes(g, p->slots);
     for (int t = 1; t < g->n_tensors; t++) {
         slot *s = &p->slots[t];
@@ -175,10 +185,8 @@ static status measure(const graph *g, const memory_limits *limits, uint64_t max_
             plan_free(p);
             return BAD_INPUT;
         }
-        if (!tensor_is_persistent(&g->tensors[t])) continue;
-        s->offset = within_block(*end, s->bytes, max_block);
-        *end = s->offset + s->bytes;
     }
+    place_persistent(g, p->slots, max_block, end);
     p->transient_live_peak = live_peak(g, p->slots, &p->peak_op);
     return OK;
 }

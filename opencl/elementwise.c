@@ -55,23 +55,33 @@ status opencl_ADD(opencl *b, error *e) {
     return OK;
 }
 
-/* Does op i of the span at work zero what lies right behind that of the op before it? */
-static bool goes_on(const opencl *b, int i) {
-    const op *o = &b->graph->ops[i];
-    if (i <= b->span.first || i >= b->span.end || o[-1].code != OP_ZERO || o->code != OP_ZERO) return false;
-    const slot *before = &b->memory.plan->slots[o[-1].arg[0]], *s = &b->memory.plan->slots[o->arg[0]];
-    return s->block == before->block && s->offset == before->offset + before->bytes;
+/* ---- once a step: neighbours in memory together ---- */
+
+static bool same_update(const op_attr *a, const op_attr *b) {
+    return a->weight_decay == b->weight_decay && a->beta1 == b->beta1 && a->beta2 == b->beta2 &&
+           a->epsilon == b->epsilon;
 }
 
-/* The gradients are neighbours: one fill takes as many as lie in one block. A wide pattern, since PoCL writes a pattern
-   at a time; slots are multiples of it. */
+/* Does op i of the span at work (ZERO or ADAMW) do to what lies right behind the first `count` tensors of the op before
+   it just what that one does to them? */
+static bool goes_on(const opencl *b, int i, int count) {
+    const op *o = &b->graph->ops[i];
+    if (i <= b->span.first || i >= b->span.end || o[-1].code != o->code) return false;
+    for (int a = 0; a < count; a++) {
+        const slot *before = &b->memory.plan->slots[o[-1].arg[a]], *s = &b->memory.plan->slots[o->arg[a]];
+        if (s->block != before->block || s->offset != before->offset + before->bytes) return false;
+    }
+    return same_update(&o[-1].attr, &o->attr);
+}
+
+/* A wide pattern, since PoCL writes a pattern at a time; slots are multiples of it. */
 status opencl_ZERO(opencl *b, error *e) {
     static const cl_float16 zero;
     int i = b->device.op;
-    if (b->dry || b->base.products_only || goes_on(b, i)) return OK;
+    if (b->dry || b->base.products_only || goes_on(b, i, 1)) return OK;
     const slot *s = &b->memory.plan->slots[b->op->arg[0]];
     uint64_t bytes = s->bytes;
-    while (goes_on(b, ++i)) bytes += b->memory.plan->slots[b->graph->ops[i].arg[0]].bytes;
+    while (goes_on(b, ++i, 1)) bytes += b->memory.plan->slots[b->graph->ops[i].arg[0]].bytes;
     b->base.launches++;
     CL(&b->device, clEnqueueFillBuffer(b->device.queue, b->memory.block[s->block], &zero, sizeof zero, s->offset, bytes,
                                        0, NULL, NULL));
@@ -96,14 +106,32 @@ status opencl_GRAD_NORM(opencl *b, error *e) {
     return OK;
 }
 
-/* The step's constants in double on the host: 1 - beta2^t loses all digits in float for small t. */
-status opencl_ADAMW(opencl *b, error *e) {
+enum { UPDATED = 4 }; /* ADAMW's p, m, v and g */
+
+/* n elements of each. The step's constants in double on the host: 1 - beta2^t loses all digits in float for small t. */
+static status update(opencl *b, const memory_range *r, uint64_t n, error *e) {
     const op_attr *a = &b->op->attr;
     double t = (double)b->args.step + 1, lr = b->args.lr;
-    uint64_t n = elements(b, 0);
-    RUN(b, adamw, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 3),
-        arg_tensor(b, 4), arg_ulong(n), arg_float(1 - lr * a->weight_decay), arg_float(a->beta1),
-        arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2), arg_float(lr / (1 - pow(a->beta1, t))),
-        arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
+    RUN(b, adamw, grid_items(n, LANES), ARG_VALUE(r[0].buffer), ARG_VALUE(r[1].buffer), ARG_VALUE(r[2].buffer),
+        ARG_VALUE(r[3].buffer), arg_tensor(b, UPDATED), arg_ulong(n), arg_float(1 - lr * a->weight_decay),
+        arg_float(a->beta1), arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2),
+        arg_float(lr / (1 - pow(a->beta1, t))), arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
     return OK;
+}
+
+/* The neighbours' slots are run over whole, with what rounds them up to the alignment: nothing but bind and ZERO ever
+   writes there, so p, m, v and g are 0, and AdamW makes 0 of that. (Without a finite norm there is no update.) */
+status opencl_ADAMW(opencl *b, error *e) {
+    int first = b->device.op, last = first;
+    if (goes_on(b, first, UPDATED)) return OK;
+    while (goes_on(b, last + 1, UPDATED)) last++;
+    const slot *slots = b->memory.plan->slots;
+    tensor_id begin = b->op->arg[0], end = b->graph->ops[last].arg[0];
+    uint64_t bytes = slots[end].offset - slots[begin].offset + tensor_bytes(&b->graph->tensors[end], 4);
+    memory_range r[UPDATED] = {{0}};
+    status s = OK;
+    for (int i = 0; i < UPDATED && s == OK; i++) s = memory_slice(&b->memory, b->op->arg[i], 0, bytes, &r[i], e);
+    if (s == OK) s = update(b, r, bytes / 4, e);
+    for (int i = 0; i < UPDATED; i++) memory_drop(&r[i]);
+    return s;
 }

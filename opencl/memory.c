@@ -89,9 +89,9 @@ void memory_release(memory *m) {
 }
 
 status memory_slice(memory *m, tensor_id t, uint64_t at, uint64_t bytes, memory_range *r, error *e) {
-    *r = (memory_range){.buffer = m->tensor[t]};
-    if (at == 0) return OK;
     const slot *s = &m->plan->slots[t];
+    *r = (memory_range){.buffer = m->tensor[t]};
+    if (at == 0 && bytes <= s->bytes) return OK;
     if (at % m->d->info.alignment) {
         r->offset = at / 4;
         return OK;

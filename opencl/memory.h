@@ -30,7 +30,8 @@ typedef struct {
     size_t offset; /* in elements of 4 bytes; 0 unless the range starts at no multiple of the alignment */
     bool owned;    /* released by memory_drop */
 } memory_range;
-/* bytes from `at`, which is a multiple of 4, in tensor t. Takes no device memory. */
+/* bytes from `at`, which is a multiple of 4, in tensor t; or more than it has, where its neighbours in the block are
+   meant too. Takes no device memory. */
 status memory_slice(memory *m, tensor_id t, uint64_t at, uint64_t bytes, memory_range *r, error *e);
 /* May follow right after the enqueue: OpenCL keeps what queued commands use. */
 void memory_drop(memory_range *r);

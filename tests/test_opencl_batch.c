@@ -85,6 +85,26 @@ START_TEST(many_blocks_hold_the_same_run_as_one) {
 }
 END_TEST
 
+/* Weights that decay, and the others; and all gradients by one fill. In one block: two kernels and no more. */
+START_TEST(neighbours_are_zeroed_and_updated_together) {
+    error e = {""};
+    model m;
+    gpt_run run = steps_run(4, 33, 3, 0);
+    step_args a = {.length = 33, .lr = 1e-3};
+    ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &run, &e), OK);
+    const graph *g = m.gpt.graph;
+    span update = {g->finish.end - m.gpt.n_params, g->finish.end};
+    ck_assert_int_eq(m.plan.slots[m.gpt.v[m.gpt.n_params]].block, 0);
+    ck_assert_int_eq(g->ops[update.first].code, OP_ADAMW);
+    uint64_t before = m.backend->launches;
+    ck_assert_int_eq(m.backend->run(m.backend, update, &a, &e), OK);
+    ck_assert_uint_eq(m.backend->launches - before, 2);
+    ck_assert_int_eq(m.backend->run(m.backend, g->begin, &a, &e), OK);
+    ck_assert_uint_eq(m.backend->launches - before, 3);
+    model_close(&m);
+}
+END_TEST
+
 /* One byte too little is refused with nothing held; the same backend then takes a smaller plan. */
 START_TEST(a_cap_refuses_and_leaves_nothing_behind) {
     error e = {""};
@@ -258,6 +278,7 @@ Suite *opencl_batch_suite(void) {
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_near_the_threshold, 0, 2);
     tcase_add_test(t, planned_bytes_are_allocated_bytes);
     tcase_add_test(t, many_blocks_hold_the_same_run_as_one);
+    tcase_add_test(t, neighbours_are_zeroed_and_updated_together);
     tcase_add_test(t, a_cap_refuses_and_leaves_nothing_behind);
     tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
     tcase_add_test(t, gemm_temporaries_of_gpt2_124m_stay_under_64_mib);
