@@ -40,6 +40,7 @@ static gpt_run run_of(int i, graph_purpose purpose, int micro_batch) {
                      .micro_batch = micro_batch,
                      .length = MODELS[i].shape.positions,
                      .sequences = SEQUENCES,
+                     .one_upload = micro_batch % 2, /* either way somewhere */
                      .batch_invariant = true,
                      .dropout = 0.1,
                      .weight_decay = 0.1,

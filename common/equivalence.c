@@ -144,13 +144,14 @@ static status choose_splits(equivalence *q, error *e) {
 
 status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_batch, const recompute_policy *policy,
                         bool batch_invariant, model *m, error *e) {
-    gpt_run run = q->request.run;
+    fit_request r = q->request;
+    fit_option o = {.micro_batch = micro_batch, .policy = policy};
     backend *b;
-    run.purpose = purpose;
-    run.micro_batch = micro_batch;
-    run.recompute = policy->dropped;
-    run.batch_invariant = batch_invariant;
-    if (purpose == GRAPH_GRADS) run.dropout = 0;
+    r.run.purpose = purpose;
+    r.run.batch_invariant = batch_invariant;
+    if (purpose == GRAPH_GRADS) r.run.dropout = 0;
+    TRY(fit_measure(&r, &o, e)); /* is there room for a step's tokens? */
+    gpt_run run = fit_run(&r, &o);
     TRY(setup_device(q->config, &b, NULL, e));
     status s = model_open(m, b, &q->request.shape, &run, e);
     if (s != OK) {

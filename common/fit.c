@@ -62,26 +62,63 @@ static double step_seconds(const graph *g, int64_t n, int k, const cost_model *c
 
 /* ---- one setting ---- */
 
-static status build(const fit_request *r, const fit_option *o, gpt *m, error *e) {
+gpt_run fit_run(const fit_request *r, const fit_option *o) {
     gpt_run run = r->run;
     run.micro_batch = o->micro_batch;
     run.recompute = o->policy->dropped;
+    run.one_upload = o->one_upload;
+    return run;
+}
+
+static status build(const fit_request *r, const fit_option *o, gpt *m, error *e) {
+    gpt_run run = fit_run(r, o);
     return gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e);
 }
 
-status fit_measure(const fit_request *r, fit_option *o, error *e) {
+static bool fits(const fit_request *r, uint64_t bytes) { return !r->limits.cap || bytes <= r->limits.cap; }
+
+/* No plan of this setting can be smaller. Grows with the micro-batch, which a plan found by greedy placing need not. */
+static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *bytes, error *e) {
+    gpt m;
+    TRY(build(r, o, &m, e));
+    status s = plan_bound(m.graph, &r->limits, bytes, e);
+    gpt_free(&m);
+    return s;
+}
+
+/* *above: what the plan's transients take above their lower bound. */
+static status measure(const fit_request *r, fit_option *o, uint64_t *above, error *e) {
     gpt m;
     plan p;
     TRY(build(r, o, &m, e));
     status s = plan_make(m.graph, &r->limits, &p, e);
     if (s == OK) {
         o->peak = p.total;
+        *above = p.transient - p.transient_live_peak;
         o->parts_are_even = r->run.sequences % o->micro_batch == 0;
         o->seconds = step_seconds(m.graph, r->run.sequences, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
         plan_free(&p);
     }
     gpt_free(&m);
     return s;
+}
+
+status fit_measure_as(const fit_request *r, fit_option *o, error *e) {
+    uint64_t unused;
+    return measure(r, o, &unused, e);
+}
+
+/* The tokens lie apart from the arena: fewer of them change nothing there, and no second plan is made. */
+status fit_measure(const fit_request *r, fit_option *o, error *e) {
+    uint64_t above;
+    o->one_upload = true;
+    status s = measure(r, o, &above, e);
+    if ((s == OK && fits(r, o->peak)) || s == FAILED || o->micro_batch >= r->run.sequences) return s;
+    o->one_upload = false;
+    if (s != OK) return measure(r, o, &above, e);
+    TRY(lower_bound(r, o, &o->peak, e));
+    o->peak += above;
+    return OK;
 }
 
 /* ---- the search ---- */
@@ -114,17 +151,6 @@ static int *sizes_of(int64_t n, int *count) {
     return sizes;
 }
 
-/* No plan of this setting can be smaller. Grows with the micro-batch, which a plan found by greedy placing need not. */
-static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *bytes, error *e) {
-    gpt m;
-    TRY(build(r, o, &m, e));
-    status s = plan_bound(m.graph, &r->limits, bytes, e);
-    gpt_free(&m);
-    return s;
-}
-
-static bool fits(const fit_request *r, uint64_t bytes) { return !r->limits.cap || bytes <= r->limits.cap; }
-
 /* Adds all under one policy whose lower bound fits (found by halving), times filled in, peaks not: pick asks for those
    that matter. */
 static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
@@ -155,9 +181,10 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     return OK;
 }
 
-/* a is a better choice than b: an even split, then less memory, then less time. */
+/* a is a better choice than b: an even split, then room for a step's tokens, then less memory, then less time. */
 static bool better(const fit_option *a, const fit_option *b) {
     if (a->parts_are_even != b->parts_are_even) return a->parts_are_even;
+    if (a->one_upload != b->one_upload) return a->one_upload;
     if (a->peak != b->peak) return a->peak < b->peak;
     return a->seconds < b->seconds;
 }
@@ -268,7 +295,8 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
     int64_t n = r->run.sequences, parts = (n + o->micro_batch - 1) / o->micro_batch;
     char last[32] = "";
     if (n % o->micro_batch) snprintf(last, sizeof last, " (the last one %lld)", (long long)(n % o->micro_batch));
-    snprintf(text, size, "micro-batch %d x %lld%s, recompute %s, %s of %s", o->micro_batch, (long long)parts, last,
-             o->policy->name, bytes_print(o->peak, peak, sizeof peak), cap);
+    snprintf(text, size, "micro-batch %d x %lld%s, recompute %s, %s of %s%s", o->micro_batch, (long long)parts, last,
+             o->policy->name, bytes_print(o->peak, peak, sizeof peak), cap,
+             o->one_upload ? "" : ", no room for the tokens of a whole step");
     return text;
 }

@@ -26,7 +26,7 @@ double cost_seconds(const graph *g, const op *o, int sequences, size_t real_byte
 
 typedef struct {
     gpt_shape shape;
-    gpt_run run;          /* micro_batch and recompute are what is sought; sequences is the effective batch */
+    gpt_run run;          /* micro_batch, recompute and one_upload are what is sought; sequences: the effective batch */
     memory_limits limits; /* with the cap; 0 = any size fits */
     scratch_rule *scratch;
     cost_model cost;
@@ -37,6 +37,7 @@ typedef struct {
 typedef struct {
     int micro_batch;
     const recompute_policy *policy;
+    bool one_upload;     /* tokens and targets of the whole step lie on the device */
     bool parts_are_even; /* the micro-batch divides the effective batch */
     uint64_t peak;       /* the plan's total */
     double seconds;      /* of a step, by the cost model */
@@ -47,11 +48,15 @@ typedef struct {
 #define FIT_SLACK 3
 
 /* The smallest peak among those within FIT_SLACK of the least predicted time of all that fit, even splits before uneven
-   ones. NO_MEMORY: nothing fits; *best is then the smallest there is. BAD_INPUT: a tensor is larger
-   than the device's largest allocation. */
+   ones, and then those with room for a whole step's tokens before the others. NO_MEMORY: nothing fits; *best is then
+   the smallest there is. BAD_INPUT: a tensor is larger than the device's largest allocation. */
 status fit_choose(const fit_request *r, fit_option *best, error *e);
-/* Peak, time and operations of one setting (best->micro_batch and best->policy are given). */
+/* Peak, time and operations of one setting (o->micro_batch and o->policy are given): with the whole step's tokens where
+   that fits, else with a micro-batch's. fit_measure_as: o->one_upload is given too. */
 status fit_measure(const fit_request *r, fit_option *o, error *e);
+status fit_measure_as(const fit_request *r, fit_option *o, error *e);
+/* r->run as o has it: what gpt_build and model_open take. */
+gpt_run fit_run(const fit_request *r, const fit_option *o);
 /* "micro-batch 8 x 64, recompute gelu, 4.91 of 12.00 GiB" */
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size);
 

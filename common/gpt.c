@@ -149,9 +149,10 @@ static tensor_id like_param(const builder *b, tensor_id p, const char *prefix, t
 static void add_persistent(builder *b) {
     gpt *m = b->m;
     graph *g = b->g;
-    int64_t bt[2] = {g->micro_batch, g->length};
-    m->tokens = graph_tensor(g, "tokens", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, bt);
-    m->targets = graph_tensor(g, "targets", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, bt);
+    int64_t most = b->r->one_upload ? b->r->sequences : 0;
+    int64_t ut[2] = {most > g->micro_batch ? most : g->micro_batch, g->length};
+    m->tokens = graph_tensor(g, "tokens", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, ut);
+    m->targets = graph_tensor(g, "targets", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, ut);
     m->losses = graph_tensor(g, "losses", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &b->r->sequences);
     m->grad = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->m = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));

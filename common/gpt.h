@@ -16,6 +16,7 @@ typedef struct {
     int micro_batch;   /* B */
     int length;        /* T <= positions */
     int64_t sequences; /* N: length of the losses tensor */
+    bool one_upload;   /* tokens and targets of all N sequences lie on the device at once */
     bool batch_invariant;
     double dropout; /* training span only */
     double weight_decay, beta1, beta2, grad_clip;
@@ -27,7 +28,7 @@ typedef struct {
 typedef struct {
     graph *graph;
     int n_params;
-    tensor_id tokens, targets; /* INT32 [B,T] */
+    tensor_id tokens, targets; /* INT32 [U,T]; U = N with one_upload, else B */
     tensor_id losses;          /* [N] */
     tensor_id norm;            /* [2]: gradient norm, clip factor */
     tensor_id logits;          /* [V] */

@@ -180,6 +180,7 @@ static status choose(const config *c, check *k, error *e) {
                        .micro_batch = (int)(c->micro_batch_size ? c->micro_batch_size : SMALL_MICRO_BATCH),
                        .length = length,
                        .sequences = sequences,
+                       .one_upload = true,
                        .batch_invariant = c->batch_invariant,
                        .dropout = c->given[OPTION_dropout] ? c->dropout : SMALL_DROPOUT,
                        .recompute = policy ? policy->dropped : 0};

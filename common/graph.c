@@ -86,6 +86,8 @@ uint64_t tensor_bytes(const tensor *t, size_t real_bytes) {
 
 bool tensor_is_persistent(const tensor *t) { return t->role != ROLE_ACT && t->role != ROLE_SCRATCH; }
 
+bool graph_holds_step(const graph *g, tensor_id input) { return g->tensors[input].dim[0] > g->micro_batch; }
+
 tensor_id graph_next(const graph *g, tensor_role role, tensor_id before) {
     bool flat = before && g->tensors[before].rank < 2;
     for (tensor_id t = before + 1;; t++) {

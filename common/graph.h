@@ -48,7 +48,7 @@ typedef struct {
     tensor_kind kind;
     tensor_type type;
     int rank;
-    int64_t dim[4]; /* ACT, INPUT: dim[0] = sequences of a micro-batch */
+    int64_t dim[4]; /* ACT, INPUT: dim[0] = sequences of a micro-batch; INPUT: or of a whole step */
     tensor_id of;   /* GRAD, MOMENT: its PARAM; a recomputed clone: its original; else 0 */
 } tensor;
 
@@ -198,6 +198,9 @@ bool tensor_is_persistent(const tensor *t);
    the same update, and ops in this order can be run by few kernels. before: 0 for the first; returns 0 after the last.
  */
 tensor_id graph_next(const graph *g, tensor_role role, tensor_id before);
+/* Does an INPUT tensor hold the tokens of a whole step, so that a run finds its own from row first_sequence on, not
+   from row 0? */
+bool graph_holds_step(const graph *g, tensor_id input);
 /* "qkv[3]"; writes at most size bytes into text and returns it. */
 char *tensor_print(const tensor *t, char *text, size_t size);
 

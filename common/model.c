@@ -118,7 +118,6 @@ status batch_draw(batch *b, const token_file *f, const data_order *order, uint32
 status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
                   error *e) {
     int64_t n = b->sequences - first < m->run.micro_batch ? b->sequences - first : m->run.micro_batch;
-    size_t at = (size_t)(first * b->length), bytes = (size_t)(n * b->length) * sizeof(int32_t);
     *a = (step_args){.sequences = (int)n,
                      .first_sequence = (int)first,
                      .length = (int)b->length,
@@ -126,6 +125,9 @@ status model_load(model *m, const batch *b, const step_settings *s, int64_t firs
                      .lr = s->lr,
                      .inv_targets = inv_targets,
                      .seed = s->seed};
+    bool whole = graph_holds_step(m->gpt.graph, m->gpt.tokens);
+    if (whole && first) return OK; /* they are there since the first micro-batch */
+    size_t at = (size_t)(first * b->length), bytes = (size_t)((whole ? b->sequences : n) * b->length) * sizeof *b->x;
     TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + at, 0, bytes, e));
     return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
 }

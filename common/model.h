@@ -55,8 +55,9 @@ status model_training_loss(model *m, const batch *b, const step_settings *s, dou
 status model_finish(model *m, const step_settings *s, double *norm, error *e);
 /* Forward only: *sum of the token losses. */
 status model_loss(model *m, const batch *b, double *sum, error *e);
-/* What the three above are made of, for those who run a graph op by op: hands the sequences from `first` on, at most a
-   micro-batch, to the backend (*a: what the ops then run with); and 1 / targets, or 0 where none counts. */
+/* What the three above are made of, for those who run a graph op by op: sees to it that the backend has the sequences
+   from `first` on, at most a micro-batch (*a: what the ops then run with); first = 0 comes before the others, since it
+   hands over all of b where there is room for a step's tokens (one_upload); and 1 / targets, or 0 where none counts. */
 status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
                   error *e);
 double model_inverse(const batch *b);

@@ -7,9 +7,7 @@
 #include <string.h>
 
 status plan_of(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
-    gpt_run run = r->run;
-    run.micro_batch = o->micro_batch;
-    run.recompute = o->policy->dropped;
+    gpt_run run = fit_run(r, o);
     TRY(gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e));
     status s = plan_make(m->graph, &r->limits, p, e);
     if (s != OK) gpt_free(m);

@@ -41,6 +41,7 @@ static void add_asked(cJSON *to, const plan_report *p) {
         return;
     }
     cJSON_AddStringToObject(a, "recompute", p->asked.policy->name);
+    cJSON_AddBoolToObject(a, "one_upload", p->asked.one_upload);
     cJSON_AddNumberToObject(a, "peak_bytes", (double)p->asked.peak);
     cJSON_AddStringToObject(a, "peak_op", p->peak_op);
     cJSON *kinds = cJSON_AddObjectToObject(a, "bytes_at_peak");
@@ -67,6 +68,7 @@ static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
         return;
     }
     cJSON_AddNumberToObject(o, "peak_bytes", (double)row->option.peak);
+    cJSON_AddBoolToObject(o, "one_upload", row->option.one_upload);
     if (base) {
         cJSON_AddNumberToObject(o, "saved_bytes", (double)base->option.peak - (double)row->option.peak);
         cJSON_AddNumberToObject(o, "relative_time", row->option.seconds / base->option.seconds);
@@ -82,6 +84,7 @@ static cJSON *report(const plan_report *p) {
     cJSON_AddNumberToObject(root, "effective_batch", (double)run->sequences);
     add_split(root, p->chosen.micro_batch, run->sequences);
     cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);
+    cJSON_AddBoolToObject(root, "one_upload", p->chosen.one_upload); /* of tokens: once a step, not a micro-batch */
     cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)p->chosen.peak);
     if (p->request.limits.cap)

@@ -106,6 +106,8 @@ static void print_verdict(const plan_report *p, const screen *s) {
     paint(s, "\033[0m");
     fprintf(s->f, ": %s %s, %s bytes\n", bytes_print(difference, size, sizeof size),
             p->asked_fits ? "are free" : "too much", number_print((int64_t)difference, exact));
+    if (p->asked_fits && !p->asked.one_upload)
+        fprintf(s->f, "Tokens go to the device at each micro-batch: those of a whole step would not fit.\n");
 }
 
 static void print_bars(const plan_report *p, const screen *s) {

@@ -13,7 +13,7 @@
 
 typedef struct {
     int64_t layers, heads, channels, positions, vocabulary, bias, tanh_gelu; /* the model */
-    int64_t micro_batch, length, sequences, batch_invariant;                 /* the run */
+    int64_t micro_batch, length, sequences, batch_invariant, one_upload;     /* the run */
     int64_t real_bytes, alignment, max_block, cap, opencl;                   /* the limits */
 } numbers;
 #define X(name, low, high) {#name, offsetof(numbers, name), low, high},
@@ -23,8 +23,9 @@ static const struct {
     int64_t low, high;
 } FIELDS[] = {X(layers, 1, 1024) X(heads, 1, 1024) X(channels, 1, 65536) X(positions, 1, 1 << 20)
                   X(vocabulary, 1, 1 << 24) X(bias, 0, 1) X(tanh_gelu, 0, 1) X(micro_batch, 1, 1 << 24)
-                      X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(real_bytes, 4, 8)
-                          X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52) X(opencl, 0, 1)};
+                      X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(one_upload, 0, 1)
+                          X(real_bytes, 4, 8) X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52)
+                              X(opencl, 0, 1)};
 #undef X
 enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 
@@ -43,6 +44,7 @@ static numbers numbers_of(const model *m) {
                      .length = m->run.length,
                      .sequences = m->run.sequences,
                      .batch_invariant = m->run.batch_invariant,
+                     .one_upload = m->run.one_upload,
                      .real_bytes = (int64_t)l->real_bytes,
                      .alignment = (int64_t)l->alignment,
                      .max_block = (int64_t)l->max_block,
@@ -139,11 +141,17 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
     const cJSON *dropout = json_get(plan, "dropout");
     for (int i = 0; i < N_FIELDS; i++) {
         int64_t *to = field(&n, i);
-        if (!json_integer(json_get(plan, FIELDS[i].name), to) || *to < FIELDS[i].low || *to > FIELDS[i].high)
+        const cJSON *number = json_get(plan, FIELDS[i].name);
+        if (!number && to == &n.one_upload) { /* files from before there was one */
+            *to = 0;
+            continue;
+        }
+        if (!json_integer(number, to) || *to < FIELDS[i].low || *to > FIELDS[i].high)
             return fail(e, BAD_INPUT, "run.json: plan.%s is no number from %lld to %lld", FIELDS[i].name,
                         (long long)FIELDS[i].low, (long long)FIELDS[i].high);
     }
     *chosen = (fit_option){.micro_batch = (int)n.micro_batch,
+                           .one_upload = n.one_upload,
                            .policy = cJSON_IsString(policy) ? recompute_find(policy->valuestring) : NULL};
     if (!chosen->policy) return fail(e, BAD_INPUT, "run.json: plan.recompute is no policy");
     if (n.length > n.positions || n.channels % n.heads || n.micro_batch > n.sequences ||
@@ -167,5 +175,5 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
                                   .max_block = (uint64_t)n.max_block,
                                   .cap = (uint64_t)n.cap},
                        .scratch = n.opencl ? opencl_scratch : cpu_scratch};
-    return fit_measure(r, chosen, e);
+    return fit_measure_as(r, chosen, e);
 }

@@ -250,9 +250,7 @@ static status open_stepping_down(fit_request *r, backend *b, model *m, fit_optio
                         (unsigned long long)o->peak);
         }
         TRY(s);
-        gpt_run run = r->run;
-        run.micro_batch = o->micro_batch;
-        run.recompute = o->policy->dropped;
+        gpt_run run = fit_run(r, o);
         s = model_open(m, b, &r->shape, &run, e);
         if (s != NO_MEMORY) return s;
         if (report)

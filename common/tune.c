@@ -20,9 +20,7 @@ static status make_graph(const config *c, gpt *m, error *e) {
     r.cost = cost;
     status s = fit_choose(&r, &o, e);
     if (s != OK && s != NO_MEMORY) return s;
-    gpt_run run = r.run;
-    run.micro_batch = o.micro_batch;
-    run.recompute = o.policy->dropped;
+    gpt_run run = fit_run(&r, &o);
     return gpt_build(&shape, &run, scratch, limits.real_bytes, m, e);
 }
 

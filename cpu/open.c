@@ -94,11 +94,13 @@ static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
     const op *o = &c->g->ops[i];
     cpu_call call = {
         .g = c->g, .o = o, .scratch = address(c, o->scratch, l), .step = step, .lanes = c->lanes, .lane = turn};
-    size_t before = (size_t)(l * lane_sequences(c)) * (size_t)step->length;
     for (int a = 0; a < MAX_ARGUMENTS; a++) {
         char *at = address(c, o->arg[a], l);
-        bool input = at && c->g->tensors[o->arg[a]].role == ROLE_INPUT; /* tokens and targets, [B,T] */
-        call.arg[a] = input ? at + before * sizeof(int32_t) : at;
+        if (at && c->g->tensors[o->arg[a]].role == ROLE_INPUT) { /* tokens and targets, [U,T] */
+            int row = graph_holds_step(c->g, o->arg[a]) ? step->first_sequence : l * lane_sequences(c);
+            at += (size_t)row * (size_t)step->length * sizeof(int32_t);
+        }
+        call.arg[a] = at;
     }
     c->functions[o->code](&call);
     lane_pass(&call, LANE_ALL);

@@ -43,6 +43,10 @@ typedef struct {
 static inline const tensor *op_tensor(const opencl *b, int i) { return &b->graph->tensors[b->op->arg[i]]; }
 /* The dimensions of an activation [B,T,C] as they are in this run: args.sequences, args.length, and C. */
 static inline int64_t op_rows(const opencl *b) { return (int64_t)b->args.sequences * b->args.length; }
+/* Tokens before this run's first one in argument i, [U,T]. */
+static inline int64_t op_tokens_at(const opencl *b, int i) {
+    return graph_holds_step(b->graph, b->op->arg[i]) ? (int64_t)b->args.first_sequence * b->args.length : 0;
+}
 
 /* ---- launching: KERNEL(b, name, global sizes and local sizes by dimension, arguments ...) ---- */
 

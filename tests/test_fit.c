@@ -54,7 +54,7 @@ static fit_request random_request(uint64_t *s) {
 }
 
 typedef struct {
-    fit_option all[16 * RECOMPUTE_POLICIES];
+    fit_option all[2 * 16 * RECOMPUTE_POLICIES];
     int n;
     uint64_t least, most; /* peaks */
 } brute;
@@ -62,10 +62,11 @@ typedef struct {
 static brute every_plan(const fit_request *r) {
     brute b = {.least = UINT64_MAX};
     for (int k = 1; k <= r->run.sequences; k++)
-        for (int p = 0; p < RECOMPUTE_POLICIES; p++) {
-            fit_option o = {.micro_batch = k, .policy = &recompute_policies[p]};
+        for (int p = 0; p < 2 * RECOMPUTE_POLICIES; p++) {
+            fit_option o = {.micro_batch = k, .policy = &recompute_policies[p / 2], .one_upload = p % 2};
+            if (k == r->run.sequences && !o.one_upload) continue; /* it is one in any case */
             if ((r->micro_batch && k != r->micro_batch) || (r->policy && o.policy != r->policy)) continue;
-            if (fit_measure(r, &o, NULL) != OK) continue;
+            if (fit_measure_as(r, &o, NULL) != OK) continue;
             b.all[b.n++] = o;
             if (o.peak < b.least) b.least = o.peak;
             if (o.peak > b.most) b.most = o.peak;
@@ -73,22 +74,26 @@ static brute every_plan(const fit_request *r) {
     return b;
 }
 
-/* The rule: within 3 % of the fastest that fits; even where an even one is; then the smallest. */
+/* The rule: within 3 % of the fastest that fits; even where an even one is; with room for a step's tokens; then the
+   smallest. */
 static void check_choice(const fit_request *r, const brute *b, const fit_option *o, const char *what) {
     double fastest = 1e300;
     uint64_t smallest = UINT64_MAX;
-    bool even = false;
+    bool even = false, whole = false;
     for (int i = 0; i < b->n; i++)
         if (b->all[i].peak <= r->limits.cap && b->all[i].seconds < fastest) fastest = b->all[i].seconds;
     ck_assert_msg(o->seconds <= 1.03 * fastest * (1 + 1e-12), "%s: too slow", what);
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < 3; pass++)
         for (int i = 0; i < b->n; i++) {
             const fit_option *x = &b->all[i];
             if (x->peak > r->limits.cap || x->seconds > 1.03 * fastest) continue;
             if (pass == 0 && x->parts_are_even) even = true;
-            if (pass == 1 && x->parts_are_even == even && x->peak < smallest) smallest = x->peak;
+            if (pass == 1 && x->parts_are_even == even && x->one_upload) whole = true;
+            if (pass == 2 && x->parts_are_even == even && x->one_upload == whole && x->peak < smallest)
+                smallest = x->peak;
         }
     ck_assert_msg(o->parts_are_even == even, "%s: an even split was there", what);
+    ck_assert_msg(o->one_upload == whole, "%s: there was room for a step's tokens", what);
     ck_assert_msg(o->peak <= smallest, "%s: %llu bytes chosen, %llu would do", what, (unsigned long long)o->peak,
                   (unsigned long long)smallest);
 }
@@ -129,6 +134,53 @@ START_TEST(fit_agrees_with_every_plan_there_is) {
     }
     ck_assert_int_gt(fitted, 50);
     ck_assert_int_gt(refused, 10);
+}
+END_TEST
+
+/* From one byte too little for the smallest plan to no cap at all: whatever fits with a micro-batch's tokens is taken,
+   and as soon as there is room, with the whole step's; the peak is that of the plan made of it. */
+START_TEST(a_steps_tokens_are_there_wherever_they_fit) {
+    uint64_t s = 5, peaks[2];
+    fit_request r = random_request(&s);
+    error e = {""};
+    fit_option o = {.micro_batch = 3, .policy = &recompute_policies[0]};
+    r.limits = (memory_limits){.real_bytes = 4, .alignment = 64};
+    r.run.sequences = 40;
+    r.micro_batch = 3;
+    r.policy = o.policy;
+    for (int one = 0; one < 2; one++) {
+        o.one_upload = one;
+        ck_assert_int_eq(fit_measure_as(&r, &o, &e), OK);
+        peaks[one] = o.peak;
+    }
+    uint64_t rows[2] = {3, 40}, tokens[2];
+    for (int one = 0; one < 2; one++) tokens[one] = 2 * ((rows[one] * (uint64_t)r.run.length * 4 + 63) / 64 * 64);
+    ck_assert_uint_eq(peaks[1] - peaks[0], tokens[1] - tokens[0]);
+    const struct {
+        uint64_t cap;
+        bool fits, one_upload;
+    } cases[] = {{peaks[0] - 1, false, false},
+                 {peaks[0], true, false},
+                 {peaks[1] - 1, true, false},
+                 {peaks[1], true, true},
+                 {0, true, true}};
+    for (int i = 0; i < 5; i++) {
+        gpt m;
+        plan p;
+        r.limits.cap = cases[i].cap;
+        ck_assert_int_eq(fit_choose(&r, &o, &e), cases[i].fits ? OK : NO_MEMORY);
+        ck_assert_msg(o.one_upload == cases[i].one_upload, "case %d", i);
+        ck_assert_uint_eq(o.peak, peaks[o.one_upload]);
+        ck_assert_int_eq(plan_of(&r, &o, &m, &p, &e), OK);
+        ck_assert_uint_eq(p.total, o.peak);
+        plan_free(&p);
+        gpt_free(&m);
+    }
+    r.limits.cap = 0;
+    r.limits.max_block = tokens[1] / 2 - 64; /* the step's tokens are too large for one allocation */
+    while (r.limits.max_block < 40000) r.run.sequences *= 2, r.limits.max_block *= 2;
+    ck_assert_msg(fit_choose(&r, &o, &e) == OK, "%s", e.text);
+    ck_assert(!o.one_upload);
 }
 END_TEST
 
@@ -503,6 +555,7 @@ Suite *fit_suite(void) {
     Suite *s = suite_create("fit");
     TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost");
     tcase_add_test(search, fit_agrees_with_every_plan_there_is);
+    tcase_add_test(search, a_steps_tokens_are_there_wherever_they_fit);
     tcase_add_loop_test(search, gpt2_sizes_fit_where_promised, 0, 2);
     tcase_add_test(search, the_search_takes_less_than_200_ms);
     tcase_add_test(command, json_carries_the_whole_report);

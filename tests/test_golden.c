@@ -20,6 +20,7 @@ static void open_case(const char *folder, size_t real_bytes, graph_purpose purpo
                    .micro_batch = micro,
                    .length = length,
                    .sequences = n,
+                   .one_upload = micro % 2, /* tokens by the step and by the micro-batch */
                    .batch_invariant = invariant,
                    .dropout = dropout,
                    .weight_decay = 0.1,

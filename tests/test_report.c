@@ -166,6 +166,7 @@ START_TEST(run_json_gives_the_bound_plan_again) {
                    .micro_batch = 3,
                    .length = 8,
                    .sequences = 7,
+                   .one_upload = _i,
                    .batch_invariant = true,
                    .dropout = 0.25,
                    .recompute = recompute_find("block")->dropped};
@@ -270,7 +271,7 @@ Suite *report_suite(void) {
     tcase_add_test(t, torn_lines_and_nulls_cost_only_themselves);
     tcase_add_test(t, empty_folder_and_damaged_files_are_named);
     tcase_add_test(t, equivalence_alone_makes_a_page_with_all_its_splits);
-    tcase_add_test(t, run_json_gives_the_bound_plan_again);
+    tcase_add_loop_test(t, run_json_gives_the_bound_plan_again, 0, 2);
     tcase_add_test(t, charts_of_odd_data_stay_within_their_picture);
     tcase_add_test(t, thinning_keeps_spikes);
     tcase_add_test(t, steps_of_axes_are_round_and_few);

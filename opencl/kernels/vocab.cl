@@ -6,7 +6,8 @@
 
 /* x = dropout(wte[tokens] + wpe[position]); a work-item four elements of one sequence. */
 __kernel void embed(__global float *x,            /* [sequences, T, C] */
-                    __global const int *tokens,   /* [sequences, T] */
+                    __global const int *tokens,   /* [sequences, T] from tokens_at */
+                    ulong tokens_at,
                     __global const float *wte,    /* [V, C] */
                     __global const float *wpe,    /* [P, C] */
                     int T, int C, dropout_args dropout) {
@@ -16,7 +17,7 @@ __kernel void embed(__global float *x,            /* [sequences, T, C] */
         ulong t = 4 * quad / C, c = 4 * quad % C;
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
             ulong i = 4 * quad + j;
-            x[s * n + i] = pick(factor, j) * (wte[(ulong)tokens[s * T + t] * C + c] + wpe[i]);
+            x[s * n + i] = pick(factor, j) * (wte[(ulong)tokens[tokens_at + s * T + t] * C + c] + wpe[i]);
             if (++c == (ulong)C) c = 0, t++;
         }
     }
@@ -27,11 +28,11 @@ __kernel void embed(__global float *x,            /* [sequences, T, C] */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
 embed_dwte(__global float *dwte,       /* [V, C] */
            __global const float *dx,   /* [sequences, T, C] */
-           __global const int *tokens, /* [sequences, T] */
-           int s, int T, int C, dropout_args dropout) {
+           __global const int *tokens, /* [sequences, T] from tokens_at */
+           ulong tokens_at, int s, int T, int C, dropout_args dropout) {
     __local int earliest, latest; /* positions of the token */
     int lane = get_local_id(0), first = get_group_id(0);
-    tokens += (ulong)s * T;
+    tokens += tokens_at + (ulong)s * T;
     dx += (ulong)s * T * C;
     int token = tokens[first], before = first, after = first;
     if (lane == 0) earliest = latest = first;
@@ -76,9 +77,9 @@ __kernel void embed_dwpe(__global float *dwpe,     /* [P, C] */
 /* Softmax cross-entropy of a chunk of rows, and its gradient in place of the logits; a work-group a row. The logits lie
    tile after tile of `tile` words of the vocabulary, each tile dense: [rows, width]. */
 __attribute__((reqd_work_group_size(HEAD_LANES, 1, 1))) __kernel void
-head_rows(__global float *scratch,     /* logits from logits_at, losses of the rows from losses_at */
+head_rows(__global float *scratch,     /* the chunk's logits from logits_at, its rows' losses from losses_at */
           ulong logits_at, ulong losses_at,
-          __global const int *targets, /* of all rows; this chunk's from targets_at */
+          __global const int *targets, /* this chunk's from targets_at */
           ulong targets_at, int V, int tile, int gradient, float inv_targets) {
     __local float space[HEAD_LANES];
     int lane = get_local_id(0);
@@ -107,7 +108,7 @@ head_rows(__global float *scratch,     /* logits from logits_at, losses of the r
             int start = target / tile * tile, width = min(tile, V - start);
             loss = log(sum) - (logits[(ulong)start * rows + row * width + target - start] - largest);
         }
-        scratch[losses_at + targets_at + row] = loss;
+        scratch[losses_at + row] = loss;
     }
     barrier(CLK_GLOBAL_MEM_FENCE); /* the target's logit is read before it is overwritten */
     if (gradient) {
