@@ -35,6 +35,7 @@ static void random_config(gpt_shape *s, gpt_run *r) {
                      .norm_epsilon = 1e-5};
     *r = (gpt_run){.purpose = GRAPH_TRAIN,
                    .micro_batch = micro_batch,
+                   .one_upload = draw(0, 1),
                    .length = s->positions,
                    .sequences = sequences,
                    .batch_invariant = draw(0, 3) > 0,
