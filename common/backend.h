@@ -17,8 +17,9 @@ struct backend {
     bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
     bool products_only; /* where gemm_rate is NULL: run does nothing but the library's products; results are garbage */
     uint64_t launches;  /* there too: kernels, fills and calls of the library that all runs so far enqueued */
-    char gemm[1024];    /* what its matrix products go by, as a run records it (P4): "default", or tuned parameters */
-    char advice[256];   /* a line for people about those; "" where there is nothing to say */
+    char
+        gemm[1024]; /* what its matrix products go by, as a run records it (P4): "default", tuned numbers, "tf32 ..." */
+    char advice[256]; /* a line for people about those; "" where there is nothing to say */
 
     /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
        caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be
@@ -46,6 +47,6 @@ scratch_rule cpu_scratch;
    NULL: what `snug tune` found for the device, else "default". opencl/backend.c; only in builds with OPENCL=1. */
 status opencl_open(const char *selector, uint64_t cap, const char *gemm, backend **b, error *e);
 /* Needs no device and no OpenCL: stated upper bounds for plans made without one. opencl/scratch.c, in every build. */
-scratch_rule opencl_scratch;
+scratch_rule opencl_scratch, opencl_scratch_tf32; /* the second for matmul_precision=high */
 
 #endif

@@ -1,7 +1,7 @@
 /* backend.c: the OpenCL backend behind backend.h: open, bind, run, write, read, close. The ops are in files of their
    own. One in-order queue; run only enqueues, read waits. */
-#include "ops.h"
 #include "device.h"
+#include "mma.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -224,6 +224,7 @@ static void backend_close(backend *base) {
     memory_release(&b->memory);
     drop_events(b);
     for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
+    mma_close(b);
     gemm_close();
     device_close(&b->device);
     free(b->events);
@@ -273,7 +274,7 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
     status s = devices_choose(list, count, o->selector, &index, why, sizeof why, e);
     opencl *b = xcalloc(1, sizeof *b);
     b->base = (backend){.name = "opencl",
-                        .scratch = opencl_scratch,
+                        .scratch = o->tf32 ? opencl_scratch_tf32 : opencl_scratch,
                         .bind = backend_bind,
                         .run = backend_run,
                         .write = backend_write,
@@ -288,7 +289,7 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
-        s = gemm_open(b, o->gemm, o->min_indirect, e);
+        s = o->tf32 ? mma_open(b, o, e) : gemm_open(b, o->gemm, o->min_indirect, e);
     }
     if (s == OK) s = build_common(b, e);
     free(list);

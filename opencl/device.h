@@ -17,7 +17,10 @@ typedef struct {
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
     const char *gemm; /* as opencl_open's; GEMM_OWN: CLBlast's own numbers, but for min_indirect */
-    bool as_gpu;      /* kernels in the shapes for GPUs, whatever the device is */
+    bool tf32;   /* matmul_precision=high: products by matrix units (mma.h) instead of CLBlast; gemm means nothing */
+    bool as_gpu; /* kernels in the shapes for GPUs, whatever the device is */
+    enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* with tf32, for tests alone: on any device, slowly */
+    int mma_tile; /* with tf32: 1 or 2 forces the large or the small tiles; 0: by the product's size */
 } opencl_options;
 #define GEMM_OWN "CLBlast"
 /* opencl_open with its settings spelled out, for tests and benches. */

@@ -1,7 +1,8 @@
-/* gemm.c: matrix products by CLBlast, and the linear layers made of them. CLBlast never allocates here: its temporaries
-   lie in the op's scratch, and the batched routines (which allocate inside) are not used. */
+/* gemm.c: matrix products by CLBlast (or by matrix units: mma.c), and the linear layers made of them. CLBlast never
+   allocates here: its temporaries lie in the op's scratch, and the batched routines (which allocate inside) are not
+   used. */
 #include "device.h"
-#include "ops.h"
+#include "mma.h"
 #include <clblast_c.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,10 @@ status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, ma
     status s = memory_slice(&b->memory, B.id, B.at, 4 * (uint64_t)(k * n), &g.a, e);
     if (s == OK) s = memory_slice(&b->memory, A.id, A.at, 4 * (uint64_t)(m * k), &g.b, e);
     if (s == OK) s = memory_slice(&b->memory, C.id, C.at, 4 * (uint64_t)(m * n), &g.c, e);
-    if (s == OK) s = b->dry ? check_temporaries(b, &g, scratch_bytes, e) : enqueue(b, &g, beta, e);
+    if (s == OK && b->tf32)
+        s = mma_run(b, ta, tb, m, n, k, (memory_range[]){g.b, g.a, g.c}, beta, e);
+    else if (s == OK)
+        s = b->dry ? check_temporaries(b, &g, scratch_bytes, e) : enqueue(b, &g, beta, e);
     memory_drop(&g.a);
     memory_drop(&g.b);
     memory_drop(&g.c);
@@ -138,25 +142,25 @@ status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, ma
 
 /* ---- rows by rows ----
 
-   One product takes whole sequences up to GEMM_ROWS rows, or a part of one sequence. In batch-invariant graphs
-   sequences share a product only where every row comes out the same in any company: in activations (`joinable`) and by
-   the indirect kernel, which pads to full tiles and treats all rows alike. Whether one sequence alone would take the
-   indirect kernel decides, so that a micro-batch's size can't. The direct kernel has code of its own for the edges of a
-   matrix. */
+   One product takes whole sequences up to GEMM_ROWS rows, or a part of one sequence; by matrix units, where rows cost
+   no temporaries and keep their bits in any company, as many as there are. In batch-invariant graphs sequences share a
+   product only where every row comes out the same in any company: in activations (`joinable`) and by the indirect
+   kernel, which pads to full tiles and treats all rows alike. Whether one sequence alone would take the indirect kernel
+   decides, so that a micro-batch's size can't. The direct kernel has code of its own for the edges of a matrix. */
 typedef struct {
     int64_t row, rows;
 } row_chunk;
 
 static bool next_chunk(const opencl *b, bool joinable, int64_t n, int64_t k, row_chunk *c) {
-    int64_t T = b->args.length, all = op_rows(b), first = c->row + c->rows;
+    int64_t T = b->args.length, all = op_rows(b), first = c->row + c->rows, most = b->tf32 ? MMA_ROWS : GEMM_ROWS;
     if (first >= all) return false;
     int64_t together = 1;
-    if (!b->graph->batch_invariant || (joinable && !is_direct(b, T < GEMM_ROWS ? T : GEMM_ROWS, n, k)))
-        together = T < GEMM_ROWS ? GEMM_ROWS / T : 1;
+    if (!b->graph->batch_invariant || (joinable && (b->tf32 || !is_direct(b, T < most ? T : most, n, k))))
+        together = T < most ? most / T : 1;
     int64_t end = (first / T + together) * T;
     c->row = first;
     c->rows = (end < all ? end : all) - first;
-    if (c->rows > GEMM_ROWS) c->rows = GEMM_ROWS;
+    if (c->rows > most) c->rows = most;
     return true;
 }
 

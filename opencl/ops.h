@@ -20,13 +20,26 @@ typedef struct {
     int n, room;
 } product_list;
 
+/* Matrix units (mma.c): kernels by tile, ta and tb. */
+enum {
+    MMA_TILES = 2,
+    MMA_ROWS = 1 << 21 /* of C at most, in tiles of 64: NVIDIA has 65535 groups in that direction */
+};
+typedef struct {
+    cl_program program[MMA_TILES];
+    cl_kernel kernel[MMA_TILES][2][2];
+    int tile; /* 0: by the product's size; else 1 + the number of the tile for all */
+} mma;
+
 typedef struct {
     backend base; /* first: a backend * is an opencl * */
     device device;
     memory memory;
     cl_program program[PROGRAM_COUNT];
     cl_kernel kernel[KERNEL_COUNT];
-    bool serial;         /* a CPU, or made like one: see SERIAL in prelude.cl */
+    bool serial; /* a CPU, or made like one: see SERIAL in prelude.cl */
+    bool tf32;   /* all products by mma.c, none by CLBlast */
+    mma mma;
     size_t min_indirect; /* products of fewer than this cubed multiply-adds go to CLBlast's direct kernel */
     cl_event *events;    /* markers: one before a span and one after every op; profile only */
     int *event_op, n_events, event_room;
@@ -105,8 +118,8 @@ typedef struct {
     tensor_id id;
     uint64_t at; /* byte offset */
 } matrix;
-/* C[m,n] = op(A) op(B) + beta C, row-major and dense: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb. Its
-   temporaries go to the start of the op's scratch, at most scratch_bytes. */
+/* C[m,n] = op(A) op(B) + beta C, row-major and dense: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; beta
+   0 or 1. CLBlast's temporaries go to the start of the op's scratch, at most scratch_bytes; mma.c has none. */
 status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
                 uint64_t scratch_bytes, error *e);
 /* The products of a span of g, equal ones once with their number. Needs neither bind nor memory, and runs nothing.

@@ -23,12 +23,14 @@ uint64_t scratch_gemm(int64_t m, int64_t n, int64_t k);
 /* Partial sums of `planes` rows of C channels for `sequences` sequences of T rows, in bytes. */
 uint64_t scratch_partials(int64_t sequences, int64_t T, int64_t C, int64_t planes);
 
-/* HEAD and HEAD_LOSS: [GEMM temporaries | logits, tile after tile | loss of every row]; offsets in bytes. */
+/* HEAD and HEAD_LOSS: [GEMM temporaries, none with tf32 | logits, tile after tile | loss of every row]; offsets in
+ * bytes.
+ */
 typedef struct {
     int64_t rows; /* of a chunk */
     int64_t tile; /* words of the vocabulary in one product; a multiple of GEMM_TILE unless all of it */
     uint64_t logits, row_losses, bytes;
 } head_layout;
-head_layout scratch_head(const graph *g, const op *o);
+head_layout scratch_head(const graph *g, const op *o, bool tf32);
 
 #endif

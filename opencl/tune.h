@@ -18,7 +18,7 @@ typedef struct {
 } gemm_bench;
 
 /* Binds b, for products that are no larger than those of the list (and than what checking takes). b stays the caller's,
-   and is closed after the bench. On failure nothing is held. */
+   and is closed, or gives its memory back, before the bench. On failure nothing is held. */
 status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e);
 void gemm_bench_close(gemm_bench *t);
 
@@ -30,6 +30,10 @@ status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *second
    past C's end may change; and a row must come out the same, bit for bit, with other rows below it. *right is false,
    and why says what is wrong, where the device or CLBlast refuse as well. Leaves min_indirect as it was. */
 status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char why[256], error *e);
+
+/* The same for matrix units, with both tiles: products of inputs that mma_round has rounded; also all four
+   transpositions, and the same bits from either tile and from any row of one. */
+status gemm_bench_check_mma(gemm_bench *t, bool *right, char why[256], error *e);
 
 /* ---- the search ---- */
 

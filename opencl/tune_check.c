@@ -1,4 +1,5 @@
 /* tune_check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
+#include "mma.h"
 #include "timer.h"
 #include "tune.h"
 #include <cblas.h>
@@ -19,7 +20,7 @@ static int64_t largest_operand(const product *p) {
 status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e) {
     static const char *const names[] = {"A", "B", "C", "temporary"};
     *t = (gemm_bench){.b = b, .room = CHECK_ROOM};
-    uint64_t scratch = scratch_gemm(512, 512, 512);
+    uint64_t scratch = b->tf32 ? 4 : scratch_gemm(512, 512, 512);
     for (int i = 0; i < n; i++) {
         int64_t room = largest_operand(&list[i]);
         uint64_t bytes = scratch_gemm(list[i].m, list[i].n, list[i].k);
@@ -89,6 +90,7 @@ static status fill(gemm_bench *t, error *e) {
             t->host[i][j] = (float)((int)(state >> 8) - (1 << 23)) / (float)(1 << 23);
         }
         TRY(t->b->base.write(&t->b->base, t->operand[i], t->host[i], 0, 4 * (size_t)t->room, e));
+        for (int64_t j = 0; j < t->room && t->b->tf32; j++) t->host[i][j] = mma_round(t->host[i][j]);
     }
     return OK;
 }
@@ -108,7 +110,8 @@ static status compute(gemm_bench *t, const product *p, int64_t at, error *e) {
 
 static bool is_same(float a, float b) { return a == b || (isnan(a) && isnan(b)); }
 
-/* Compares C with OpenBLAS: norm-wise, and each number against what float32 sums of k products can be off by. */
+/* Compares C with OpenBLAS: norm-wise, and each number against what float32 sums of k products can be off by. Matrix
+   units may cut off where float32 rounds; inputs that are not rounded to tf32 would be off by some 3e-4. */
 static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256]) {
     int64_t n = p->m * p->n;
     const float *got = t->host[2];
@@ -127,7 +130,8 @@ static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256])
     bool outside = true;
     for (int64_t i = 0; i < at; i++) outside = outside && is_same(got[i], before(i, p->beta));
     for (int64_t i = at + n; i < at + n + GUARD; i++) outside = outside && is_same(got[i], before(i, p->beta));
-    bool close = difference <= 1e-12 * size && worst <= 1e-4;
+    double allowed = t->b->tf32 ? 1e-10 : 1e-12, allowed_worst = t->b->tf32 ? 5e-4 : 1e-4;
+    bool close = difference <= allowed * size && worst <= allowed_worst;
     snprintf(why, 256, "a product of %lld x %lld x %lld%s%s%s: %s", (long long)p->m, (long long)p->n, (long long)p->k,
              p->ta ? ", A transposed" : "", p->tb ? ", B transposed" : "", p->beta != 0 ? ", added" : "",
              close ? "writes past its end" : "is not OpenBLAS's");
@@ -147,13 +151,15 @@ static status check_company(gemm_bench *t, bool tb, bool *right, char why[256], 
     return OK;
 }
 
-/* The three transpositions of snug's products: forward, activation gradients, weight gradients. */
+/* The three transpositions of snug's products: forward, activation gradients, weight gradients; and the fourth, which
+   mma.cl has too. */
 static status check_shapes(gemm_bench *t, bool *right, char why[256], error *e) {
     static const int64_t shapes[][3] = {{256, 384, 128}, {512, 128, 256}, {33, 131, 80}, {1, 65, 300}, {200, 7, 1}};
-    for (int i = 0; i < 5 * 3 * 2; i++) {
-        const int64_t *s = shapes[i / 6];
-        int kind = i / 2 % 3;
-        product p = {.ta = kind == 2, .tb = kind == 1, .m = s[0], .n = s[1], .k = s[2], .beta = (float)(i % 2)};
+    int kinds = t->b->tf32 ? 4 : 3;
+    for (int i = 0; i < 5 * kinds * 2; i++) {
+        const int64_t *s = shapes[i / (2 * kinds)];
+        int kind = i / 2 % kinds;
+        product p = {.ta = kind >= 2, .tb = kind % 2, .m = s[0], .n = s[1], .k = s[2], .beta = (float)(i % 2)};
         int64_t at = i % 4 == 3 ? 37 : 0;
         TRY(compute(t, &p, at, e));
         *right = is_right(t, &p, at, why);
@@ -183,4 +189,39 @@ status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char w
         snprintf(why, 256, "%.255s", refused.text);
     }
     return gemm_params_apply(&t->b->device, p, e);
+}
+
+/* ---- matrix units ---- */
+
+/* A product by the large tiles, and from its row FROM on by the small ones: the same numbers at other places of other
+   tiles. */
+static status check_places(gemm_bench *t, bool tb, bool *right, char why[256], error *e) {
+    enum { ROWS = 150, N = 140, K = 77, FROM = 13 };
+    product whole = {.tb = tb, .m = ROWS, .n = N, .k = K}, rest = whole;
+    matrix M[3] = {{t->operand[0], 4 * FROM * K}, {t->operand[1], 0}, {t->operand[2], 0}};
+    rest.m -= FROM;
+    t->b->mma.tile = 1;
+    TRY(compute(t, &whole, 0, e));
+    memcpy(t->host[3], t->host[2] + FROM * N, sizeof(float) * (ROWS - FROM) * N);
+    t->b->mma.tile = 2;
+    TRY(gemm_run(t->b, false, tb, rest.m, N, K, M[0], M[1], 0, M[2], 0, e));
+    TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[2], 0, sizeof(float) * (ROWS - FROM) * N, e));
+    *right = memcmp(t->host[3], t->host[2], sizeof(float) * (ROWS - FROM) * N) == 0;
+    if (!*right) snprintf(why, 256, "a row's bits depend on its place");
+    return OK;
+}
+
+status gemm_bench_check_mma(gemm_bench *t, bool *right, char why[256], error *e) {
+    int tile = t->b->mma.tile;
+    *right = true;
+    why[0] = 0;
+    TRY(fill(t, e));
+    for (int i = 1; i <= MMA_TILES && *right; i++) {
+        t->b->mma.tile = i;
+        TRY(check_shapes(t, right, why, e));
+        for (int tb = 0; tb < 2 && *right; tb++) TRY(check_company(t, tb, right, why, e));
+    }
+    for (int tb = 0; tb < 2 && *right; tb++) TRY(check_places(t, tb, right, why, e));
+    t->b->mma.tile = tile;
+    return OK;
 }

@@ -76,7 +76,7 @@ static status run_head(opencl *b, const head *h, error *e) {
 status opencl_HEAD(opencl *b, error *e) {
     const tensor_id *arg = b->op->arg;
     head h = {.dx = arg[1], .dwte = arg[2], .x = arg[3], .wte = arg[4], .targets = 5};
-    h.l = scratch_head(b->graph, b->op);
+    h.l = scratch_head(b->graph, b->op, b->tf32);
     h.C = op_tensor(b, 4)->dim[1];
     h.V = op_tensor(b, 4)->dim[0];
     return run_head(b, &h, e);
@@ -85,7 +85,7 @@ status opencl_HEAD(opencl *b, error *e) {
 status opencl_HEAD_LOSS(opencl *b, error *e) {
     const tensor_id *arg = b->op->arg;
     head h = {.x = arg[1], .wte = arg[2], .targets = 3};
-    h.l = scratch_head(b->graph, b->op);
+    h.l = scratch_head(b->graph, b->op, b->tf32);
     h.C = op_tensor(b, 2)->dim[1];
     h.V = op_tensor(b, 2)->dim[0];
     return run_head(b, &h, e);

@@ -12,7 +12,8 @@ trap 'rm -f "$log"' EXIT
 # Unoptimised (oclgrind knows no `freeze`), and with no cache: binaries of other runs must not be taken.
 status=0
 XDG_CACHE_HOME=/dev/null SNUG_TEST_DEVICE=opencl:0 CK_FORK=no CK_RUN_CASE=toy CK_DEFAULT_TIMEOUT=0 \
-    oclgrind --build-options -cl-opt-disable --data-races --uninitialized --log "$log" "$build/tests" opencl || status=$?
+    oclgrind --local-mem-size 49152 --build-options -cl-opt-disable --data-races --uninitialized --log "$log" \
+    "$build/tests" opencl opencl_mma || status=$?
 if [ -s "$log" ] || [ "$status" -ne 0 ]; then
     head -40 "$log" >&2
     echo "oclgrind: $(grep -c . "$log") lines of complaints, exit status $status" >&2

@@ -10,19 +10,37 @@
 /* What CLBlast is made to do: pad and use its fast kernel, or never do. */
 enum { ALWAYS_INDIRECT = 1, ALWAYS_DIRECT = 100000 };
 
-static inline backend *open_shaped_device(size_t min_indirect, uint64_t cap, bool as_gpu) {
-    backend *b;
-    error e = {""};
+static inline const char *test_device(void) {
     const char *device = getenv("SNUG_TEST_DEVICE");
 #ifdef __SANITIZE_ADDRESS__
     /* Mesa's drivers leak as soon as they are listed, from code that is unloaded when the leaks are reported. */
     const char *pocl = "/etc/OpenCL/vendors/pocl.icd";
     if (!device && access(pocl, R_OK) == 0) setenv("OCL_ICD_VENDORS", pocl, 0);
 #endif
-    opencl_options o = {
-        .selector = device ? device : "opencl", .cap = cap, .min_indirect = min_indirect, .as_gpu = as_gpu};
+    return device ? device : "opencl";
+}
+
+/* Opens o on that device. */
+static inline backend *open_device_with(opencl_options o) {
+    backend *b;
+    error e = {""};
+    o.selector = test_device();
     ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
     return b;
+}
+
+/* With matmul_precision=high: the device's own matrix units, or where it has none emulated ones. tile: opencl_options'.
+ */
+static inline backend *open_matrix_units(bool prove, int tile) {
+    backend *b;
+    opencl_options o = {.selector = test_device(), .tf32 = true, .mma_tile = tile};
+    if (opencl_open_with(&o, &b, NULL) == OK) return b;
+    o.mma = prove ? MMA_EMULATED_AND_PROVED : MMA_EMULATED;
+    return open_device_with(o);
+}
+
+static inline backend *open_shaped_device(size_t min_indirect, uint64_t cap, bool as_gpu) {
+    return open_device_with((opencl_options){.cap = cap, .min_indirect = min_indirect, .as_gpu = as_gpu});
 }
 
 static inline backend *open_device(size_t min_indirect, uint64_t cap) {

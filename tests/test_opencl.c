@@ -18,6 +18,7 @@ typedef struct {
     graph *g;
     plan p;
     backend *b;
+    double tolerance; /* relative, norm-wise */
 } side;
 
 static tensor_id real_tensor(graph *g, const char *name, int rank, int64_t a, int64_t b, int64_t c) {
@@ -214,7 +215,7 @@ static void compare_op(side *opencl, side *cpu, int i, const step_args *args, co
         int64_t n = tensor_elements(&cpu->g->tensors[t]);
         double *want = get(cpu, t), *got = get(opencl, t);
         double off = relative_error(got, want, n);
-        ck_assert_msg(off <= 1e-5, "%s: op %d %s, tensor %s: relative error %.3g", what, i, info->name,
+        ck_assert_msg(off <= opencl->tolerance, "%s: op %d %s, tensor %s: relative error %.3g", what, i, info->name,
                       cpu->g->tensors[t].name, off);
         float *next = malloc(4 * (size_t)n);
         for (int64_t j = 0; j < n; j++) next[j] = (float)want[j];
@@ -225,14 +226,15 @@ static void compare_op(side *opencl, side *cpu, int i, const step_args *args, co
     }
 }
 
-static void compare_all(const shape *s, size_t min_indirect, bool as_gpu) {
+/* device: of OpenCL; how: it was opened. */
+static void compare_with(const shape *s, backend *device, const char *how, double tolerance) {
     side cpu, opencl;
     char what[128];
-    snprintf(what, sizeof what, "B=%d T=%d C=%d H=%d V=%d F=%d dropout=%g min_indirect=%zu%s%s", s->B, s->T, s->C, s->H,
-             s->V, s->F, s->dropout, min_indirect, s->invariant ? "" : ", not invariant",
-             as_gpu ? ", as for a GPU" : "");
+    snprintf(what, sizeof what, "B=%d T=%d C=%d H=%d V=%d F=%d dropout=%g%s, %s", s->B, s->T, s->C, s->H, s->V, s->F,
+             s->dropout, s->invariant ? "" : ", not invariant", how);
     open_side(&cpu, s, cpu_open(8, 0));
-    open_side(&opencl, s, open_shaped_device(min_indirect, 0, as_gpu));
+    open_side(&opencl, s, device);
+    opencl.tolerance = tolerance;
     fill(s, (side *[]){&cpu, &opencl}, 2);
     step_args args = usual_args(s);
     for (int i = 0; i < cpu.g->n_ops; i++) compare_op(&opencl, &cpu, i, &args, what);
@@ -241,6 +243,12 @@ static void compare_all(const shape *s, size_t min_indirect, bool as_gpu) {
     for (int i = 0; i < cpu.g->n_ops; i++) compare_op(&opencl, &cpu, i, &args, what);
     close_side(&opencl);
     close_side(&cpu);
+}
+
+static void compare_all(const shape *s, size_t min_indirect, bool as_gpu) {
+    char how[64];
+    snprintf(how, sizeof how, "min_indirect=%zu%s", min_indirect, as_gpu ? ", as for a GPU" : "");
+    compare_with(s, open_shaped_device(min_indirect, 0, as_gpu), how, 1e-5);
 }
 
 static const shape shapes[] = {
@@ -261,6 +269,12 @@ END_TEST
 START_TEST(every_op_matches_cpu_float64_by_the_direct_gemm) { compare_all(&shapes[_i], ALWAYS_DIRECT, false); }
 END_TEST
 
+/* Inputs rounded to 11 bits, of k products each: errors of 2^-12 on average, which partly cancel. */
+START_TEST(every_op_matches_cpu_float64_by_matrix_units_but_for_tf32) {
+    compare_with(&shapes[_i], open_matrix_units(false, _i % 3), "matrix units", 1e-3);
+}
+END_TEST
+
 /* CPUs get other work-groups than GPUs; here a CPU, where there is no other device, runs a GPU's. */
 START_TEST(every_op_matches_cpu_float64_in_the_shapes_for_gpus) { compare_all(&shapes[_i], ALWAYS_DIRECT, true); }
 END_TEST
@@ -271,6 +285,7 @@ START_TEST(a_shorter_length_runs_densely_packed) {
     side cpu, opencl;
     open_side(&cpu, &s, cpu_open(8, 0));
     open_side(&opencl, &s, open_device(0, 0));
+    opencl.tolerance = 1e-5;
     fill(&s, (side *[]){&cpu, &opencl}, 2);
     step_args args = usual_args(&s);
     args.length = 19;
@@ -298,6 +313,7 @@ Suite *opencl_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, SHAPES);
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_matrix_units_but_for_tf32, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_in_the_shapes_for_gpus, 0, SHAPES);
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
     suite_add_tcase(suite, t);

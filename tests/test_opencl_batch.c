@@ -159,7 +159,7 @@ START_TEST(gemm_temporaries_of_gpt2_124m_stay_under_64_mib) {
         bool head = o->code == OP_HEAD || o->code == OP_HEAD_LOSS;
         if (!o->scratch) continue;
         const tensor *t = &g.graph->tensors[o->scratch];
-        uint64_t bytes = head ? scratch_head(g.graph, o).logits : t->kind == KIND_GEMM ? tensor_bytes(t, 4) : 0;
+        uint64_t bytes = head ? scratch_head(g.graph, o, false).logits : t->kind == KIND_GEMM ? tensor_bytes(t, 4) : 0;
         ck_assert_uint_le(bytes, 64u << 20);
     }
     gpt_free(&g);

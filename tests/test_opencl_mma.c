@@ -1,0 +1,267 @@
+/* test_opencl_mma.c: matmul_precision=high: the kernels of mma.cl, with their two PTX instructions emulated in OpenCL C
+   where the device has no matrix units of NVIDIA's; the gate that such devices meet; the plan, which has no temporaries
+   of CLBlast's. The ops one by one are in test_opencl.c. */
+#include "../common/model.h"
+#include "../common/recompute.h"
+#include "../opencl/mma.h"
+#include "../opencl/tune.h"
+#include "opencl_device.h"
+#include "support_steps.h"
+#include <math.h>
+#include <string.h>
+
+/* Sizes that are multiples of nothing, with more than a tile of rows; and sizes of whole float4. */
+static const gpt_shape shapes[] = {
+    {.layers = 2, .heads = 3, .channels = 27, .positions = 33, .vocabulary = 131, .bias = true, .norm_epsilon = 1e-5},
+    {.layers = 1, .heads = 2, .channels = 64, .positions = 64, .vocabulary = 256, .norm_epsilon = 1e-5},
+};
+
+/* ---- single products ---- */
+
+/* What opening asks of a device, asked again of one that has opened; and of one whose kernels get other inputs. */
+START_TEST(products_are_those_of_rounded_inputs) {
+    error e = {""};
+    char why[256];
+    bool right;
+    gemm_bench t;
+    backend *b = open_matrix_units(true, 0);
+    ck_assert_uint_eq(opencl_memory_now(b).live, 0);
+    ck_assert_msg(gemm_bench_open(&t, (opencl *)b, NULL, 0, &e) == OK, "%s", e.text);
+    ck_assert_msg(gemm_bench_check_mma(&t, &right, why, &e) == OK, "%s", e.text);
+    ck_assert_msg(right, "%s", why);
+    for (int64_t i = 0; i < t.room; i++) t.host[0][i] *= 1 + ldexpf(1, -11);
+    ck_assert_msg(gemm_bench_check_mma(&t, &right, why, &e) == OK, "%s", e.text);
+    ck_assert_msg(!right, "inputs that differ in their last bit pass");
+    b->close(b);
+    gemm_bench_close(&t);
+}
+END_TEST
+
+/* mma_round against the definition: 10 bits of fraction, the nearest, of two equally near ones the larger. */
+START_TEST(rounding_is_to_the_nearest_of_ten_bits) {
+    static const float table[][2] = {{0, 0},
+                                     {1, 1},
+                                     {1 + 0x1p-10f, 1 + 0x1p-10f},
+                                     {1 + 0x1p-11f, 1 + 0x1p-10f},
+                                     {1 + 0x1.8p-12f, 1},
+                                     {-1 - 0x1p-11f, -1 - 0x1p-10f},
+                                     {1 + 3 * 0x1p-11f, 1 + 0x1p-9f},
+                                     {0x1.fffp3f, 0x1p4f},
+                                     {INFINITY, INFINITY},
+                                     {-INFINITY, -INFINITY}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        ck_assert_msg(mma_round(table[i][0]) == table[i][1], "%a becomes %a", table[i][0], mma_round(table[i][0]));
+    ck_assert(isnan(mma_round(NAN)));
+}
+END_TEST
+
+/* C[m,n] = op(A) op(B) + beta C by gemm_run, with what the host has in a, b and c. */
+static void multiply(gemm_bench *t, product p, const float *a, const float *b, float *c) {
+    error e = {""};
+    backend *base = &t->b->base;
+    matrix M[3] = {{t->operand[0], 0}, {t->operand[1], 0}, {t->operand[2], 0}};
+    size_t bytes = sizeof *c * (size_t)(p.m * p.n);
+    ck_assert_int_eq(base->write(base, t->operand[0], a, 0, sizeof *a * (size_t)(p.m * p.k), &e), OK);
+    ck_assert_int_eq(base->write(base, t->operand[1], b, 0, sizeof *b * (size_t)(p.k * p.n), &e), OK);
+    ck_assert_int_eq(base->write(base, t->operand[2], c, 0, bytes, &e), OK);
+    ck_assert_msg(gemm_run(t->b, p.ta, p.tb, p.m, p.n, p.k, M[0], M[1], p.beta, M[2], 0, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(base->read(base, t->operand[2], c, 0, bytes, &e), OK);
+}
+
+/* Whole numbers add up exactly in any order: each place of C, and each pair of places of A and B, by itself. */
+static void expect_exact(product p, int tile) {
+    error e = {""};
+    gemm_bench t;
+    int64_t m = p.m, n = p.n, k = p.k;
+    float *a = xcalloc((size_t)(m * k), sizeof *a), *b = xcalloc((size_t)(k * n), sizeof *b);
+    float *c = xcalloc((size_t)(m * n), sizeof *c);
+    backend *base = open_matrix_units(false, tile);
+    ck_assert_msg(gemm_bench_open(&t, (opencl *)base, NULL, 0, &e) == OK, "%s", e.text);
+    for (int64_t i = 0; i < m * k; i++) a[i] = (float)(i * 7919 % 1024 - 512);
+    for (int64_t i = 0; i < k * n; i++) b[i] = (float)(i * 104729 % 256 - 128);
+    for (int64_t i = 0; i < m * n; i++) c[i] = (float)(i % 9);
+    multiply(&t, p, a, b, c);
+    for (int64_t i = 0; i < m * n; i++) {
+        float want = p.beta != 0 ? (float)(i % 9) : 0;
+        for (int64_t x = 0; x < k; x++)
+            want += a[p.ta ? x * m + i / n : i / n * k + x] * b[p.tb ? i % n * k + x : x * n + i % n];
+        ck_assert_msg(c[i] == want, "C[%d,%d] is %g, not %g", (int)(i / n), (int)(i % n), c[i], want);
+    }
+    base->close(base);
+    gemm_bench_close(&t);
+    free(a);
+    free(b);
+    free(c);
+}
+
+START_TEST(whole_numbers_come_out_exactly) {
+    expect_exact((product){.m = 70, .n = 67, .k = 19}, 1 + _i);
+    expect_exact((product){.ta = true, .tb = true, .m = 130, .n = 132, .k = 40, .beta = 1}, 1 + _i);
+}
+END_TEST
+
+/* Small enough for a simulator (oclgrind.sh), with three steps along k: each kernel in both tiles. */
+START_TEST(a_toy_product_comes_out_exactly) {
+    expect_exact((product){.ta = _i & 1, .tb = _i & 2, .m = 20, .n = 18, .k = 37, .beta = (float)(_i & 1)}, 1 + _i / 4);
+}
+END_TEST
+
+/* What is no number spoils its row and its column, and nothing else: zeros past the edges meet zeros only. */
+START_TEST(nan_and_infinity_stay_in_their_rows) {
+    enum { M = 20, N = 9, K = 5 };
+    error e = {""};
+    float a[M * K], b[K * N], c[M * N] = {0};
+    gemm_bench t;
+    backend *base = open_matrix_units(false, 0);
+    ck_assert_msg(gemm_bench_open(&t, (opencl *)base, NULL, 0, &e) == OK, "%s", e.text);
+    for (int i = 0; i < M * K; i++) a[i] = 1;
+    for (int i = 0; i < K * N; i++) b[i] = 1;
+    a[3 * K + 4] = NAN;
+    a[11 * K + 2] = INFINITY;
+    multiply(&t, (product){.m = M, .n = N, .k = K}, a, b, c);
+    for (int i = 0; i < M * N; i++)
+        ck_assert_msg(i / N == 3    ? isnan(c[i])
+                      : i / N == 11 ? isinf(c[i])
+                                    : c[i] == K,
+                      "C[%d,%d] is %g", i / N, i % N, c[i]);
+    base->close(base);
+    gemm_bench_close(&t);
+}
+END_TEST
+
+/* ---- whole steps ---- */
+
+/* Loss and gradients of one step with dropout; the caller frees the list. */
+static double **gradients(backend *b, const gpt_shape *shape, int *n, double *loss) {
+    error e = {""};
+    model m;
+    gpt_run run = steps_run(4, shape->positions, 2, 0);
+    step_settings s = {.step = 3, .seed = 5};
+    ck_assert_msg(model_open(&m, b, shape, &run, &e) == OK, "%s", e.text);
+    ck_assert_msg(model_init(&m, 7, &e) == OK, "%s", e.text);
+    batch data = batch_new(run.sequences, run.length);
+    steps_batch(&data, shape->vocabulary, 0);
+    ck_assert_msg(model_gradients(&m, &data, &s, loss, &e) == OK, "%s", e.text);
+    *n = m.gpt.n_params;
+    double **all = xcalloc((size_t)*n, sizeof *all);
+    for (int p = 0; p < *n; p++) {
+        tensor_id id = m.gpt.grad[p + 1];
+        int64_t count = tensor_elements(&m.gpt.graph->tensors[id]);
+        float *values = xcalloc((size_t)count, sizeof *values);
+        ck_assert_msg(b->read(b, id, values, 0, sizeof *values * (size_t)count, &e) == OK, "%s", e.text);
+        all[p] = xcalloc((size_t)count + 1, sizeof **all);
+        all[p][0] = (double)count;
+        for (int64_t i = 0; i < count; i++) all[p][1 + i] = values[i];
+        free(values);
+    }
+    batch_free(&data);
+    model_close(&m);
+    return all;
+}
+
+START_TEST(a_step_is_the_float32_step_but_for_the_rounding_of_inputs) {
+    int n, same;
+    double exact, loss, most = 0;
+    double **want = gradients(open_device(0, 0), &shapes[_i], &n, &exact);
+    double **got = gradients(open_matrix_units(false, 0), &shapes[_i], &same, &loss);
+    ck_assert_int_eq(n, same);
+    ck_assert_msg(fabs(loss - exact) <= 1e-3 * exact && loss != exact, "loss %.9g, in float32 %.9g", loss, exact);
+    for (int p = 0; p < n; p++) {
+        double difference = 0, size = 0;
+        for (int64_t i = 1; i <= (int64_t)want[p][0]; i++) {
+            difference += (got[p][i] - want[p][i]) * (got[p][i] - want[p][i]);
+            size += want[p][i] * want[p][i];
+        }
+        double off = sqrt(difference / size);
+        ck_assert_msg(off <= 5e-3, "gradient of parameter %d is off by %.3g", p, off);
+        most = off > most ? off : most;
+        free(want[p]);
+        free(got[p]);
+    }
+    ck_assert_msg(most >= 1e-5, "gradients differ by %.3g at most: was this float32?", most);
+    free(want);
+    free(got);
+}
+END_TEST
+
+/* The splits of twelve sequences, with another policy and other tiles each. */
+START_TEST(micro_batch_split_never_changes_bits_by_matrix_units) {
+    static const int splits[] = {12, 5, 1, 3};
+    char hash[HASH_HEX] = "", first[HASH_HEX] = "";
+    for (int i = 0; i < 4; i++) {
+        gpt_run run = steps_run(12, shapes[_i].positions, splits[i], recompute_policies[i].dropped);
+        steps_train(open_matrix_units(false, i % 3), &shapes[_i], &run, i ? hash : first, NULL);
+        ck_assert_msg(!i || !strcmp(hash, first), "micro-batches of %d change the weights", splits[i]);
+    }
+}
+END_TEST
+
+/* ---- plans and refusals ---- */
+
+START_TEST(planned_bytes_are_allocated_bytes_without_temporaries) {
+    error e = {""};
+    model m;
+    gpt_run run = steps_run(4, 64, 3, 0);
+    ck_assert_msg(model_open(&m, open_device(0, 0), &shapes[1], &run, &e) == OK, "%s", e.text);
+    uint64_t with_temporaries = m.plan.total;
+    model_close(&m);
+    ck_assert_msg(model_open(&m, open_matrix_units(true, 0), &shapes[1], &run, &e) == OK, "%s", e.text);
+    ck_assert_uint_eq(opencl_memory_now(m.backend).live, m.plan.total);
+    ck_assert_uint_eq(m.backend->allocated, m.plan.total);
+    ck_assert_uint_lt(m.plan.total, with_temporaries);
+    for (tensor_id t = 1; t < m.gpt.graph->n_tensors; t++)
+        ck_assert_msg(m.gpt.graph->tensors[t].kind != KIND_GEMM, "there are temporaries");
+    model_close(&m);
+}
+END_TEST
+
+/* Without emulation a device has matrix units that are proved, or is refused in one line. */
+START_TEST(a_device_without_matrix_units_is_refused_in_one_line) {
+    error e = {""};
+    backend *b;
+    status s = opencl_open_with(&(opencl_options){.selector = test_device(), .tf32 = true}, &b, &e);
+    if (s == OK) {
+        ck_assert_ptr_nonnull(strstr(b->device, "NVIDIA"));
+        b->close(b);
+        return;
+    }
+    ck_assert_int_eq(s, BAD_INPUT);
+    ck_assert_ptr_null(strchr(e.text, '\n'));
+    ck_assert_ptr_nonnull(strstr(e.text, "matmul_precision 'high'"));
+    ck_assert_ptr_nonnull(strstr(e.text, "--matmul_precision=highest"));
+}
+END_TEST
+
+/* The proof's own memory is under the cap too. */
+START_TEST(a_cap_below_the_proof_is_refused) {
+    error e = {""};
+    backend *b;
+    opencl_options o = {.selector = test_device(), .cap = 1 << 20, .tf32 = true, .mma = MMA_EMULATED_AND_PROVED};
+    ck_assert_int_eq(opencl_open_with(&o, &b, &e), NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(e.text, "cap"));
+}
+END_TEST
+
+Suite *opencl_mma_suite(void) {
+    Suite *suite = suite_create("opencl_mma");
+    TCase *t = tcase_create("products");
+    tcase_set_timeout(t, 600);
+    tcase_add_test(t, products_are_those_of_rounded_inputs);
+    tcase_add_test(t, rounding_is_to_the_nearest_of_ten_bits);
+    tcase_add_loop_test(t, whole_numbers_come_out_exactly, 0, 2);
+    tcase_add_test(t, nan_and_infinity_stay_in_their_rows);
+    suite_add_tcase(suite, t);
+    t = tcase_create("toy");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, a_toy_product_comes_out_exactly, 0, 8);
+    suite_add_tcase(suite, t);
+    t = tcase_create("steps");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, a_step_is_the_float32_step_but_for_the_rounding_of_inputs, 0, 2);
+    tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_matrix_units, 0, 2);
+    tcase_add_test(t, planned_bytes_are_allocated_bytes_without_temporaries);
+    tcase_add_test(t, a_device_without_matrix_units_is_refused_in_one_line);
+    tcase_add_test(t, a_cap_below_the_proof_is_refused);
+    suite_add_tcase(suite, t);
+    return suite;
+}
