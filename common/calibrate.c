@@ -162,10 +162,11 @@ static bool is_quick(const bench_size *z, const cost_model *c) {
 
 /* ---- the cache ---- */
 
-/* One file for each kind of device, choice of device, precision and build; NULL where there is no place. */
+/* One file for each kind of device, choice of device, precisions and build; NULL where there is no place. */
 static char *cache_path(const config *c, const char *backend_name) {
     char hex[HASH_HEX];
-    char *key = xprintf("%s|%s|%s|%s|%s", backend_name, c->device, c->dtype, snug_version(), snug_build());
+    char *key = xprintf("%s|%s|%s|%s|%s|%s", backend_name, c->device, c->dtype, c->matmul_precision, snug_version(),
+                        snug_build());
     hash_bytes(key, strlen(key), hex);
     free(key);
     char *name = xprintf("cost-%.16s.json", hex), *path = file_cache_path(name);

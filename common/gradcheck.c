@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP 3e-4          /* h: truncation h^4 and rounding 1e-16 / h are both near 1e-13 of the loss */
-#define TOLERANCE 1e-7     /* backward pass against differences */
-#define TOLERANCE_F32 1e-5 /* OpenCL's float32 against float64 */
+#define STEP 3e-4           /* h: truncation h^4 and rounding 1e-16 / h are both near 1e-13 of the loss */
+#define TOLERANCE 1e-7      /* backward pass against differences */
+#define TOLERANCE_F32 1e-5  /* OpenCL's float32 against float64 */
+#define TOLERANCE_TF32 5e-3 /* with products of inputs of 11 bits */
 #define NO_GRADIENT                                                                                                    \
     1e-4 /* norms below count as this much: differences are no better than 1e-12, whatever they are of */
 
@@ -144,12 +145,14 @@ static status against_device(check *k, const config *c, error *e) {
         device->close(device);
         return s;
     }
-    fprintf(k->out, "%s, float32, against the CPU's float64: at most %g\n", device->device, TOLERANCE_F32);
+    double tolerance = strcmp(c->matmul_precision, "high") ? TOLERANCE_F32 : TOLERANCE_TF32;
+    fprintf(k->out, "%s, float32%s, against the CPU's float64: at most %g\n", device->device,
+            tolerance > TOLERANCE_F32 ? " with products in tf32" : "", tolerance);
     double **got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
     s = read_gradients(k, &m, got, e);
     for (tensor_id p = 1; p <= m.gpt.n_params && s == OK; p++)
         report(k, &m, p, gradcheck_distance(got[p], k->gradients[p], tensor_elements(&m.gpt.graph->tensors[p])),
-               TOLERANCE_F32);
+               tolerance);
     free_gradients(&m, got);
     model_close(&m);
     return s;

@@ -86,6 +86,7 @@ static cJSON *report(const plan_report *p) {
     cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);
     cJSON_AddBoolToObject(root, "one_upload", p->chosen.one_upload); /* of tokens: once a step, not a micro-batch */
     cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);
+    cJSON_AddStringToObject(root, "matmul_precision", p->config->matmul_precision);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)p->chosen.peak);
     if (p->request.limits.cap)
         cJSON_AddNumberToObject(root, "cap_bytes", (double)p->request.limits.cap);

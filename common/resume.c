@@ -6,10 +6,10 @@
 
 /* The settings that the weights depend on, but for the model's own, which come with the checkpoint. */
 static const option_id decisive[] = {
-    OPTION_dropout,    OPTION_dataset,        OPTION_data_order,     OPTION_ignore_token, OPTION_learning_rate,
-    OPTION_decay_lr,   OPTION_warmup_iters,   OPTION_lr_decay_iters, OPTION_min_lr,       OPTION_weight_decay,
-    OPTION_beta1,      OPTION_beta2,          OPTION_grad_clip,      OPTION_seed,         OPTION_dtype,
-    OPTION_block_size, OPTION_batch_invariant};
+    OPTION_dropout,    OPTION_dataset,         OPTION_data_order,      OPTION_ignore_token, OPTION_learning_rate,
+    OPTION_decay_lr,   OPTION_warmup_iters,    OPTION_lr_decay_iters,  OPTION_min_lr,       OPTION_weight_decay,
+    OPTION_beta1,      OPTION_beta2,           OPTION_grad_clip,       OPTION_seed,         OPTION_dtype,
+    OPTION_block_size, OPTION_batch_invariant, OPTION_matmul_precision};
 
 int resume_length(const config *c, const run_state *s, int length) {
     const char *own = run_state_get(s, "block_size");
@@ -45,7 +45,8 @@ void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f
     if (strcmp(s->device, b->device) || strcmp(s->build, snug_build()))
         fprintf(f, "note: this run was made on '%s' by build '%s': the bits may differ from here on\n", s->device,
                 s->build);
-    if (strcmp(s->gemm, b->gemm))
+    bool was_tf32 = !strncmp(s->gemm, "tf32", 4), is_tf32 = !strncmp(b->gemm, "tf32", 4);
+    if (strcmp(s->gemm, b->gemm) && was_tf32 == is_tf32) /* else matmul_precision has changed, and that is said */
         fprintf(f, "note: this run's matrix products went by '%s', and this device can't: the bits may differ\n",
                 s->gemm);
     note_settings(c, s, f);

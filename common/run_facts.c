@@ -14,7 +14,7 @@
 typedef struct {
     int64_t layers, heads, channels, positions, vocabulary, bias, tanh_gelu; /* the model */
     int64_t micro_batch, length, sequences, batch_invariant, one_upload;     /* the run */
-    int64_t real_bytes, alignment, max_block, cap, opencl;                   /* the limits */
+    int64_t real_bytes, alignment, max_block, cap, opencl;                   /* the limits; opencl: SCRATCH */
 } numbers;
 #define X(name, low, high) {#name, offsetof(numbers, name), low, high},
 static const struct {
@@ -25,14 +25,18 @@ static const struct {
                   X(vocabulary, 1, 1 << 24) X(bias, 0, 1) X(tanh_gelu, 0, 1) X(micro_batch, 1, 1 << 24)
                       X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(one_upload, 0, 1)
                           X(real_bytes, 4, 8) X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52)
-                              X(opencl, 0, 1)};
+                              X(opencl, 0, 2)};
 #undef X
+/* By the number in `opencl`. */
+static scratch_rule *const SCRATCH[] = {cpu_scratch, opencl_scratch, opencl_scratch_tf32};
 enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 
 static int64_t *field(numbers *n, int i) { return (int64_t *)(void *)((char *)n + FIELDS[i].offset); }
 
 static numbers numbers_of(const model *m) {
     const memory_limits *l = &m->backend->limits;
+    int opencl = 2;
+    while (opencl && SCRATCH[opencl] != m->backend->scratch) opencl--;
     return (numbers){.layers = m->shape.layers,
                      .heads = m->shape.heads,
                      .channels = m->shape.channels,
@@ -49,7 +53,7 @@ static numbers numbers_of(const model *m) {
                      .alignment = (int64_t)l->alignment,
                      .max_block = (int64_t)l->max_block,
                      .cap = (int64_t)l->cap,
-                     .opencl = m->backend->scratch == opencl_scratch};
+                     .opencl = opencl};
 }
 
 /* ---- writing ---- */
@@ -174,6 +178,6 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
                                   .alignment = (size_t)n.alignment,
                                   .max_block = (uint64_t)n.max_block,
                                   .cap = (uint64_t)n.cap},
-                       .scratch = n.opencl ? opencl_scratch : cpu_scratch};
+                       .scratch = SCRATCH[n.opencl]};
     return fit_measure_as(r, chosen, e);
 }
