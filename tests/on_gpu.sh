@@ -39,11 +39,24 @@ row snug "$("$snug" version)"
 row card "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1 | grep . || echo "no nvidia-smi")"
 
 check "devices --check" check "$snug" devices --check --device="$device"
-check "every op against float64, both GEMM kernels" ops build/tests opencl
+check "every op against float64, both GEMM kernels, matrix units" ops build/tests opencl
 check "same bits for every split, both GEMM kernels" batch build/tests opencl_batch
+check "matrix units (emulated where refused)" mma build/tests opencl_mma
 check "golden gradients and training" golden build/tests opencl_golden
 check "bytes counted from outside, refusals, caps" outside sh tests/outside_count.sh
 check "equivalence, built-in model" equivalence "$snug" equivalence --device="$device"
+
+# matmul_precision=high, where the device passes its gate; a refusal is a result and no failure.
+high=--matmul_precision=high refused=
+if "$snug" gradcheck --device="$device" $high >$logs/gate 2>&1; then
+    row "gradients with matmul_precision=high" ok
+elif refused=$(grep "^snug: matmul_precision 'high'" $logs/gate); then
+    row "matmul_precision=high" "refused: ${refused#snug: }"
+else
+    failed=1
+    row "gradients with matmul_precision=high" "FAILED, see $logs/gate"
+fi
+[ -n "$refused" ] || check "equivalence, high" equivalence-high "$snug" equivalence --device="$device" $high
 
 # The cap, with what the driver takes on top: GPT-2 124M for two steps, the card watched while it runs.
 model=${MODEL:-"--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=50304"}
@@ -72,9 +85,18 @@ mkdir -p $logs/data
 head -c 4000000 /dev/zero >$logs/data/train.bin # any tokens do: memory and time don't depend on them
 for cap in ${CAPS:-4GiB 8GiB}; do watch_cap "$cap"; done
 
-check "bench, the model" bench "$snug" bench $model --device="$device" --batch_size=16 --gradient_accumulation_steps=1
-row "step of 16 sequences" "$(sed -n 's/^time *//p' $logs/bench)"
-row "limit" "$(sed -n 's/^limit *//p' $logs/bench)"
+# bench PRECISION: in Markdown, and its numbers for programs in bench-PRECISION.json.
+bench() {
+    set -- "$1" $model --device="$device" --batch_size=16 --gradient_accumulation_steps=1 --matmul_precision="$1"
+    name=$1
+    shift
+    check "bench, $name" "bench-$name" "$snug" bench "$@"
+    row "step of 16 sequences, $name" "$(sed -n 's/^time *//p' "$logs/bench-$name")"
+    row "limit, $name" "$(sed -n 's/^limit *//p' "$logs/bench-$name")"
+    "$snug" bench "$@" --json >"$logs/bench-$name.json" 2>&1 || failed=1
+}
+bench highest
+[ -n "$refused" ] || bench high
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
     check "the same model in PyTorch" torch python3 tests/gpt_torch.py --compile=0
     sed -n 's/^{"micro_batch": \([0-9]*\), "precision": "\([a-z0-9]*\)".*"tokens_per_s": \([0-9]*\), "peak_bytes": \([0-9]*\)}/\1 \2 \3 \4/p' \
