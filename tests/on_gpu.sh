@@ -87,13 +87,12 @@ for cap in ${CAPS:-4GiB 8GiB}; do watch_cap "$cap"; done
 
 # bench PRECISION: in Markdown, and its numbers for programs in bench-PRECISION.json.
 bench() {
-    set -- "$1" $model --device="$device" --batch_size=16 --gradient_accumulation_steps=1 --matmul_precision="$1"
-    name=$1
-    shift
-    check "bench, $name" "bench-$name" "$snug" bench "$@"
-    row "step of 16 sequences, $name" "$(sed -n 's/^time *//p' "$logs/bench-$name")"
-    row "limit, $name" "$(sed -n 's/^limit *//p' "$logs/bench-$name")"
-    "$snug" bench "$@" --json >"$logs/bench-$name.json" 2>&1 || failed=1
+    precision=$1
+    set -- $model --device="$device" --batch_size=16 --gradient_accumulation_steps=1 --matmul_precision="$1"
+    check "bench, $precision" "bench-$precision" "$snug" bench "$@"
+    row "step of 16 sequences, $precision" "$(sed -n 's/^time *//p' "$logs/bench-$precision")"
+    row "limit, $precision" "$(sed -n 's/^limit *//p' "$logs/bench-$precision")"
+    "$snug" bench "$@" --json >"$logs/bench-$precision.json" 2>&1 || failed=1
 }
 bench highest
 [ -n "$refused" ] || bench high
