@@ -55,7 +55,6 @@ static int sort_of(op_code code) {
     switch (code) {
     case OP_GELU:
     case OP_GELU_DX: return WORK_VECTOR;
-    case OP_RESIDUAL:
     case OP_ADAMW: return BYTES;
     default: return cost_work(code) == WORK_VECTOR ? NOTHING : (int)cost_work(code);
     }

@@ -22,13 +22,13 @@ double op_flops(const graph *g, const op *o, int sequences) {
     /* 2 products forward, 5 backward, each 2 * C for every pair (i, j <= i) */
     case OP_ATTENTION: return 2 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[0]].dim[2];
     case OP_ATTENTION_DX: return 5 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[1]].dim[2];
+    case OP_RESIDUAL_NORM: return 9 * elements_of(g, o->arg[0], sequences);
     case OP_NORM: return 8 * elements_of(g, o->arg[0], sequences);
     case OP_NORM_DX: return 11 * elements_of(g, o->arg[0], sequences);
     case OP_NORM_DW: return 5 * elements_of(g, o->arg[2], sequences);
     case OP_GELU:
     case OP_GELU_DX: return 25 * elements_of(g, o->arg[0], sequences);
     case OP_EMBED:
-    case OP_RESIDUAL:
     case OP_RESIDUAL_DX:
     case OP_ADD: return elements_of(g, o->arg[0], sequences);
     case OP_EMBED_DW: return 2 * elements_of(g, o->arg[2], sequences);

@@ -169,65 +169,85 @@ static void add_persistent(builder *b) {
     m->norm = graph_tensor(g, "norm", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, (int64_t[]){2});
 }
 
-static tensor_id norm_forward(const builder *b, const char *w, const char *bias, int layer, tensor_kind kind,
-                              const char *name, tensor_id x, tensor_id *stats) {
-    tensor_id y = act(b, name, layer, kind, b->s->channels);
-    *stats = act(b, "stats", layer, KIND_BLOCK, 2); /* small enough to be always kept */
-    op_attr *a = graph_op(b->g, OP_NORM, ARGS(y, *stats, x, param(b, w, layer), param(b, bias, layer)));
-    a->layer = layer;
-    a->epsilon = b->s->norm_epsilon;
-    return y;
+/* The norms, and where the two branches of a block join the residual stream. */
+typedef struct {
+    const char *w, *bias, *output;
+    tensor_kind kind;
+} norm_spec;
+static const norm_spec LN_1 = {"ln_1.w", "ln_1.b", "n1", KIND_NORM}, LN_2 = {"ln_2.w", "ln_2.b", "n2", KIND_NORM},
+                       LN_F = {"ln_f.w", "ln_f.b", "nf", KIND_HEAD};
+typedef struct {
+    const char *w, *bias, *product, *output;
+    tensor_kind kind;
+    random_site site;
+} branch_spec;
+static const branch_spec ATTENTION_BRANCH = {"attn_proj.w", "attn_proj.b", "p1",
+                                             "middle",      KIND_RESIDUAL, SITE_ATTENTION_RESIDUAL},
+                         MLP_BRANCH = {"mlp_proj.w", "mlp_proj.b", "p2", "x", KIND_BLOCK, SITE_MLP_RESIDUAL};
+
+/* The residual stream with the norm of it that comes next. */
+typedef struct {
+    tensor_id x, norm, stats;
+} stream;
+
+/* Room for the norm of x in layer `layer` (-1: the last). */
+static stream stream_of(const builder *b, tensor_id x, const norm_spec *n, int layer) {
+    tensor_id norm = act(b, n->output, layer, n->kind, b->s->channels);
+    return (stream){x, norm, act(b, "stats", layer, KIND_BLOCK, 2)}; /* stats are small enough to be always kept */
 }
 
+/* bias: its name, or NULL where the op that reads y adds it. */
 static tensor_id linear_forward(const builder *b, const char *w, const char *bias, int layer, tensor_kind kind,
                                 const char *name, tensor_id x) {
     tensor_id p = param(b, w, layer), y = act(b, name, layer, kind, b->g->tensors[p].dim[1]);
-    graph_op(b->g, OP_LINEAR, ARGS(y, x, p, param(b, bias, layer)))->layer = layer;
+    graph_op(b->g, OP_LINEAR, ARGS(y, x, p, bias ? param(b, bias, layer) : 0))->layer = layer;
     return y;
 }
 
-static tensor_id residual_forward(const builder *b, int layer, tensor_kind kind, const char *name, random_site site,
-                                  tensor_id x, tensor_id p) {
-    tensor_id y = act(b, name, layer, kind, b->s->channels);
-    op_attr *a = graph_op(b->g, OP_RESIDUAL, ARGS(y, x, p));
-    a->layer = layer;
-    a->site = site;
-    a->dropout = b->dropout;
-    return y;
+/* The branch's last linear layer reads y; its product joins the stream x, which norm n of layer n_layer reads next. */
+static stream join_forward(const builder *b, int layer, const branch_spec *s, tensor_id x, tensor_id y,
+                           const norm_spec *n, int n_layer) {
+    tensor_id p = linear_forward(b, s->w, NULL, layer, KIND_RESIDUAL, s->product, y);
+    stream out = stream_of(b, act(b, s->output, layer, s->kind, b->s->channels), n, n_layer);
+    op_attr *a = graph_op(b->g, OP_RESIDUAL_NORM,
+                          ARGS(out.x, out.norm, out.stats, x, p, param(b, s->bias, layer), param(b, n->w, n_layer),
+                               param(b, n->bias, n_layer)));
+    *a = (op_attr){.layer = layer, .site = s->site, .dropout = b->dropout, .epsilon = b->s->norm_epsilon};
+    return out;
 }
 
 /* One block; returns its output and notes in *k what its backward pass needs. */
-static tensor_id layer_forward(const builder *b, int l, tensor_id x, layer_acts *k) {
-    k->x = x;
-    k->n1 = norm_forward(b, "ln_1.w", "ln_1.b", l, KIND_NORM, "n1", x, &k->n1_stats);
+static stream layer_forward(const builder *b, int l, stream in, layer_acts *k) {
+    bool last = l == b->s->layers - 1;
+    k->x = in.x, k->n1 = in.norm, k->n1_stats = in.stats;
     k->qkv = linear_forward(b, "attn.w", "attn.b", l, KIND_QKV, "qkv", k->n1);
     k->att = act(b, "att", l, KIND_ATTENTION, b->s->channels);
     k->lse = graph_tensor(b->g, "lse", l, ROLE_ACT, KIND_ATTENTION, TYPE_REAL, 3,
                           (int64_t[]){b->g->micro_batch, b->s->heads, b->g->length});
     op_attr *a = graph_op(b->g, OP_ATTENTION, ARGS(k->att, k->lse, k->qkv));
     *a = (op_attr){.layer = l, .heads = b->s->heads, .site = SITE_ATTENTION, .dropout = b->dropout};
-    tensor_id p = linear_forward(b, "attn_proj.w", "attn_proj.b", l, KIND_RESIDUAL, "p1", k->att);
-    k->middle = residual_forward(b, l, KIND_RESIDUAL, "middle", SITE_ATTENTION_RESIDUAL, x, p);
-    k->n2 = norm_forward(b, "ln_2.w", "ln_2.b", l, KIND_NORM, "n2", k->middle, &k->n2_stats);
-    k->fc = linear_forward(b, "fc.w", "fc.b", l, KIND_FC, "fc", k->n2);
+    stream middle = join_forward(b, l, &ATTENTION_BRANCH, in.x, k->att, &LN_2, l);
+    k->middle = middle.x, k->n2 = middle.norm, k->n2_stats = middle.stats;
+    k->fc = linear_forward(b, "fc.w", NULL, l, KIND_FC, "fc", k->n2);
     k->gelu = act(b, "gelu", l, KIND_GELU, 4 * (int64_t)b->s->channels);
-    a = graph_op(b->g, OP_GELU, ARGS(k->gelu, k->fc));
+    a = graph_op(b->g, OP_GELU, ARGS(k->gelu, k->fc, param(b, "fc.b", l)));
     a->layer = l;
     a->tanh_gelu = b->s->tanh_gelu;
-    p = linear_forward(b, "mlp_proj.w", "mlp_proj.b", l, KIND_RESIDUAL, "p2", k->gelu);
-    return residual_forward(b, l, KIND_BLOCK, "x", SITE_MLP_RESIDUAL, k->middle, p);
+    return join_forward(b, l, &MLP_BRANCH, middle.x, k->gelu, last ? &LN_F : &LN_1, last ? -1 : l + 1);
 }
 
-/* Embedding, blocks, final norm. Returns the final norm's output; acts (by layer) and the last x may be NULL. */
-static tensor_id forward(const builder *b, layer_acts *acts, tensor_id *last_x, tensor_id *last_stats) {
+/* Embedding, blocks, final norm. Returns the last stream, whose norm the head reads; acts (by layer) may be NULL. */
+static stream forward(const builder *b, layer_acts *acts) {
     layer_acts unused;
-    tensor_id x = act(b, "x", -1, KIND_BLOCK, b->s->channels);
-    op_attr *a = graph_op(b->g, OP_EMBED, ARGS(x, b->m->tokens, 1, 2));
+    stream s = stream_of(b, act(b, "x", -1, KIND_BLOCK, b->s->channels), &LN_1, 0);
+    op_attr *a = graph_op(b->g, OP_EMBED, ARGS(s.x, b->m->tokens, 1, 2));
     a->site = SITE_EMBED;
     a->dropout = b->dropout;
-    for (int l = 0; l < b->s->layers; l++) x = layer_forward(b, l, x, acts ? &acts[l] : &unused);
-    *last_x = x;
-    return norm_forward(b, "ln_f.w", "ln_f.b", -1, KIND_HEAD, "nf", x, last_stats);
+    a = graph_op(b->g, OP_NORM, ARGS(s.norm, s.stats, s.x, param(b, LN_1.w, 0), param(b, LN_1.bias, 0)));
+    a->layer = 0;
+    a->epsilon = b->s->norm_epsilon;
+    for (int l = 0; l < b->s->layers; l++) s = layer_forward(b, l, s, acts ? &acts[l] : &unused);
+    return s;
 }
 
 /* ---- the backward pass: weight gradients first, so that what they read can die before more is written ---- */
@@ -260,7 +280,7 @@ static tensor_id residual_backward(const builder *b, int layer, random_site site
 static tensor_id layer_backward(const builder *b, int l, tensor_id dx, const layer_acts *k) {
     tensor_id d = residual_backward(b, l, SITE_MLP_RESIDUAL, dx);
     d = linear_backward(b, "mlp_proj.w", "mlp_proj.b", l, "dfc", d, k->gelu);
-    op_attr *a = graph_op(b->g, OP_GELU_DX, ARGS(d, k->fc));
+    op_attr *a = graph_op(b->g, OP_GELU_DX, ARGS(d, k->fc, param(b, "fc.b", l)));
     a->layer = l;
     a->tanh_gelu = b->s->tanh_gelu;
     d = linear_backward(b, "fc.w", "fc.b", l, "dn2", d, k->n2);
@@ -278,13 +298,13 @@ static void build_micro(builder *b) {
     graph *g = b->g;
     gpt *m = b->m;
     layer_acts *acts = xcalloc((size_t)b->s->layers, sizeof *acts);
-    tensor_id x, stats;
     g->micro.first = g->n_ops;
     b->dropout = b->r->dropout;
-    tensor_id nf = forward(b, acts, &x, &stats), dnf = act(b, "dnf", -1, KIND_DACT, b->s->channels);
-    graph_op(g, OP_HEAD, ARGS(m->losses, dnf, m->grad[1], nf, 1, m->targets));
+    stream last = forward(b, acts);
+    tensor_id dnf = act(b, "dnf", -1, KIND_DACT, b->s->channels);
+    graph_op(g, OP_HEAD, ARGS(m->losses, dnf, m->grad[1], last.norm, 1, m->targets));
     g->first_backward = g->n_ops;
-    tensor_id dx = norm_backward(b, "ln_f.w", "ln_f.b", -1, dnf, x, stats, 0);
+    tensor_id dx = norm_backward(b, "ln_f.w", "ln_f.b", -1, dnf, last.x, last.stats, 0);
     for (int l = b->s->layers - 1; l >= 0; l--) dx = layer_backward(b, l, dx, &acts[l]);
     op_attr *a = graph_op(g, OP_EMBED_DW, ARGS(b->wte_embedding_grad, m->grad[2], dx, m->tokens));
     a->site = SITE_EMBED;
@@ -327,12 +347,11 @@ static void build_finish(builder *b) {
 
 static void build_inference(builder *b) {
     graph *g = b->g;
-    tensor_id x, stats;
     b->dropout = 0;
     g->eval.first = g->n_ops;
-    graph_op(g, OP_HEAD_LOSS, ARGS(b->m->losses, forward(b, NULL, &x, &stats), 1, b->m->targets));
+    graph_op(g, OP_HEAD_LOSS, ARGS(b->m->losses, forward(b, NULL).norm, 1, b->m->targets));
     g->eval.end = g->sample.first = g->n_ops;
-    tensor_id nf = forward(b, NULL, &x, &stats);
+    tensor_id nf = forward(b, NULL).norm;
     b->m->logits = graph_tensor(g, "logits", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &b->s->vocabulary);
     graph_op(g, OP_LOGITS, ARGS(b->m->logits, nf, 1));
     g->sample.end = g->n_ops;

@@ -166,12 +166,17 @@ static bool check_shapes(const graph *g, int index, error *e) {
         SAME(2, 3);
         DIM(0, 0, t[2]->dim[2]);
         break;
-    case OP_RESIDUAL:
+    case OP_RESIDUAL_NORM:
         SAME(0, 1);
-        SAME(0, 2);
+        SAME(0, 3);
+        SAME(0, 4);
+        DIM(6, 0, t[0]->dim[2]);
         break;
     case OP_GELU:
     case OP_GELU_DX:
+        SAME(0, 1);
+        if (o->arg[2]) DIM(2, 0, t[0]->dim[2]);
+        break;
     case OP_RESIDUAL_DX:
     case OP_ADD: SAME(0, 1); break;
     case OP_ATTENTION:

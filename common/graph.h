@@ -64,8 +64,8 @@ typedef struct {
    NORM          y = (x - mean) * rstd * w + b
    LINEAR        y[B,T,O] = x[B,T,I] w[I,O] + b[O]
    ATTENTION     out[B,T,C], lse from qkv[B,T,3C]: causal, scale 1/sqrt(C/H), dropout on the probabilities
-   RESIDUAL      y = x + dropout(p)
-   GELU          y = gelu(x), exact or tanh by attr.tanh_gelu
+   RESIDUAL_NORM y = x + dropout(p + pb); n = NORM's y of that y: a branch joins the stream, and the next one reads it
+   GELU          y = gelu(x + b), exact or tanh by attr.tanh_gelu
    HEAD          logits = x wte^T in chunks of rows, softmax cross-entropy; losses[first_sequence + s] = sum of the
                  sequence's token losses (not divided); dx (written) and dwte (added to) of
                  inv_targets * sum of losses. Targets of -1 are ignored: no loss, no gradient.
@@ -75,7 +75,7 @@ typedef struct {
                  fixed order, then sequence by sequence)
    NORM_DX       dx = dres + (norm's gradient of dy); dres is the gradient that bypasses the norm. "(0)" for the last.
    RESIDUAL_DX   dp = dropout mask of this site applied to dy (only in graphs with dropout)
-   GELU_DX       d *= gelu'(x), in place
+   GELU_DX       d *= gelu'(x + b), in place
    ATTENTION_DX  dqkv from dout, qkv, out, lse
    EMBED_DW      dwte, dwpe from dx (dropout applied on the way) and tokens
    ZERO          x = 0                  ADD           y += x
@@ -87,8 +87,8 @@ typedef struct {
     X(NORM, "WWRRR", "y stats x w b(0)")                                                                               \
     X(LINEAR, "WRRR", "y x w b(0)")                                                                                    \
     X(ATTENTION, "WWR", "out lse qkv")                                                                                 \
-    X(RESIDUAL, "WRR", "y x p")                                                                                        \
-    X(GELU, "WR", "y x")                                                                                               \
+    X(RESIDUAL_NORM, "WWWRRRRR", "y n stats x p pb(0) w b(0)")                                                         \
+    X(GELU, "WRR", "y x b(0)")                                                                                         \
     X(HEAD, "AWARRR", "losses dx dwte x wte targets")                                                                  \
     X(HEAD_LOSS, "ARRR", "losses x wte targets")                                                                       \
     X(LOGITS, "WRR", "logits x wte")                                                                                   \
@@ -98,7 +98,7 @@ typedef struct {
     X(LINEAR_DW, "AARR", "dw db(0) dy x")                                                                              \
     X(ATTENTION_DX, "WRRRR", "dqkv dout qkv out lse")                                                                  \
     X(RESIDUAL_DX, "WR", "dp dy")                                                                                      \
-    X(GELU_DX, "AR", "d x")                                                                                            \
+    X(GELU_DX, "ARR", "d x b(0)")                                                                                      \
     X(EMBED_DW, "AARR", "dwte dwpe dx tokens")                                                                         \
     X(ZERO, "W", "x")                                                                                                  \
     X(ADD, "AR", "y x")                                                                                                \
@@ -109,7 +109,7 @@ typedef struct {
 typedef enum { OPS(X) OP_COUNT } op_code;
 #undef X
 
-enum { MAX_ARGUMENTS = 6 };
+enum { MAX_ARGUMENTS = 8 };
 
 typedef struct {
     const char *name;
@@ -136,7 +136,7 @@ typedef struct {
     int heads; /* ATTENTION, ATTENTION_DX */
     random_site site;
     double dropout; /* probability that an element is dropped; 0 = off */
-    double epsilon; /* NORM; ADAMW */
+    double epsilon; /* NORM, RESIDUAL_NORM; ADAMW */
     bool tanh_gelu;
     int index;                         /* SUM_SQUARES */
     double clip;                       /* GRAD_NORM; 0 = off */

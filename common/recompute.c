@@ -34,12 +34,21 @@ static bool is_dropped(const pass *p, tensor_id t) {
     return p->producer[t] >= 0 && (p->dropped >> p->g->tensors[t].kind & 1);
 }
 
+/* What RESIDUAL_NORM leaves to do when its y is there already: NORM. */
+static op norm_alone(const graph *g, const op *joined) {
+    const tensor_id *arg = joined->arg;
+    return (op){.code = OP_NORM,
+                .arg = {arg[1], arg[2], arg[0], arg[6], arg[7]},
+                .attr = {.layer = g->tensors[arg[1]].layer, .epsilon = joined->attr.epsilon}};
+}
+
 /* The tensor that stands in for t in the backward pass; appends the ops that make it. Recursion ends at kept tensors:
    block inputs are kept by every policy, so it is never deeper than one block. */
 static tensor_id remake(pass *p, tensor_id t) {
     if (!is_dropped(p, t)) return t;
     if (p->clone[t]) return p->clone[t];
     op o = p->g->ops[p->producer[t]];
+    if (o.code == OP_RESIDUAL_NORM && (!is_dropped(p, o.arg[0]) || p->clone[o.arg[0]])) o = norm_alone(p->g, &o);
     const op_info *info = op_describe(o.code);
     for (int i = 0; i < info->arguments; i++)
         if (info->access[i] == 'R' && o.arg[i]) o.arg[i] = remake(p, o.arg[i]);

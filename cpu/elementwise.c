@@ -1,4 +1,4 @@
-/* elementwise.c: what touches each element on its own: residuals, dropout, GELU, and the update of the weights. */
+/* elementwise.c: what touches each element on its own: dropout, GELU, and the update of the weights. */
 #include "ops.h"
 #include "vmath.h"
 #include <string.h>
@@ -10,7 +10,7 @@ typedef uint64_t u64;
 enum { CHUNK = 4096 };  /* elements a thread takes at once; a multiple of 4, so that chunks start at whole draws */
 enum { ALONE = 16384 }; /* fewer elements than this are done before other threads have woken up */
 
-/* ---- dropout and residuals ---- */
+/* ---- dropout ---- */
 
 void R(dropout_add)(const cpu_call *c, int sequence, int64_t first, int64_t n, const real *x, const real *in, real *y) {
     const op_attr *a = &c->o->attr;
@@ -41,18 +41,17 @@ void R(dropout_add)(const cpu_call *c, int sequence, int64_t first, int64_t n, c
     }
 }
 
-static void dropout_all(const cpu_call *c, const real *x, const real *in, real *y) {
+void R(cpu_RESIDUAL_DX)(const cpu_call *c) {
     int64_t n = c->step->length * dim(c, 0, 2), chunks = (n + CHUNK - 1) / CHUNK;
+    real *dp = c->arg[0];
+    const real *dy = c->arg[1];
 #pragma omp parallel for collapse(2) schedule(static)
     for (int s = 0; s < c->step->sequences; s++)
         for (int64_t k = 0; k < chunks; k++) {
             int64_t i = k * CHUNK, some = i + CHUNK > n ? n - i : CHUNK;
-            R(dropout_add)(c, s, i, some, x ? x + s * n + i : NULL, in + s * n + i, y + s * n + i);
+            R(dropout_add)(c, s, i, some, NULL, dy + s * n + i, dp + s * n + i);
         }
 }
-
-void R(cpu_RESIDUAL)(const cpu_call *c) { dropout_all(c, c->arg[1], c->arg[2], c->arg[0]); }
-void R(cpu_RESIDUAL_DX)(const cpu_call *c) { dropout_all(c, NULL, c->arg[1], c->arg[0]); }
 
 /* ---- GELU (Hendrycks & Gimpel, arXiv 1606.08415), exact and tanh ---- */
 
@@ -70,35 +69,38 @@ static inline real gelu_tanh_slope(real x) {
     return (real)0.5 * (1 + t) + (real)0.5 * x * (1 - t * t) * SQRT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
 }
 
-void R(cpu_GELU)(const cpu_call *c) {
-    int64_t n = rows_of(c) * dim(c, 0, 2);
-    real *y = c->arg[0];
-    const real *x = c->arg[1];
-    bool by_tanh = c->o->attr.tanh_gelu;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i += CHUNK) {
-        int64_t end = i + CHUNK > n ? n : i + CHUNK;
-        if (by_tanh)
-            for (int64_t j = i; j < end; j++) y[j] = gelu_tanh(x[j]);
+/* y = gelu(x + b), or d *= gelu'(x + b), for rows of n. Called with constants, so that each loop is one of eight. */
+static inline __attribute__((always_inline)) void gelu_row(real *y, const real *x, const real *b, int64_t n, bool slope,
+                                                           bool by_tanh) {
+    for (int64_t i = 0; i < n; i++) {
+        real v = b ? x[i] + b[i] : x[i];
+        if (slope)
+            y[i] *= by_tanh ? gelu_tanh_slope(v) : gelu_exact_slope(v);
         else
-            for (int64_t j = i; j < end; j++) y[j] = gelu_exact(x[j]);
+            y[i] = by_tanh ? gelu_tanh(v) : gelu_exact(v);
     }
 }
 
-void R(cpu_GELU_DX)(const cpu_call *c) {
-    int64_t n = rows_of(c) * dim(c, 0, 2);
-    real *d = c->arg[0];
-    const real *x = c->arg[1];
+static inline __attribute__((always_inline)) void gelu_rows(const cpu_call *c, bool slope) {
+    int64_t n = dim(c, 0, 2), rows = rows_of(c);
+    real *y = c->arg[0];
+    const real *x = c->arg[1], *b = c->arg[2];
     bool by_tanh = c->o->attr.tanh_gelu;
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i += CHUNK) {
-        int64_t end = i + CHUNK > n ? n : i + CHUNK;
-        if (by_tanh)
-            for (int64_t j = i; j < end; j++) d[j] *= gelu_tanh_slope(x[j]);
+    for (int64_t r = 0; r < rows; r++) {
+        if (by_tanh && b)
+            gelu_row(y + r * n, x + r * n, b, n, slope, true);
+        else if (by_tanh)
+            gelu_row(y + r * n, x + r * n, NULL, n, slope, true);
+        else if (b)
+            gelu_row(y + r * n, x + r * n, b, n, slope, false);
         else
-            for (int64_t j = i; j < end; j++) d[j] *= gelu_exact_slope(x[j]);
+            gelu_row(y + r * n, x + r * n, NULL, n, slope, false);
     }
 }
+
+void R(cpu_GELU)(const cpu_call *c) { gelu_rows(c, false); }
+void R(cpu_GELU_DX)(const cpu_call *c) { gelu_rows(c, true); }
 
 /* ---- once a step ---- */
 

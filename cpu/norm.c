@@ -20,22 +20,41 @@ static real sum_of_squares_about(const real *x, real mean, int64_t n) {
     return lanes_total(acc) + tail;
 }
 
+/* y = norm of a row x of n; stats: its mean and 1 / standard deviation. */
+static void norm_row(const real *x, const real *w, const real *b, double epsilon, int64_t n, real *y, real *stats) {
+    real mean = sum_of(x, n) / (real)n;
+    real variance = sum_of_squares_about(x, mean, n) / (real)n;
+    real rstd = 1 / (real)sqrt((double)variance + epsilon);
+    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * rstd * w[i];
+    if (b)
+        for (int64_t i = 0; i < n; i++) y[i] += b[i];
+    stats[0] = mean;
+    stats[1] = rstd;
+}
+
 void R(cpu_NORM)(const cpu_call *c) {
-    int64_t channels = dim(c, 0, 2), rows = rows_of(c);
+    int64_t n = dim(c, 0, 2), rows = rows_of(c);
     real *y = c->arg[0] /* [B,T,C] */, *stats = c->arg[1] /* [B,T,2] */;
     const real *x = c->arg[2] /* [B,T,C] */, *w = c->arg[3], *b = c->arg[4] /* [C] */;
 #pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) norm_row(x + r * n, w, b, c->o->attr.epsilon, n, y + r * n, stats + 2 * r);
+}
+
+/* A row is summed and normalised while it is in the core's cache. */
+void R(cpu_RESIDUAL_NORM)(const cpu_call *c) {
+    int64_t n = dim(c, 0, 2), rows = rows_of(c), length = c->step->length;
+    real *y = c->arg[0], *normed = c->arg[1] /* [B,T,C] */, *stats = c->arg[2] /* [B,T,2] */;
+    const real *x = c->arg[3], *p = c->arg[4] /* [B,T,C] */, *pb = c->arg[5], *w = c->arg[6], *b = c->arg[7] /* [C] */;
+#pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) {
-        const real *in = x + r * channels;
-        real *out = y + r * channels;
-        real mean = sum_of(in, channels) / (real)channels;
-        real variance = sum_of_squares_about(in, mean, channels) / (real)channels;
-        real rstd = 1 / (real)sqrt((double)variance + c->o->attr.epsilon);
-        for (int64_t i = 0; i < channels; i++) out[i] = (in[i] - mean) * rstd * w[i];
-        if (b)
-            for (int64_t i = 0; i < channels; i++) out[i] += b[i];
-        stats[2 * r] = mean;
-        stats[2 * r + 1] = rstd;
+        const real *in = p + r * n;
+        real *out = y + r * n;
+        if (pb) {
+            for (int64_t i = 0; i < n; i++) out[i] = in[i] + pb[i];
+            in = out;
+        }
+        R(dropout_add)(c, (int)(r / length), r % length * n, n, x + r * n, in, out);
+        norm_row(out, w, b, c->o->attr.epsilon, n, normed + r * n, stats + 2 * r);
     }
 }
 

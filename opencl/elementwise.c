@@ -20,14 +20,6 @@ static kernel_grid quads(const opencl *b, uint64_t n) {
     return grid;
 }
 
-status opencl_RESIDUAL(opencl *b, error *e) {
-    uint64_t n = elements(b, 0) / (uint64_t)b->args.sequences;
-    cl_uint8 dropout = op_dropout(b);
-    RUN(b, residual, quads(b, n), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_ulong(n),
-        ARG_VALUE(dropout));
-    return OK;
-}
-
 status opencl_RESIDUAL_DX(opencl *b, error *e) {
     uint64_t n = elements(b, 0) / (uint64_t)b->args.sequences;
     cl_uint8 dropout = op_dropout(b);
@@ -35,17 +27,22 @@ status opencl_RESIDUAL_DX(opencl *b, error *e) {
     return OK;
 }
 
+/* A work-item a channel of a row. */
+static kernel_grid row_grid(const opencl *b) {
+    kernel_grid grid = grid_items((uint64_t)op_tensor(b, 0)->dim[2], LANES);
+    grid.global[1] = (size_t)op_rows(b);
+    return grid;
+}
+
 status opencl_GELU(opencl *b, error *e) {
-    uint64_t n = elements(b, 0);
-    RUN(b, gelu, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n),
-        arg_int(b->op->attr.tanh_gelu));
+    RUN(b, gelu, row_grid(b), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
+        arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 
 status opencl_GELU_DX(opencl *b, error *e) {
-    uint64_t n = elements(b, 0);
-    RUN(b, gelu_dx, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n),
-        arg_int(b->op->attr.tanh_gelu));
+    RUN(b, gelu_dx, row_grid(b), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
+        arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 

@@ -22,7 +22,7 @@ typedef enum { PROGRAM_COMMON, PROGRAM_ATTENTION, PROGRAM_COUNT } program_id;
     X(COMMON, bias_rows)                                                                                               \
     X(COMMON, bias_dw)                                                                                                 \
     X(COMMON, add_partials)                                                                                            \
-    X(COMMON, residual)                                                                                                \
+    X(COMMON, residual_norm)                                                                                           \
     X(COMMON, residual_dx)                                                                                             \
     X(COMMON, gelu)                                                                                                    \
     X(COMMON, gelu_dx)                                                                                                 \

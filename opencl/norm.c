@@ -10,6 +10,15 @@ status opencl_NORM(opencl *b, error *e) {
     return OK;
 }
 
+status opencl_RESIDUAL_NORM(opencl *b, error *e) {
+    cl_uint8 dropout = op_dropout(b);
+    RUN(b, residual_norm, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0),
+        arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_tensor(b, 6),
+        arg_tensor(b, 7), arg_int(b->op->arg[5] != 0), arg_int(b->op->arg[7] != 0), arg_int(b->args.length),
+        arg_int(op_tensor(b, 0)->dim[2]), arg_float(b->op->attr.epsilon), ARG_VALUE(dropout));
+    return OK;
+}
+
 status opencl_NORM_DX(opencl *b, error *e) {
     RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
         arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_int(b->op->arg[5] != 0),

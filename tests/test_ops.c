@@ -354,17 +354,29 @@ END_TEST
 
 /* ---- residuals, GELU ---- */
 
-START_TEST(residual_adds_what_dropout_left) {
+START_TEST(residual_norm_adds_what_dropout_left_and_normalises_it) {
     const op_setting *s = SETTING;
-    one_op k = one_op_new(s, BYTES, OP_RESIDUAL, (op_attr){.layer = 1, .site = SITE_ATTENTION_RESIDUAL});
-    one_op_real(&k, 3, s->B, s->T, s->C);
-    double *x = one_op_real(&k, 3, s->B, s->T, s->C), *p = one_op_real(&k, 3, s->B, s->T, s->C);
-    one_op_run(&k);
-    double *want = zeros(k.n[0]);
-    int64_t each = (int64_t)s->T * s->C;
-    for (int64_t i = 0; i < rows(&k) * s->C; i++) want[i] = x[i] + p[i] * one_op_mask(&k, (int)(i / each), i % each);
-    one_op_expect(&k, 0, rows(&k) * s->C, want);
-    one_op_free(&k);
+    for (int bias = 0; bias < 2; bias++) {
+        one_op k = one_op_new(s, BYTES, OP_RESIDUAL_NORM,
+                              (op_attr){.layer = 1, .site = SITE_ATTENTION_RESIDUAL, .epsilon = 1e-5});
+        for (int i = 0; i < 3; i++) one_op_real(&k, 3, s->B, s->T, i < 2 ? s->C : 2);
+        double *x = one_op_real(&k, 3, s->B, s->T, s->C), *p = one_op_real(&k, 3, s->B, s->T, s->C);
+        double *pb = bias ? one_op_real(&k, 1, s->C, 0, 0) : (one_op_none(&k), NULL);
+        double *w = one_op_real(&k, 1, s->C, 0, 0),
+               *b = bias ? one_op_real(&k, 1, s->C, 0, 0) : (one_op_none(&k), NULL);
+        one_op_run(&k);
+        double *sum = zeros(k.n[0]), *normed = zeros(k.n[1]), *stats = zeros(k.n[2]);
+        int64_t each = (int64_t)s->T * s->C, n = rows(&k) * s->C;
+        for (int64_t i = 0; i < n; i++)
+            sum[i] = x[i] + (p[i] + (pb ? pb[i % s->C] : 0)) * one_op_mask(&k, (int)(i / each), i % each);
+        norm_stats(&k, sum, stats);
+        for (int64_t i = 0; i < n; i++)
+            normed[i] = (sum[i] - stats[i / s->C * 2]) * stats[i / s->C * 2 + 1] * w[i % s->C] + (b ? b[i % s->C] : 0);
+        one_op_expect(&k, 0, n, sum);
+        one_op_expect(&k, 1, n, normed);
+        one_op_expect(&k, 2, rows(&k) * 2, stats);
+        one_op_free(&k);
+    }
 }
 END_TEST
 
@@ -387,15 +399,23 @@ static double gelu(double x, bool by_tanh) {
     return by_tanh ? 0.5 * x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x * x * x))) : 0.5 * x * (1 + erf(x / sqrt(2)));
 }
 
+/* Setting `form` of four: exact or by tanh, with a bias or without. b: the bias or NULL. */
+static double *gelu_bias(one_op *k, int form) {
+    if (form & 2) return one_op_real(k, 1, k->s.F, 0, 0);
+    one_op_none(k);
+    return NULL;
+}
+
 START_TEST(gelu_is_exact_or_by_tanh_far_out_too) {
     const op_setting *s = SETTING;
-    for (int by_tanh = 0; by_tanh < 2; by_tanh++) {
+    for (int form = 0; form < 4; form++) {
+        bool by_tanh = form & 1;
         one_op k = one_op_new(s, BYTES, OP_GELU, (op_attr){.tanh_gelu = by_tanh});
         one_op_real(&k, 3, s->B, s->T, s->F);
-        double *x = one_op_real(&k, 3, s->B, s->T, s->F), *want = zeros(k.n[0]);
+        double *x = one_op_real(&k, 3, s->B, s->T, s->F), *b = gelu_bias(&k, form), *want = zeros(k.n[0]);
         for (int64_t i = 0; i < k.n[1]; i++) x[i] *= 6;
         one_op_run(&k);
-        for (int64_t i = 0; i < rows(&k) * s->F; i++) want[i] = gelu(x[i], by_tanh);
+        for (int64_t i = 0; i < rows(&k) * s->F; i++) want[i] = gelu(x[i] + (b ? b[i % s->F] : 0), by_tanh);
         one_op_expect(&k, 0, rows(&k) * s->F, want);
         one_op_free(&k);
     }
@@ -404,20 +424,22 @@ END_TEST
 
 START_TEST(gelu_dx_multiplies_by_the_slope) {
     const op_setting *s = SETTING;
-    for (int by_tanh = 0; by_tanh < 2; by_tanh++) {
+    for (int form = 0; form < 4; form++) {
+        bool by_tanh = form & 1;
         one_op k = one_op_new(s, BYTES, OP_GELU_DX, (op_attr){.tanh_gelu = by_tanh});
         double *d = one_op_real(&k, 3, s->B, s->T, s->F), *x = one_op_real(&k, 3, s->B, s->T, s->F);
+        double *b = gelu_bias(&k, form);
         for (int64_t i = 0; i < k.n[1]; i++) x[i] *= 6;
         one_op_run(&k);
-        double *want = zeros(k.n[0]), h = 1e-3;
-        for (int64_t i = 0; i < rows(&k) * s->F; i++)
-            want[i] = d[i] *
-                      (gelu(x[i] - 2 * h, by_tanh) - 8 * gelu(x[i] - h, by_tanh) + 8 * gelu(x[i] + h, by_tanh) -
-                       gelu(x[i] + 2 * h, by_tanh)) /
-                      (12 * h);
-        for (int64_t i = 0; i < rows(&k) * s->F; i++)
-            ck_assert_double_le(fabs(k.got[0][i] - want[i]), k.real_bytes == 8 ? 1e-10 : 3e-6);
-        free(want);
+        double h = 1e-3;
+        for (int64_t i = 0; i < rows(&k) * s->F; i++) {
+            double v = x[i] + (b ? b[i % s->F] : 0);
+            double want = d[i] *
+                          (gelu(v - 2 * h, by_tanh) - 8 * gelu(v - h, by_tanh) + 8 * gelu(v + h, by_tanh) -
+                           gelu(v + 2 * h, by_tanh)) /
+                          (12 * h);
+            ck_assert_double_le(fabs(k.got[0][i] - want), k.real_bytes == 8 ? 1e-10 : 3e-6);
+        }
         one_op_free(&k);
     }
 }
@@ -438,7 +460,7 @@ Suite *ops_suite(void) {
     tcase_add_loop_test(c, linear_dw_adds_over_all_positions, 0, 2 * OP_SETTINGS);
     tcase_add_loop_test(c, attention_sees_no_later_position_and_scales, 0, 2 * OP_SETTINGS);
     tcase_add_loop_test(c, attention_dx_is_the_gradient_of_attention, 0, 2 * OP_SETTINGS);
-    tcase_add_loop_test(c, residual_adds_what_dropout_left, 0, 2 * OP_SETTINGS);
+    tcase_add_loop_test(c, residual_norm_adds_what_dropout_left_and_normalises_it, 0, 2 * OP_SETTINGS);
     tcase_add_loop_test(c, residual_dx_drops_the_same_elements, 0, 2 * OP_SETTINGS);
     tcase_add_loop_test(c, gelu_is_exact_or_by_tanh_far_out_too, 0, 2 * OP_SETTINGS);
     tcase_add_loop_test(c, gelu_dx_multiplies_by_the_slope, 0, 2 * OP_SETTINGS);

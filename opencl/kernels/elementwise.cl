@@ -2,19 +2,7 @@
 
 #define LANES 256
 
-/* y = x + dropout(p); a work-item four elements of one sequence: one Philox draw. n = T * C. */
-__kernel void residual(__global float *y, __global const float *x, __global const float *p, ulong n,
-                       dropout_args dropout) {
-    ulong quad = get_global_id(0), s = get_global_id(1);
-    if (4 * quad < n) {
-        float4 factor = dropout_factors(dropout, s, quad);
-        for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
-            ulong i = s * n + 4 * quad + j;
-            y[i] = x[i] + pick(factor, j) * p[i];
-        }
-    }
-}
-
+/* A work-item four elements of one sequence: one Philox draw. n = T * C. */
 __kernel void residual_dx(__global float *dp, __global const float *dy, ulong n, dropout_args dropout) {
     ulong quad = get_global_id(0), s = get_global_id(1);
     if (4 * quad < n) {
@@ -52,11 +40,15 @@ inline float tanh_gate(float v) {
     return 1.0f / (1.0f + exp(-2.0f * SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v)));
 }
 
-/* x * Phi(x), or its tanh form (GELU, arXiv 1606.08415). */
-__kernel void gelu(__global float *y, __global const float *x, ulong n, int tanh_form) {
-    ulong i = get_global_id(0);
-    if (i < n) {
-        float v = x[i], bell;
+/* y = v * Phi(v), or its tanh form (GELU, arXiv 1606.08415), of v = x + b; a work-item a channel of a row. */
+__kernel void gelu(__global float *y,       /* [rows, C] */
+                   __global const float *x, /* [rows, C] */
+                   __global const float *b, /* [C], not read unless has_bias */
+                   int has_bias, int C, int tanh_form) {
+    int c = get_global_id(0);
+    if (c < C) {
+        ulong i = get_global_id(1) * C + c;
+        float v = has_bias ? x[i] + b[c] : x[i], bell;
         if (tanh_form) {
             y[i] = v * tanh_gate(v);
         } else {
@@ -66,10 +58,13 @@ __kernel void gelu(__global float *y, __global const float *x, ulong n, int tanh
     }
 }
 
-__kernel void gelu_dx(__global float *d, __global const float *x, ulong n, int tanh_form) {
-    ulong i = get_global_id(0);
-    if (i < n) {
-        float v = x[i], slope, bell;
+/* d *= the slope of gelu at x + b. */
+__kernel void gelu_dx(__global float *d, __global const float *x, __global const float *b, int has_bias, int C,
+                      int tanh_form) {
+    int c = get_global_id(0);
+    if (c < C) {
+        ulong i = get_global_id(1) * C + c;
+        float v = has_bias ? x[i] + b[c] : x[i], slope, bell;
         if (tanh_form) {
             float gate = tanh_gate(v), du = SQRT_2_OVER_PI * (1.0f + 3.0f * GELU_CUBIC * v * v);
             slope = gate + 2.0f * v * gate * (1.0f - gate) * du;

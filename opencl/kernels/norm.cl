@@ -2,19 +2,10 @@
 
 #define ROW_LANES GROUP_LANES(64)
 
-/* y = (x - mean) * rstd * w + b; a work-group a row. Variance in a second pass: E[x^2] - mean^2 cancels. */
-__attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
-norm(__global float *y,        /* [rows, C] */
-     __global float *stats,    /* [rows, 2] */
-     __global const float *x,  /* [rows, C] */
-     __global const float *w,  /* [C] */
-     __global const float *b,  /* [C], not read unless has_bias */
-     int has_bias, int C, float epsilon) {
-    __local float space[ROW_LANES];
-    ulong row = get_group_id(0);
+/* y = (x - mean) * rstd * w + b for one row. Variance in a second pass: E[x^2] - mean^2 cancels. */
+inline void norm_row(__global float *y, __global float *stats, __global const float *x, __global const float *w,
+                     __global const float *b, int has_bias, int C, float epsilon, __local float *space) {
     int lane = get_local_id(0);
-    x += row * C;
-    y += row * C;
     wide sums = 0.0f;
     float sum = 0.0f;
     EACH_WIDE(c, C, ROW_LANES) sums += LOAD(W, x + c);
@@ -41,9 +32,64 @@ norm(__global float *y,        /* [rows, C] */
         y[c] = has_bias ? v + b[c] : v;
     }
     if (lane == 0) {
-        stats[2 * row] = mean;
-        stats[2 * row + 1] = rstd;
+        stats[0] = mean;
+        stats[1] = rstd;
     }
+}
+
+/* A work-group a row, here and below. */
+__attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
+norm(__global float *y,        /* [rows, C] */
+     __global float *stats,    /* [rows, 2] */
+     __global const float *x,  /* [rows, C] */
+     __global const float *w,  /* [C] */
+     __global const float *b,  /* [C], not read unless has_bias */
+     int has_bias, int C, float epsilon) {
+    __local float space[ROW_LANES];
+    ulong row = get_group_id(0);
+    norm_row(y + row * C, stats + 2 * row, x + row * C, w, b, has_bias, C, epsilon, space);
+}
+
+/* y = x + dropout(p + pb) for the row that begins at element `first` of sequence s. Dropout draws for four elements at
+   once where rows begin with a draw. */
+inline void residual_row(__global float *y, __global const float *x, __global const float *p, __global const float *pb,
+                         int has_bias, int C, dropout_args dropout, uint s, ulong first) {
+    int lane = get_local_id(0);
+    if (dropout.s6 == 0) {
+        EACH_WIDE(c, C, ROW_LANES) {
+            wide v = LOAD(W, p + c);
+            if (has_bias) v += LOAD(W, pb + c);
+            STORE(W, LOAD(W, x + c) + v, y + c);
+        }
+        EACH_REST(c, C, ROW_LANES) y[c] = x[c] + (has_bias ? p[c] + pb[c] : p[c]);
+    } else if (C % 4 == 0) {
+        for (int c = 4 * lane; c < C; c += 4 * ROW_LANES) {
+            float4 v = vload4(0, p + c);
+            if (has_bias) v += vload4(0, pb + c);
+            vstore4(vload4(0, x + c) + dropout_factors(dropout, s, (first + c) / 4) * v, 0, y + c);
+        }
+    } else {
+        for (int c = lane; c < C; c += ROW_LANES)
+            y[c] = x[c] + dropout_factor(dropout, s, first + c) * (has_bias ? p[c] + pb[c] : p[c]);
+    }
+}
+
+/* y = x + dropout(p + pb), and its norm while the row is near. */
+__attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
+residual_norm(__global float *y,        /* [sequences, T, C] */
+              __global float *normed,   /* [sequences, T, C] */
+              __global float *stats,    /* [sequences, T, 2] */
+              __global const float *x,  /* [sequences, T, C] */
+              __global const float *p,  /* [sequences, T, C] */
+              __global const float *pb, /* [C], not read unless has_pb */
+              __global const float *w,  /* [C] */
+              __global const float *b,  /* [C], not read unless has_bias */
+              int has_pb, int has_bias, int T, int C, float epsilon, dropout_args dropout) {
+    __local float space[ROW_LANES];
+    ulong row = get_group_id(0);
+    residual_row(y + row * C, x + row * C, p + row * C, pb, has_pb, C, dropout, row / T, row % T * C);
+    barrier(CLK_GLOBAL_MEM_FENCE); /* with dropout, lanes take other channels than the norm's */
+    norm_row(normed + row * C, stats + 2 * row, y + row * C, w, b, has_bias, C, epsilon, space);
 }
 
 /* dx = dres + rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w; a work-group a row. */
