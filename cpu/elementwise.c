@@ -69,38 +69,50 @@ static inline real gelu_tanh_slope(real x) {
     return (real)0.5 * (1 + t) + (real)0.5 * x * (1 - t * t) * SQRT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
 }
 
-/* y = gelu(x + b), or d *= gelu'(x + b), for rows of n. Called with constants, so that each loop is one of eight. */
-static inline __attribute__((always_inline)) void gelu_row(real *y, const real *x, const real *b, int64_t n, bool slope,
-                                                           bool by_tanh) {
-    for (int64_t i = 0; i < n; i++) {
-        real v = b ? x[i] + b[i] : x[i];
-        if (slope)
-            y[i] *= by_tanh ? gelu_tanh_slope(v) : gelu_exact_slope(v);
-        else
-            y[i] = by_tanh ? gelu_tanh(v) : gelu_exact(v);
-    }
+/* A loop over a row, with v = x + b: one for each case, so that each vectorises. */
+#define FOR_EACH(v, ...)                                                                                               \
+    do {                                                                                                               \
+        if (b)                                                                                                         \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                real v = x[i] + b[i];                                                                                  \
+                __VA_ARGS__;                                                                                           \
+            }                                                                                                          \
+        else                                                                                                           \
+            for (int64_t i = 0; i < n; i++) {                                                                          \
+                real v = x[i];                                                                                         \
+                __VA_ARGS__;                                                                                           \
+            }                                                                                                          \
+    } while (0)
+
+static void gelu_row(real *y, const real *x, const real *b, int64_t n, bool by_tanh) {
+    if (by_tanh)
+        FOR_EACH(v, y[i] = gelu_tanh(v));
+    else
+        FOR_EACH(v, y[i] = gelu_exact(v));
 }
 
-static inline __attribute__((always_inline)) void gelu_rows(const cpu_call *c, bool slope) {
+static void gelu_dx_row(real *d, const real *x, const real *b, int64_t n, bool by_tanh) {
+    if (by_tanh)
+        FOR_EACH(v, d[i] *= gelu_tanh_slope(v));
+    else
+        FOR_EACH(v, d[i] *= gelu_exact_slope(v));
+}
+
+void R(cpu_GELU)(const cpu_call *c) {
     int64_t n = dim(c, 0, 2), rows = rows_of(c);
     real *y = c->arg[0];
     const real *x = c->arg[1], *b = c->arg[2];
-    bool by_tanh = c->o->attr.tanh_gelu;
 #pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < rows; r++) {
-        if (by_tanh && b)
-            gelu_row(y + r * n, x + r * n, b, n, slope, true);
-        else if (by_tanh)
-            gelu_row(y + r * n, x + r * n, NULL, n, slope, true);
-        else if (b)
-            gelu_row(y + r * n, x + r * n, b, n, slope, false);
-        else
-            gelu_row(y + r * n, x + r * n, NULL, n, slope, false);
-    }
+    for (int64_t r = 0; r < rows; r++) gelu_row(y + r * n, x + r * n, b, n, c->o->attr.tanh_gelu);
 }
 
-void R(cpu_GELU)(const cpu_call *c) { gelu_rows(c, false); }
-void R(cpu_GELU_DX)(const cpu_call *c) { gelu_rows(c, true); }
+void R(cpu_GELU_DX)(const cpu_call *c) {
+    int64_t n = dim(c, 0, 2), rows = rows_of(c);
+    real *d = c->arg[0];
+    const real *x = c->arg[1], *b = c->arg[2];
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) gelu_dx_row(d + r * n, x + r * n, b, n, c->o->attr.tanh_gelu);
+}
 
 /* ---- once a step ---- */
 
