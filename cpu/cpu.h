@@ -53,7 +53,8 @@ static inline int64_t piece_rows(const cpu_call *c) { return rows_of(c) / pieces
 
 /* ---- lanes: see lanes.c ---- */
 
-/* How many lanes share out the sequences of this graph on `threads` threads, each a thread of its own; 1: none. */
+/* How many lanes share out the sequences of this graph on `threads` threads, each a thread of its own; 1: none. They
+   have equally many sequences: 12 go to 4, 6 or 12 lanes, but not to 5. */
 int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads);
 /* Where lane l of `lanes` has its part of a tensor that lies at `offset` in a block of block_bytes. */
 uint64_t lane_offset(uint64_t block_bytes, uint64_t offset, int lanes, int l);

@@ -2,22 +2,24 @@
    runs with one thread on tiles whose shape depends on the model alone; OpenMP shares the tiles out. */
 #include "ops.h"
 
-/* The tiles of an output of rows x columns: large ones are quickest, but there should be some for every thread. They
-   depend on the output's shape alone: never on threads, nor on how many pieces there are. */
+/* The tiles of an output of rows x columns, each the sum of `depth` products: large ones are quickest, but there should
+   be some for every thread, as long as a tile is worth the copies that OpenBLAS makes for it (`least` multiply-adds).
+   They depend on shapes alone: never on threads, nor on how many pieces there are. */
 enum { MOST_ROWS = 256, MOST_COLUMNS = 512, LEAST_ROWS = 64, LEAST_COLUMNS = 128, TILES = 8 };
+enum { LEAST_WORK = 1 << 22, LEAST_WORK_ADDED = 1 << 21 }; /* weight gradients have no pieces to share out besides */
 typedef struct {
     int64_t rows, columns; /* of a tile */
     int64_t down, across;  /* how many */
 } tiling;
 
-static tiling tiling_of(int64_t rows, int64_t columns) {
+static tiling tiling_of(int64_t rows, int64_t columns, int64_t depth, int64_t least) {
     tiling t;
     for (int64_t r = MOST_ROWS, c = MOST_COLUMNS;;) {
         t.rows = tile_size(rows, r);
         t.columns = tile_size(columns, c);
         t.down = (rows + t.rows - 1) / t.rows;
         t.across = (columns + t.columns - 1) / t.columns;
-        if (t.down * t.across >= TILES) return t;
+        if (t.down * t.across >= TILES || t.rows * t.columns * depth <= least) return t;
         if (c > LEAST_COLUMNS && (c >= 2 * r || r <= LEAST_ROWS))
             c /= 2;
         else if (r > LEAST_ROWS)
@@ -29,7 +31,7 @@ static tiling tiling_of(int64_t rows, int64_t columns) {
 
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k) {
-    tiling t = tiling_of(piece_rows, n);
+    tiling t = tiling_of(piece_rows, n, k, LEAST_WORK);
     share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
 #pragma omp parallel for collapse(3) schedule(runtime)
     for (int p = 0; p < pieces; p++)
@@ -49,7 +51,7 @@ void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *b
 
 void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces,
                    int64_t piece_rows, int64_t k, int64_t n) {
-    tiling t = tiling_of(k, n);
+    tiling t = tiling_of(k, n, piece_rows, LEAST_WORK_ADDED);
     share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
 #pragma omp parallel for collapse(2) schedule(runtime)
     for (int64_t i = 0; i < t.down; i++)
