@@ -70,22 +70,27 @@ accumulation() {
     done
 }
 
-pytorch() { # the recipe, snug and PyTorch in turn
-    "$python" -c 'import torch' 2>/dev/null || { echo "No PyTorch here to compare with."; return; }
+beside() { # beside NAME TURNS BATCH STEPS "PYTORCH OPTIONS" SNUG OPTIONS...: snug and PyTorch in turn
+    name=$1 turns=$2 batch=$3 steps=$4 model=$5
+    shift 5
     torch= ours=
-    # shellcheck disable=SC2034
-    for turn in 1 2 3; do
-        torch="$torch $(${BENCH_RUN:-} "$python" tests/gpt_torch.py --device cpu --layers 4 --heads 4 --channels 128 \
-            --length 64 --vocabulary 65 --batch 12 --bias 0 --micro 12 --precision float32 --compile 0 --steps 60 |
+    for turn in $(seq "$turns"); do
+        torch="$torch $(${BENCH_RUN:-} "$python" tests/gpt_torch.py --device cpu $model --batch "$batch" --micro "$batch" \
+            --bias 0 --precision float32 --compile 0 --warm_up "$((turn == 1 ? 2 : 1))" --steps "$steps" |
             sed -n 's/.*"ms": \([0-9.]*\).*/\1/p')"
-        ours="$ours $(seconds $recipe --micro_batch_size=12 | awk '{ printf "%.1f", 1e3 * $1 }')"
+        ours="$ours $(seconds "$@" --batch_size="$batch" --micro_batch_size="$batch" | awk '{ printf "%.1f", 1e3 * $1 }')"
     done
-    echo "| PyTorch $("$python" -c 'import torch; print(torch.__version__)'), ms | snug, ms | ratio |"
-    echo "|--:|--:|--:|"
-    awk -v t="$(middle $torch)" -v o="$(middle $ours)" 'BEGIN {
-        printf "| %.1f | %.1f | %.2f |\n", t, o, o / t }'
-    echo
-    echo "The three turns: PyTorch$torch ms; snug$ours ms."
+    awk -v name="$name" -v t="$(middle $torch)" -v o="$(middle $ours)" -v ts="$torch" -v os="$ours" 'BEGIN {
+        printf "| %s | %.1f | %.1f | %.2f |%s;%s |\n", name, t, o, o / t, ts, os }'
+}
+
+pytorch() {
+    "$python" -c 'import torch' 2>/dev/null || { echo "No PyTorch here to compare with."; return; }
+    echo "| model | PyTorch $("$python" -c 'import torch; print(torch.__version__)'), ms | snug, ms | ratio | each turn, ms: PyTorch; snug |"
+    echo "|---|--:|--:|--:|---|"
+    beside "nanoGPT's CPU recipe" 5 12 60 "--layers 4 --heads 4 --channels 128 --length 64 --vocabulary 65" $recipe
+    beside "GPT-2 124M, T = 64" 3 4 3 "--length 64" $gpt2 --block_size=64
+    beside "GPT-2 124M, T = 1024" 1 1 2 "--length 1024" $gpt2 --block_size=1024
 }
 
 {
@@ -103,7 +108,7 @@ pytorch() { # the recipe, snug and PyTorch in turn
     row "nanoGPT's CPU recipe" $recipe --micro_batch_size=12
     row "nanoGPT's CPU recipe, micro-batch as chosen" $recipe
     echo
-    echo "### nanoGPT's CPU recipe beside PyTorch (medians of three turns)"
+    echo "### Beside PyTorch, with as many threads (medians of the turns)"
     echo
     pytorch
     echo

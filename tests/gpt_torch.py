@@ -3,6 +3,7 @@
 at the same effective batch, by precision and micro-batch. Not part of snug; needs torch with a GPU (or --device cpu)."""
 import argparse
 import json
+import os
 import time
 
 import torch
@@ -73,7 +74,7 @@ def measure(o, micro_batch, precision, compiled):
     x = torch.randint(o.vocabulary, (o.batch, o.length), device=o.device)
     cuda = o.device == "cuda"
     times = []
-    for step in range(o.steps + 3):
+    for step in range(o.steps + o.warm_up):
         if cuda:
             torch.cuda.synchronize()
             torch.cuda.reset_peak_memory_stats()
@@ -88,7 +89,7 @@ def measure(o, micro_batch, precision, compiled):
         optimizer.zero_grad(set_to_none=True)
         if cuda:
             torch.cuda.synchronize()
-        if step >= 3:
+        if step >= o.warm_up:
             times.append(time.perf_counter() - start)
     median = sorted(times)[len(times) // 2]
     return {
@@ -103,14 +104,16 @@ def measure(o, micro_batch, precision, compiled):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
-    for name, value in dict(layers=12, heads=12, channels=768, length=1024, vocabulary=50304, batch=16, bias=1, steps=7).items():
+    for name, value in dict(layers=12, heads=12, channels=768, length=1024, vocabulary=50304, batch=16, bias=1, steps=7, warm_up=3).items():
         p.add_argument("--" + name, type=int, default=value)
     p.add_argument("--device", default="cuda")
     p.add_argument("--micro", default="16,8,4,2")
     p.add_argument("--precision", default="float32,tf32,bf16")
     p.add_argument("--compile", default="0,1")
     o = p.parse_args()
-    name = torch.cuda.get_device_name() if o.device == "cuda" else "CPU"
+    if o.device == "cpu":  # some builds start with one thread, whatever the machine has
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
+    name = torch.cuda.get_device_name() if o.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(json.dumps({"torch": torch.__version__, "device": name}), flush=True)
     for compiled in o.compile.split(","):
         for precision in o.precision.split(","):
