@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- timing ops ---- */
 
@@ -216,6 +217,15 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
     for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
     json_write(path, object, false, NULL);
     free(path);
+}
+
+bool calibrate_doubt(const config *c, const backend *b, double predicted, double took) {
+    const double telling = 0.02; /* below it a step is mostly launches, which are predicted roughly */
+    bool wrong = predicted > telling && took < predicted / 2;
+    char *path = wrong ? cache_path(c, b->name) : NULL;
+    bool forgotten = path && unlink(path) == 0;
+    free(path);
+    return forgotten;
 }
 
 status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e) {

@@ -16,6 +16,11 @@ bool calibrate_recall(const config *c, const char *backend_name, const backend *
    be NULL) that it measures. Where the cap is too small for measuring, *out is the backend's stated constants. */
 status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e);
 
+/* True when steps took less than half of the seconds predicted by constants that were measured: something else kept the
+   device busy then. They are forgotten, so that whoever asks next measures anew. (Slower steps prove nothing: the
+   device may be busy now. Steps of less than 20 ms prove little.) */
+bool calibrate_doubt(const config *c, const backend *b, double predicted, double took);
+
 /* The measurement alone, on b's next bind, within b's cap. Closes b. NO_MEMORY: the cap is too small for it. */
 status calibrate_measure(backend *b, cost_model *out, error *e);
 

@@ -10,41 +10,15 @@
 #include "run_log.h"
 #include "runs.h"
 #include "setup.h"
+#include "stop.h"
 #include "timer.h"
 #include "version.h"
-#include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { STREAM_TRAIN, STREAM_EVAL_TRAIN, STREAM_EVAL_VAL };
-
-/* ---- stopping ---- */
-
-static volatile sig_atomic_t stop_wanted; /* the one mutable global: a signal handler can reach nothing else */
-
-/* The first signal ends the run after this step, a second one, of either kind, at once. */
-static void want_stop(int number) {
-    static const char text[] = "\nfinishing this step, then saving; once more stops at once\n";
-    int before = errno;
-    (void)number;
-    stop_wanted = 1;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
-    errno = before;
-}
-
-/* What a shell has told us to ignore (SIGINT in the background) stays ignored. */
-static void watch_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM};
-    stop_wanted = 0;
-    for (int i = 0; i < 2; i++)
-        if (signal(numbers[i], want_stop) == SIG_IGN) signal(numbers[i], SIG_IGN);
-}
 
 double train_rate(const config *c, int64_t step) {
     if (!c->decay_lr) return c->learning_rate;
@@ -73,6 +47,7 @@ typedef struct {
     tokenizer *tokenizer; /* what checkpoints carry, or NULL */
     double last_save;
     progress show;
+    double predicted;                  /* seconds a step, by constants that were measured; 0: none were */
     double step_seconds, eval_seconds; /* of all steps of this process, and of the last evaluation with its save */
     int64_t steps;
     bool out_open, logs, log_open;
@@ -150,6 +125,7 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
         return s;
     }
     TRY(setup_model(&request, b, &r->m, &r->chosen, stdout, e));
+    r->predicted = request.cost.measured ? r->chosen.seconds : 0;
     show_memory(r);
     progress_print(&r->show, "plan: %s\n", fit_print(&request, &r->chosen, text, sizeof text));
     return open_data(r, length, e);
@@ -200,7 +176,7 @@ static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t ite
     int64_t batches = (left + r->batch.sequences - 1) / r->batch.sequences;
     double sum = 0, part;
     batch b = r->batch;
-    for (int64_t k = 0; left > 0 && !stop_wanted; k++, left -= b.sequences) {
+    for (int64_t k = 0; left > 0 && !stop_wanted(); k++, left -= b.sequences) {
         if (b.sequences > left) b.sequences = left;
         progress_doing(&r->show, stream == STREAM_EVAL_VAL ? "val loss" : "train loss", k + 1, batches);
         TRY(batch_draw(&b, f, &r->order, stream, k, 0, e));
@@ -224,7 +200,7 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
     *val_loss = NAN;
     TRY(evaluate(r, &r->train, STREAM_EVAL_TRAIN, iter, &train, e));
     if (r->val.map) TRY(evaluate(r, &r->val, STREAM_EVAL_VAL, iter, val_loss, e));
-    if (stop_wanted) {
+    if (stop_wanted()) {
         *val_loss = NAN;
         return OK;
     }
@@ -340,6 +316,16 @@ static status step(run *r, int64_t iter, error *e) {
     return iter % r->c->log_interval ? OK : log_step(r, iter, loss, norm, s.lr, seconds, e);
 }
 
+static void check_prediction(run *r) {
+    enum { ENOUGH = 10 };
+    double took = r->step_seconds / (double)(r->steps ? r->steps : 1);
+    if (r->steps < ENOUGH || r->predicted <= 0 || !calibrate_doubt(r->c, r->m.backend, r->predicted, took)) return;
+    progress_print(&r->show,
+                   "steps took %.1f ms, predicted were %.1f: something else kept this device busy when its speed was "
+                   "measured; the next run measures again\n",
+                   1e3 * took, 1e3 * r->predicted);
+}
+
 static status loop(run *r, error *e) {
     const config *c = r->c;
     int64_t iter = r->state.iter, first = iter, saved = iter ? iter : -1;
@@ -348,21 +334,22 @@ static status loop(run *r, error *e) {
         bool done = iter >= c->max_iters, save_now = false;
         double began = seconds_now();
         val_loss = NAN;
-        if ((iter % c->eval_interval == 0 || done) && (iter > first || iter == 0) && !stop_wanted) {
+        if ((iter % c->eval_interval == 0 || done) && (iter > first || iter == 0) && !stop_wanted()) {
             TRY(evaluate_both(r, iter, &val_loss, e));
             save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
         }
         if (c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes) save_now = true;
-        if (done || stop_wanted) save_now = true; /* the end of a run saves too */
+        if (done || stop_wanted()) save_now = true; /* the end of a run saves too */
         if (save_now && saved != iter) {
             TRY(save(r, iter, val_loss, e));
             saved = iter;
         }
         if (save_now || isfinite(val_loss)) write_report(r);
         if (isfinite(val_loss)) r->eval_seconds = seconds_now() - began;
-        if (done || stop_wanted) break;
+        if (done || stop_wanted()) break;
         TRY(step(r, iter, e));
     }
+    check_prediction(r);
     if (iter < c->max_iters)
         progress_print(&r->show, "stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
     return OK;
@@ -404,7 +391,7 @@ status train_run(const config *c, error *e) {
         return fail(e, BAD_INPUT, "train: '%.200s' is no --key=value, and no config file, whose name ends in .py",
                     c->positional[0]);
     run r = {.c = c, .show = progress_new(stdout)};
-    watch_signals();
+    stop_watch();
     config_print(c, stdout);
     status s = train(&r, e);
     close_run(&r);

@@ -32,3 +32,17 @@ done <<END
 cpu 240KiB 420KiB
 opencl 420KiB 540KiB
 END
+
+# Constants measured while something else kept the device busy don't stay.
+train() { "$snug" train $small --device=cpu --out_dir="$work/busy" --max_iters=12 >"$work/said" 2>&1 || fail "$(cat "$work/said")"; }
+kept=$XDG_CACHE_HOME/snug
+rm -f "$kept"/cost-*
+train
+grep -q "measuring this device" "$work/said" || fail "the first run did not measure"
+sed -i 's/e-1\([0-9]\)/e-0\1/' "$kept"/cost-*.json # 1e10 times as slow
+train
+grep -q "the next run measures again" "$work/said" || fail "wrong constants were believed: $(cat "$work/said")"
+train
+grep -q "measuring this device" "$work/said" || fail "wrong constants were kept"
+train
+! grep -q "measur" "$work/said" || fail "right constants were not kept: $(cat "$work/said")"

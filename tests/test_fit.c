@@ -462,6 +462,10 @@ START_TEST(constants_are_measured_once_and_kept) {
     other = *b;
     strcpy(other.gemm, "tuned since");
     ck_assert(!calibrate_recall(c, "cpu", &other, &none));
+    ck_assert(!calibrate_doubt(c, b, 1, 0.6) && !calibrate_doubt(c, b, 1, 30)); /* as predicted, or slow now */
+    ck_assert(calibrate_recall(c, "cpu", b, &again));
+    ck_assert(calibrate_doubt(c, b, 1, 0.4) && !calibrate_recall(c, "cpu", b, &again));
+    ck_assert_int_eq(calibrate_ensure(c, b, NULL, &first, &e), OK);
     snprintf(shell, sizeof shell, "for f in %s/snug/*; do echo '{\"launch\": -1}' >$f; done", folder);
     ck_assert_int_eq(system(shell), 0);
     ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
