@@ -108,7 +108,7 @@ def arithmetic(parts):
         fix = (lambda x: signed(x & ((1 << bits) - 1), bits)) if kind[0] == "s" else (lambda x: x & ((1 << bits) - 1))
         test = eval("lambda a, b: a " + COMPARE[parts[1]] + " b")
         return lambda a, b: test(fix(a), fix(b))
-    if name == "cvt" and parts[1] in ("s64", "u64", "u32"):
+    if name == "cvt":
         to = int(parts[1][1:])
         return integer(f"signed(a & {(1 << bits) - 1}, {bits})" if kind[0] == "s" else f"a & {(1 << bits) - 1}", to)
     if name == "mul" and parts[1] == "wide":
