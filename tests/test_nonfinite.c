@@ -72,8 +72,8 @@ END_TEST
 
 START_TEST(activation_that_overflows_is_named_with_its_layer) {
     fill("transformer.h.1.ln_2.weight", 3e38);
-    expect(m.gpt.graph->micro, "n2[1] (made by NORM, sequences 0 to 1 of the step)");
-    expect(m.gpt.graph->eval, "n2[1] (made by NORM, sequences 0 to 1 of the step)");
+    expect(m.gpt.graph->micro, "n2[1] (made by RESIDUAL_NORM, sequences 0 to 1 of the step)");
+    expect(m.gpt.graph->eval, "n2[1] (made by RESIDUAL_NORM, sequences 0 to 1 of the step)");
     fill("transformer.wpe.weight", 3e38);
     fill("transformer.wte.weight", 3e38);
     expect(m.gpt.graph->micro, "x (made by EMBED, sequences 0 to 1 of the step)");
