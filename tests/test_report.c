@@ -177,7 +177,8 @@ START_TEST(run_json_gives_the_bound_plan_again) {
     cJSON *facts;
     config_defaults(&c);
     backend *b = cpu_open(4, 64 << 20);
-    b->scratch = (scratch_rule *[]){cpu_scratch, opencl_scratch, opencl_scratch_tf32}[_i / 2];
+    static scratch_rule *const rules[] = {cpu_scratch, opencl_scratch, opencl_scratch_tf32};
+    b->scratch = rules[_i / 2];
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
     ck_assert_int_eq(run_facts_write(out, &c, &m, &chosen, &e), OK);
     char *path = xprintf("%s/run.json", out), *text;
