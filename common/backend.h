@@ -17,9 +17,8 @@ struct backend {
     bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
     bool products_only; /* where gemm_rate is NULL: run does nothing but the library's products; results are garbage */
     uint64_t launches;  /* there too: kernels, fills and calls of the library that all runs so far enqueued */
-    char
-        gemm[1024]; /* what its matrix products go by, as a run records it (P4): "default", tuned numbers, "tf32 ..." */
-    char advice[256]; /* a line for people about those; "" where there is nothing to say */
+    char gemm[1024];    /* what its matrix products go by, as a run records it (P4): "default", numbers, "tf32 ..." */
+    char advice[256];   /* a line for people about those; "" where there is nothing to say */
 
     /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
        caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be
@@ -42,11 +41,8 @@ struct backend {
 backend *cpu_open(size_t real_bytes, uint64_t cap);
 scratch_rule cpu_scratch;
 
-/* selector: "auto", "opencl", "cuda", "opencl:1" or a part of the device's name; cap as the user gave it, 0 = the
-   device's memory less a reserve; gemm: a backend's text of that name, to compute as it did, where this device can;
-   NULL: what `snug tune` found for the device, else "default". opencl/backend.c; only in builds with OPENCL=1. */
-status opencl_open(const char *selector, uint64_t cap, const char *gemm, backend **b, error *e);
-/* Needs no device and no OpenCL: stated upper bounds for plans made without one. opencl/scratch.c, in every build. */
+/* What a plan made without a device takes for OpenCL: stated upper bounds (opencl/scratch.c, in every build; to open
+   one: opencl/device.h). */
 scratch_rule opencl_scratch, opencl_scratch_tf32; /* the second for matmul_precision=high */
 
 #endif

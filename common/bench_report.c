@@ -4,8 +4,6 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-static bool is_tf32(const bench *b) { return b->m.backend->scratch == opencl_scratch_tf32; }
-
 /* ---- text ---- */
 
 static void print_head(const bench *b, FILE *f) {
@@ -17,10 +15,7 @@ static void print_head(const bench *b, FILE *f) {
     fprintf(f,
             "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
-            s->bias ? "True" : "False",
-            be->limits.real_bytes == 8 ? "float64"
-            : is_tf32(b)               ? "float32, matrix products in tf32"
-                                       : "float32");
+            s->bias ? "True" : "False", setup_precision(be->limits.real_bytes, be->scratch));
     fprintf(f, "step   %lld sequences, micro_batch_size %d, recompute %s, batch_invariant %s, dropout %g\n",
             (long long)r->sequences, b->option.micro_batch, b->option.policy->name,
             r->batch_invariant ? "True" : "False", r->dropout);
@@ -92,7 +87,8 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddNumberToObject(root, "micro_batch_size", b->option.micro_batch);
     cJSON_AddStringToObject(root, "recompute", b->option.policy->name);
     cJSON_AddBoolToObject(root, "batch_invariant", r->batch_invariant);
-    cJSON_AddStringToObject(root, "matmul_precision", is_tf32(b) ? "high" : "highest");
+    cJSON_AddStringToObject(root, "matmul_precision",
+                            b->m.backend->scratch == opencl_scratch_tf32 ? "high" : "highest");
     cJSON_AddNumberToObject(root, "dropout", r->dropout);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)b->m.backend->allocated);
     cJSON *limit = cJSON_AddObjectToObject(root, "limit");

@@ -145,9 +145,10 @@ static status against_device(check *k, const config *c, error *e) {
         device->close(device);
         return s;
     }
-    double tolerance = strcmp(c->matmul_precision, "high") ? TOLERANCE_F32 : TOLERANCE_TF32;
+    bool tf32 = setup_wants_tf32(c);
+    double tolerance = tf32 ? TOLERANCE_TF32 : TOLERANCE_F32;
     fprintf(k->out, "%s, float32%s, against the CPU's float64: at most %g\n", device->device,
-            tolerance > TOLERANCE_F32 ? " with products in tf32" : "", tolerance);
+            tf32 ? " with products in tf32" : "", tolerance);
     double **got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
     s = read_gradients(k, &m, got, e);
     for (tensor_id p = 1; p <= m.gpt.n_params && s == OK; p++)

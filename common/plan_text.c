@@ -1,5 +1,6 @@
 /* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
 #include "plan_command.h"
+#include "setup.h"
 #include "terminal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -47,9 +48,7 @@ static void print_head(const plan_report *p, FILE *f) {
     fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
-            p->request.limits.real_bytes == 8                  ? "float64"
-            : strcmp(p->config->matmul_precision, "high") == 0 ? "float32, matrix products in tf32"
-                                                               : "float32");
+            setup_precision(p->request.limits.real_bytes, p->request.scratch));
     fprintf(f, "device   planned for %s", p->planned_for);
     if (p->request.limits.max_block)
         fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));

@@ -36,10 +36,15 @@ static void print_cap(const config *c, const backend *b, FILE *f) {
 }
 
 static size_t real_bytes_of(const config *c) { return strcmp(c->dtype, "float64") ? 4 : 8; }
-static bool wants_tf32(const config *c) { return !strcmp(c->matmul_precision, "high"); }
+bool setup_wants_tf32(const config *c) { return !strcmp(c->matmul_precision, "high"); }
+
+const char *setup_precision(size_t real_bytes, scratch_rule *rule) {
+    if (real_bytes == 8) return "float64";
+    return rule == opencl_scratch_tf32 ? "float32, matrix products in tf32" : "float32";
+}
 
 static status check_cpu_precision(const config *c, error *e) {
-    if (!wants_tf32(c)) return OK;
+    if (!setup_wants_tf32(c)) return OK;
     return fail(e, BAD_INPUT,
                 "matmul_precision 'high' is for NVIDIA cards with matrix units, and here the CPU backend computes: use "
                 "--matmul_precision=highest, or name a card with --device");
@@ -49,8 +54,8 @@ static status check_cpu_precision(const config *c, error *e) {
 static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
     if (real_bytes_of(c) == 8)
         return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
-    opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .tf32 = wants_tf32(c)};
-    return opencl_open_with(&o, b, e);
+    opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .tf32 = setup_wants_tf32(c)};
+    return opencl_open(&o, b, e);
 }
 static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
     opencl_options o = {.selector = c->device, .cap = c->vram_cap};
@@ -117,7 +122,7 @@ status setup_device(const config *c, backend **b, FILE *report, error *e) {
 status setup_tune(const config *c, const graph *g, FILE *report, error *e) {
     if (wants_cpu(c, NULL))
         return fail(e, BAD_INPUT, "tune is for OpenCL devices; the CPU backend needs none: --device=opencl takes one");
-    if (wants_tf32(c))
+    if (setup_wants_tf32(c))
         fprintf(report, "tune: matmul_precision=high has nothing to tune; what is tuned are the float32 products of "
                         "matmul_precision=highest\n");
     return tune_gpu(c, g, report, e);
@@ -143,7 +148,7 @@ static cost_model cost_of(const config *c) {
 status setup_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e) {
     bool cpu = means_cpu(c);
     if (cpu) TRY(check_cpu_precision(c, e));
-    *scratch = cpu ? cpu_scratch : wants_tf32(c) ? opencl_scratch_tf32 : opencl_scratch;
+    *scratch = cpu ? cpu_scratch : setup_wants_tf32(c) ? opencl_scratch_tf32 : opencl_scratch;
     *cost = cost_of(c);
     *limits = limits_unopened(c->vram_cap);
     if (cpu)

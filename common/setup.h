@@ -15,6 +15,10 @@ status setup_device_as(const config *c, const char *gemm, backend **b, FILE *rep
 /* "CPU, OpenBLAS Haswell, 2 threads": what speed depends on; returns text. */
 enum { DEVICE_TEXT = 300 };
 char *setup_device_print(const backend *b, char text[DEVICE_TEXT]);
+/* Does matmul_precision ask for products in tf32? */
+bool setup_wants_tf32(const config *c);
+/* "float32, matrix products in tf32": what a plan or a backend with this rule computes in. */
+const char *setup_precision(size_t real_bytes, scratch_rule *rule);
 /* Finds faster matrix products for the device that the settings ask for, at the shapes of g's micro-batch (tune.h). */
 status setup_tune(const config *c, const graph *g, FILE *report, error *e);
 /* The OpenCL devices, and which one "auto" takes. */

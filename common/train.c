@@ -318,8 +318,9 @@ static status step(run *r, int64_t iter, error *e) {
 
 static void check_prediction(run *r) {
     enum { ENOUGH = 10 };
-    double took = r->step_seconds / (double)(r->steps ? r->steps : 1);
-    if (r->steps < ENOUGH || r->predicted <= 0 || !calibrate_doubt(r->c, r->m.backend, r->predicted, took)) return;
+    if (r->steps < ENOUGH) return;
+    double took = r->step_seconds / (double)r->steps;
+    if (!calibrate_doubt(r->c, r->m.backend, r->predicted, took)) return;
     progress_print(&r->show,
                    "steps took %.1f ms, predicted were %.1f: something else kept this device busy when its speed was "
                    "measured; the next run measures again\n",

@@ -266,7 +266,7 @@ static memory_limits limits_of(const device_info *d, uint64_t cap) {
     return l;
 }
 
-status opencl_open_with(const opencl_options *o, backend **out, error *e) {
+status opencl_open(const opencl_options *o, backend **out, error *e) {
     device_info *list;
     int count, index = 0;
     char why[512];
@@ -299,8 +299,4 @@ status opencl_open_with(const opencl_options *o, backend **out, error *e) {
     }
     *out = &b->base;
     return OK;
-}
-
-status opencl_open(const char *selector, uint64_t cap, const char *gemm, backend **b, error *e) {
-    return opencl_open_with(&(opencl_options){.selector = selector, .cap = cap, .gemm = gemm}, b, e);
 }

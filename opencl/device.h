@@ -12,19 +12,21 @@ bool opencl_has_gpu(char *why, size_t size);
 status devices_print(FILE *f, error *e);
 
 typedef struct {
-    const char *selector; /* as opencl_open's */
-    uint64_t cap;         /* 0: the device's memory less a reserve */
+    const char *selector; /* "auto", "opencl", "cuda", "opencl:1" or a part of the device's name */
+    uint64_t cap;         /* as the user gave it; 0: the device's memory less a reserve */
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
-    const char *gemm; /* as opencl_open's; GEMM_OWN: CLBlast's own numbers, but for min_indirect */
+    /* A backend's text of that name, to compute as it did, where this device can; NULL: what `snug tune` found for the
+       device, else "default"; GEMM_OWN: CLBlast's own numbers, but for min_indirect. */
+    const char *gemm;
     bool tf32;   /* matmul_precision=high: products by matrix units (mma.h) instead of CLBlast; gemm means nothing */
     bool as_gpu; /* kernels in the shapes for GPUs, whatever the device is */
     enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* with tf32, for tests alone: on any device, slowly */
     int mma_tile; /* with tf32: 1 or 2 forces the large or the small tiles; 0: by the product's size */
 } opencl_options;
 #define GEMM_OWN "CLBlast"
-/* opencl_open with its settings spelled out, for tests and benches. */
-status opencl_open_with(const opencl_options *o, backend **b, error *e);
+/* On failure e says in a line what to do: BAD_INPUT, FAILED where there is no device, NO_MEMORY under a tiny cap. */
+status opencl_open(const opencl_options *o, backend **b, error *e);
 
 /* Tries for about `minutes` what makes CLBlast's products fast on this device, at the shapes that the span micro of g
    asks for, and keeps what is faster and right for every later run (params.h). Checks each set against OpenBLAS before

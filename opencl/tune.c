@@ -378,7 +378,7 @@ status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner *
     t->report = report;
     t->show = progress_new(report ? report : stdout);
     t->deadline = INFINITY;
-    status s = opencl_open_with(&own, &t->base, e);
+    status s = opencl_open(&own, &t->base, e);
     if (s == OK && report) fprintf(report, "device: %s\n", t->base->device);
     if (report) progress_doing(&t->show, "timing what there is", 0, 0);
     if (s == OK) s = start(t, g, e);

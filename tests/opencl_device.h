@@ -25,7 +25,7 @@ static inline backend *open_device_with(opencl_options o) {
     backend *b;
     error e = {""};
     o.selector = test_device();
-    ck_assert_msg(opencl_open_with(&o, &b, &e) == OK, "%s", e.text);
+    ck_assert_msg(opencl_open(&o, &b, &e) == OK, "%s", e.text);
     return b;
 }
 
@@ -34,7 +34,7 @@ static inline backend *open_device_with(opencl_options o) {
 static inline backend *open_matrix_units(bool prove, int tile) {
     backend *b;
     opencl_options o = {.selector = test_device(), .tf32 = true, .mma_tile = tile};
-    if (opencl_open_with(&o, &b, NULL) == OK) return b;
+    if (opencl_open(&o, &b, NULL) == OK) return b;
     o.mma = prove ? MMA_EMULATED_AND_PROVED : MMA_EMULATED;
     return open_device_with(o);
 }

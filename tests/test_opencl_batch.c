@@ -171,7 +171,7 @@ START_TEST(unknown_devices_get_one_clear_line) {
     for (int i = 0; i < 4; i++) {
         error e = {""};
         backend *b;
-        ck_assert_int_eq(opencl_open(selectors[i], 0, NULL, &b, &e), BAD_INPUT);
+        ck_assert_int_eq(opencl_open(&(opencl_options){.selector = selectors[i]}, &b, &e), BAD_INPUT);
         ck_assert_ptr_nonnull(strstr(e.text, "device"));
     }
 }

@@ -251,7 +251,8 @@ static void train(const char *gemm, int micro_batch, char hash[65], char went_by
     model m;
     double loss, norm;
     gpt_run run = run_of(micro_batch);
-    ck_assert_msg(opencl_open(device_selector(), 0, gemm, &b, &e) == OK, "%s", e.text);
+    opencl_options o = {.selector = device_selector(), .gemm = gemm};
+    ck_assert_msg(opencl_open(&o, &b, &e) == OK, "%s", e.text);
     snprintf(went_by, GEMM_TEXT_MAX, "%s", b->gemm);
     ck_assert_msg(model_open(&m, b, &small, &run, &e) == OK, "%s", e.text);
     ck_assert_msg(model_init(&m, 7, &e) == OK, "%s", e.text);
