@@ -31,6 +31,11 @@ static tiling tiling_of(int64_t rows, int64_t columns, int64_t depth, int64_t le
 
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k) {
+    bool joins = R(gemm_joins)(piece_rows);
+    if (joins) {
+        piece_rows *= pieces;
+        pieces = 1;
+    }
     tiling t = tiling_of(piece_rows, n, k, LEAST_WORK);
     share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
 #pragma omp parallel for collapse(3) schedule(runtime)
@@ -44,8 +49,11 @@ void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *b
                 if (bias)
                     for (int64_t r = 0; r < nr; r++)
                         for (int64_t q = 0; q < nc; q++) out[r * ldc + q] = bias[c0 + q];
-                R(gemm)
-                (false, tb, nr, nc, k, 1, a + row * k, k, tb ? b + c0 * ldb : b + c0, ldb, bias ? 1 : 0, out, ldc);
+                const real *from = tb ? b + c0 * ldb : b + c0;
+                if (joins)
+                    R(gemm_short)(tb, nr, nc, k, 1, a + row * k, k, from, ldb, bias, out, ldc);
+                else
+                    R(gemm)(false, tb, nr, nc, k, 1, a + row * k, k, from, ldb, bias ? 1 : 0, out, ldc);
             }
 }
 

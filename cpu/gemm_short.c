@@ -1,0 +1,156 @@
+/* gemm_short.c: our own product for few rows (short sequences, blocks of attention), where OpenBLAS spends much of its
+   time on copies and calls. Each element's sum runs over k in one order, whatever rows and columns are asked for with
+   it: so the rows of several sequences can be joined without a change of bits (R6). float32 on AVX2; both operands are
+   copied into the order in which the registers' tile wants them (Goto and van de Geijn, "Anatomy of high-performance
+   matrix multiplication", ACM TOMS 34(3), 2008). */
+#include "ops.h"
+
+/* Not beside AVX-512, with which OpenBLAS's own small products are quick (docs/performance.md). */
+#if REAL_BYTES == 4 && defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
+#include <immintrin.h>
+
+bool R(gemm_joins)(int64_t rows) { return rows >= 8 && rows <= 128; }
+
+/* A tile in registers: 6 rows of two vectors. DEPTH of it at a time, so that a panel of b (16 KB) stays in the first
+   cache, and PACKED numbers of a (192 KB) in the second. */
+enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH };
+
+/* out[k][TILE_ROWS] = a[m,k]^T; rows beyond m are zeros. */
+static void pack_a(const real *a, int64_t lda, int64_t m, int64_t k, real *out) {
+    int64_t p = 0;
+    for (; m == TILE_ROWS && p + 4 <= k; p += 4, out += 4 * TILE_ROWS) {
+        const real *at = a + p;
+        __m128 r0 = _mm_loadu_ps(at), r1 = _mm_loadu_ps(at + lda), r2 = _mm_loadu_ps(at + 2 * lda);
+        __m128 r3 = _mm_loadu_ps(at + 3 * lda), r4 = _mm_loadu_ps(at + 4 * lda), r5 = _mm_loadu_ps(at + 5 * lda);
+        __m128 low = _mm_unpacklo_ps(r4, r5), high = _mm_unpackhi_ps(r4, r5);
+        _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+        _mm_storeu_ps(out, r0);
+        _mm_storel_pi((__m64 *)(out + 4), low);
+        _mm_storeu_ps(out + 6, r1);
+        _mm_storeh_pi((__m64 *)(out + 10), low);
+        _mm_storeu_ps(out + 12, r2);
+        _mm_storel_pi((__m64 *)(out + 16), high);
+        _mm_storeu_ps(out + 18, r3);
+        _mm_storeh_pi((__m64 *)(out + 22), high);
+    }
+    for (; p < k; p++)
+        for (int64_t i = 0; i < TILE_ROWS; i++) *out++ = i < m ? a[i * lda + p] : 0;
+}
+
+/* out[p][0..7] = b[0..7][p] for p < 8, rows of out TILE_COLUMNS apart. */
+static void transpose(const real *b, int64_t ldb, real *out) {
+    __m256 r[8], s[8];
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(b + i * ldb);
+    for (int i = 0; i < 8; i += 2) {
+        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(s[i], s[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(s[i], s[i + 2], 0xEE);
+        r[i + 2] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(s[i + 1], s[i + 3], 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm256_store_ps(out + i * TILE_COLUMNS, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_store_ps(out + (i + 4) * TILE_COLUMNS, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
+/* out[k][TILE_COLUMNS] = op(b)[k,n]; columns beyond n are zeros. */
+static void pack_b(bool tb, const real *b, int64_t ldb, int64_t k, int64_t n, real *out) {
+    int64_t p = 0;
+    if (n == TILE_COLUMNS && tb)
+        for (; p + 8 <= k; p += 8) {
+            transpose(b + p, ldb, out + p * TILE_COLUMNS);
+            transpose(b + p + 8 * ldb, ldb, out + p * TILE_COLUMNS + 8);
+        }
+    else if (n == TILE_COLUMNS)
+        for (; p < k; p++) {
+            _mm_prefetch((const char *)(b + (p + 16) * ldb), _MM_HINT_T0);
+            _mm256_store_ps(out + p * TILE_COLUMNS, _mm256_loadu_ps(b + p * ldb));
+            _mm256_store_ps(out + p * TILE_COLUMNS + VECTOR, _mm256_loadu_ps(b + p * ldb + VECTOR));
+        }
+    for (; p < k; p++)
+        for (int64_t j = 0; j < TILE_COLUMNS; j++)
+            out[p * TILE_COLUMNS + j] = j < n ? (tb ? b[j * ldb + p] : b[p * ldb + j]) : 0;
+}
+
+/* c[6,16] = alpha a b, plus c if `add`; a and b as packed. */
+static void tile(int64_t k, real alpha, const real *a, const real *b, bool add, real *c, int64_t ldc) {
+    __m256 x[TILE_ROWS][2], factor = _mm256_set1_ps(alpha);
+#pragma GCC unroll 6
+    for (int i = 0; i < TILE_ROWS; i++) {
+        x[i][0] = x[i][1] = _mm256_setzero_ps();
+        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+    }
+#pragma GCC unroll 4
+    for (int64_t p = 0; p < k; p++) {
+        __m256 left = _mm256_load_ps(b + p * TILE_COLUMNS), right = _mm256_load_ps(b + p * TILE_COLUMNS + VECTOR);
+#pragma GCC unroll 6
+        for (int i = 0; i < TILE_ROWS; i++) {
+            __m256 s = _mm256_broadcast_ss(a + p * TILE_ROWS + i);
+            x[i][0] = _mm256_fmadd_ps(s, left, x[i][0]);
+            x[i][1] = _mm256_fmadd_ps(s, right, x[i][1]);
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < TILE_ROWS; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            real *out = c + i * ldc + j * VECTOR;
+            __m256 y = _mm256_mul_ps(x[i][j], factor);
+            _mm256_storeu_ps(out, add ? _mm256_add_ps(y, _mm256_loadu_ps(out)) : y);
+        }
+}
+
+/* The same for a tile of which only m x n is there. */
+static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real *a, const real *b, bool add, real *c,
+                         int64_t ldc) {
+    real whole[TILE_ROWS * TILE_COLUMNS];
+    tile(k, alpha, a, b, false, whole, TILE_COLUMNS);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            c[i * ldc + j] = add ? whole[i * TILE_COLUMNS + j] + c[i * ldc + j] : whole[i * TILE_COLUMNS + j];
+}
+
+static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
+
+/* c[m,n] (+)= alpha a[m,k] op(b)[k,n] for as many rows as fit PACKED, and k of at most DEPTH. */
+static void block(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
+                  int64_t ldb, bool add, real *c, int64_t ldc) {
+    real rows[PACKED], panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
+    for (int64_t i = 0; i < m; i += TILE_ROWS) pack_a(a + i * lda, lda, at_most(m - i, TILE_ROWS), k, rows + i * k);
+    for (int64_t j = 0; j < n; j += TILE_COLUMNS) {
+        int64_t columns = at_most(n - j, TILE_COLUMNS);
+        pack_b(tb, tb ? b + j * ldb : b + j, ldb, k, columns, panel);
+        for (int64_t i = 0; i < m; i += TILE_ROWS) {
+            int64_t height = at_most(m - i, TILE_ROWS);
+            if (height == TILE_ROWS && columns == TILE_COLUMNS)
+                tile(k, alpha, rows + i * k, panel, add, c + i * ldc + j, ldc);
+            else
+                tile_at_edge(height, columns, k, alpha, rows + i * k, panel, add, c + i * ldc + j, ldc);
+        }
+    }
+}
+
+void R(gemm_short)(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
+                   int64_t ldb, bool add, real *c, int64_t ldc) {
+    int64_t most = PACKED / at_most(k, DEPTH) / TILE_ROWS * TILE_ROWS;
+    for (int64_t i = 0; i < m; i += most)
+        for (int64_t p = 0; p < k; p += DEPTH)
+            block(tb, at_most(m - i, most), n, at_most(k - p, DEPTH), alpha, a + i * lda + p, lda,
+                  tb ? b + p : b + p * ldb, ldb, add || p, c + i * ldc, ldc);
+}
+
+#else
+bool R(gemm_joins)(int64_t rows) {
+    (void)rows;
+    return false;
+}
+
+void R(gemm_short)(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
+                   int64_t ldb, bool add, real *c, int64_t ldc) {
+    R(gemm)(false, tb, m, n, k, alpha, a, lda, b, ldb, add ? 1 : 0, c, ldc);
+}
+#endif

@@ -1,0 +1,95 @@
+/* test_gemm.c: the CPU's product for few rows against sums in double, at every kind of edge; and its promise that a
+   row's bits don't depend on the rows that are multiplied with it. */
+#include "../cpu/ops.h"
+#include <check.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 300, BIG = MOST * MOST };
+static float a[BIG], b[BIG], c[BIG], before[BIG];
+
+static void fill(float *x, unsigned seed) {
+    srand(seed);
+    for (int i = 0; i < BIG; i++) x[i] = (float)rand() / (float)RAND_MAX - 0.5f;
+}
+
+static void fill_all(void) {
+    fill(a, 1);
+    fill(b, 2);
+    fill(before, 3);
+    memcpy(c, before, sizeof c);
+}
+
+/* Each number of c[m,n] and, around it, each that has to be left alone. Rows are `ld` apart in all three. */
+static void check_product(bool tb, int64_t m, int64_t n, int64_t k, float alpha, bool add) {
+    int64_t ld = (n > k ? n : k) + 3;
+    memcpy(c, before, sizeof c);
+    R(gemm_short)(tb, m, n, k, alpha, a, ld, b, ld, add, c, ld);
+    for (int64_t i = 0; i <= m; i++)
+        for (int64_t j = 0; j < ld; j++) {
+            if (i == m || j >= n) {
+                ck_assert(memcmp(&c[i * ld + j], &before[i * ld + j], sizeof *c) == 0);
+                continue;
+            }
+            double sum = 0, sizes = 1;
+            for (int64_t p = 0; p < k; p++) {
+                double product = (double)a[i * ld + p] * (double)(tb ? b[j * ld + p] : b[p * ld + j]);
+                sum += product;
+                sizes += fabs(product);
+            }
+            double old = (double)before[i * ld + j], want = alpha * sum + (add ? old : 0);
+            ck_assert_msg(fabs((double)c[i * ld + j] - want) < 1e-6 * sizes,
+                          "%s m %d n %d k %d: c[%d,%d] is %g, not %g", tb ? "a b^T" : "a b", (int)m, (int)n, (int)k,
+                          (int)i, (int)j, (double)c[i * ld + j], want);
+        }
+}
+
+START_TEST(products_at_every_edge) {
+    static const int64_t rows[] = {1, 5, 6, 7, 64}, columns[] = {1, 8, 15, 16, 17, 48}, depths[] = {1, 3, 4, 8, 9, 64};
+    fill_all();
+    for (int i = 0; i < 5; i++)
+        for (int j = 0; j < 6; j++)
+            for (int p = 0; p < 6; p++) {
+                check_product(_i, rows[i], columns[j], depths[p], 1, false);
+                check_product(_i, rows[i], columns[j], depths[p], 0.3f, true);
+            }
+}
+END_TEST
+
+/* Deeper than what the kernel takes at a time, and more rows than it packs at once. */
+START_TEST(products_in_several_blocks) {
+    fill_all();
+    check_product(_i, 13, 33, 290, -2, false);
+    check_product(_i, 200, 20, 257, 1, true);
+    check_product(_i, 290, 65, 130, 1, false);
+}
+END_TEST
+
+START_TEST(joined_rows_keep_their_bits) {
+    enum { M = 70, N = 40 };
+    fill_all();
+    if (!R(gemm_joins)(M)) return; /* this processor's products are OpenBLAS's, and are never joined */
+    for (int64_t k = 31; k < MOST; k += 111) {
+        R(gemm_short)(_i, M, N, k, 1, a, k, b, MOST, false, c, N);
+        for (int64_t first = 0, some = 1; first < M; first += some, some = some % 9 + 1) {
+            float part[9 * N];
+            if (some > M - first) some = M - first;
+            R(gemm_short)(_i, some, N, k, 1, a + first * k, k, b, MOST, false, part, N);
+            ck_assert_msg(!memcmp(part, c + first * N, (size_t)(some * N) * sizeof *part),
+                          "k %d: rows %d to %d have other bits alone", (int)k, (int)first, (int)(first + some - 1));
+        }
+    }
+}
+END_TEST
+
+Suite *gemm_suite(void);
+Suite *gemm_suite(void) {
+    Suite *s = suite_create("gemm");
+    TCase *t = tcase_create("gemm");
+    tcase_add_loop_test(t, products_at_every_edge, 0, 2);
+    tcase_add_loop_test(t, products_in_several_blocks, 0, 2);
+    tcase_add_loop_test(t, joined_rows_keep_their_bits, 0, 2);
+    suite_add_tcase(s, t);
+    return s;
+}
