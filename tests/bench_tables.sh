@@ -89,6 +89,9 @@ pytorch() {
     echo "| model | PyTorch $("$python" -c 'import torch; print(torch.__version__)'), ms | snug, ms | ratio | each turn, ms: PyTorch; snug |"
     echo "|---|--:|--:|--:|---|"
     beside "nanoGPT's CPU recipe" 5 12 60 "--layers 4 --heads 4 --channels 128 --length 64 --vocabulary 65" $recipe
+    alone=$("$python" -c 'import torch; print(torch.get_num_threads())')
+    beside "the same, PyTorch with the threads that it takes by itself: $alone" 5 12 60 \
+        "--own_threads --layers 4 --heads 4 --channels 128 --length 64 --vocabulary 65" $recipe
     beside "GPT-2 124M, T = 64" 3 4 3 "--length 64" $gpt2 --block_size=64
     beside "GPT-2 124M, T = 1024" 1 1 2 "--length 1024" $gpt2 --block_size=1024
 }
@@ -108,7 +111,7 @@ pytorch() {
     row "nanoGPT's CPU recipe" $recipe --micro_batch_size=12
     row "nanoGPT's CPU recipe, micro-batch as chosen" $recipe
     echo
-    echo "### Beside PyTorch, with as many threads (medians of the turns)"
+    echo "### Beside PyTorch, with as many threads unless said (medians of the turns)"
     echo
     pytorch
     echo

@@ -110,8 +110,9 @@ def main():
     p.add_argument("--micro", default="16,8,4,2")
     p.add_argument("--precision", default="float32,tf32,bf16")
     p.add_argument("--compile", default="0,1")
+    p.add_argument("--own_threads", action="store_true", help="CPU: as many threads as PyTorch takes by itself")
     o = p.parse_args()
-    if o.device == "cpu":  # some builds start with one thread, whatever the machine has
+    if o.device == "cpu" and not o.own_threads:  # some builds take one by themselves, whatever the machine has
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0))))
     name = torch.cuda.get_device_name() if o.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     print(json.dumps({"torch": torch.__version__, "device": name}), flush=True)
