@@ -4,7 +4,8 @@
 
 /* The tiles of an output of rows x columns, each the sum of `depth` products: large ones are quickest, but there should
    be some for every thread, as long as a tile is worth the copies that OpenBLAS makes for it (`least` multiply-adds).
-   They depend on shapes alone: never on threads, nor on how many pieces there are. */
+   They depend on shapes alone: never on threads, nor on how many pieces there are, but where pieces are joined
+   and no bits depend on tiles. */
 enum { MOST_ROWS = 256, MOST_COLUMNS = 512, LEAST_ROWS = 64, LEAST_COLUMNS = 128, TILES = 8 };
 enum { LEAST_WORK = 1 << 22, LEAST_WORK_ADDED = 1 << 21 }; /* weight gradients have no pieces to share out besides */
 typedef struct {

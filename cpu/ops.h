@@ -38,7 +38,8 @@ static inline int64_t tile_size(int64_t n, int64_t most) {
     return size >= n ? n : (size + 15) / 16 * 16;
 }
 
-/* c[rows,n] = a[rows,k] op(b) by tiles that never cross a piece (R6); bias [n] or NULL is added. In parallel. */
+/* c[rows,n] = a[rows,k] op(b) by tiles that never cross a piece (R6) unless gemm_joins; bias [n] or NULL is added. In
+ * parallel. */
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k);
 /* w[k,n] += a[rows,k]^T d[rows,n], a tile walking the pieces in order. In parallel. turns: the call whose lanes take
