@@ -154,8 +154,7 @@ static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
     int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
     for (int64_t r = 0; r < rows; r++) {
         const real *o = d->out + (i0 + r) * h->channels, *g = d->dout + (i0 + r) * h->channels;
-        delta[r] = 0;
-        for (int64_t i = 0; i < h->head_size; i++) delta[r] += o[i] * g[i];
+        delta[r] = dot(o, g, h->head_size);
     }
     for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
         int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;

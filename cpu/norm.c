@@ -58,24 +58,14 @@ void R(cpu_RESIDUAL_NORM)(const cpu_call *c) {
     }
 }
 
-/* The two means that the gradient of a row needs: of dy*w, and of dy*w*xhat. */
-static void row_means(const real *dy, const real *x, const real *w, real mean, real rstd, int64_t n, real *m1,
-                      real *m2) {
-    real a[LANES] = {0}, b[LANES] = {0};
+/* The sum of dy w (x - mean). */
+static real sum_of_slopes(const real *dy, const real *x, const real *w, real mean, int64_t n) {
+    real acc[LANES] = {0}, tail = 0;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            real d = dy[i + j] * w[i + j];
-            a[j] += d;
-            b[j] += d * (x[i + j] - mean);
-        }
-    real s1 = lanes_total(a), s2 = lanes_total(b);
-    for (; i < n; i++) {
-        s1 += dy[i] * w[i];
-        s2 += dy[i] * w[i] * (x[i] - mean);
-    }
-    *m1 = s1 / (real)n;
-    *m2 = s2 * rstd / (real)n;
+        for (int j = 0; j < LANES; j++) acc[j] += dy[i + j] * w[i + j] * (x[i + j] - mean);
+    for (; i < n; i++) tail += dy[i] * w[i] * (x[i] - mean);
+    return lanes_total(acc) + tail;
 }
 
 void R(cpu_NORM_DX)(const cpu_call *c) {
@@ -84,10 +74,10 @@ void R(cpu_NORM_DX)(const cpu_call *c) {
     const real *dy = c->arg[1], *x = c->arg[2] /* [B,T,C] */, *stats = c->arg[3], *w = c->arg[4], *dres = c->arg[5];
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) {
-        real mean = stats[2 * r], rstd = stats[2 * r + 1], m1, m2;
         const real *dyr = dy + r * n, *xr = x + r * n, *res = dres ? dres + r * n : NULL;
-        real *out = dx + r * n;
-        row_means(dyr, xr, w, mean, rstd, n, &m1, &m2);
+        real *out = dx + r * n, mean = stats[2 * r], rstd = stats[2 * r + 1];
+        real m1 = dot(dyr, w, n) / (real)n; /* the means of dy w and of dy w xhat */
+        real m2 = sum_of_slopes(dyr, xr, w, mean, n) * rstd / (real)n;
         for (int64_t i = 0; i < n; i++) out[i] = rstd * (dyr[i] * w[i] - m1 - (xr[i] - mean) * rstd * m2);
         if (res)
             for (int64_t i = 0; i < n; i++) out[i] += res[i];

@@ -20,9 +20,20 @@ typedef float real;
 enum { LANES = 16 };
 
 static inline real lanes_total(const real *acc) {
-    real sum = 0;
-    for (int j = 0; j < LANES; j++) sum += acc[j];
-    return sum;
+    real sum[LANES / 2];
+    for (int j = 0; j < LANES / 2; j++) sum[j] = acc[j] + acc[j + LANES / 2];
+    for (int n = LANES / 4; n; n /= 2)
+        for (int j = 0; j < n; j++) sum[j] += sum[j + n];
+    return sum[0];
+}
+
+static inline real dot(const real *x, const real *y, int64_t n) {
+    real acc[LANES] = {0}, tail = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) acc[j] += x[i + j] * y[i + j];
+    for (; i < n; i++) tail += x[i] * y[i];
+    return lanes_total(acc) + tail;
 }
 
 #endif

@@ -17,24 +17,31 @@ static inline real verf_bell(real x, real *bell) {
 }
 #else
 
+/* a b + c: rounded once where the processor does that in one go, so the bits are this build's (P4 asks no more). */
+static inline float madd(float a, float b, float c) {
+#ifdef FP_FAST_FMAF
+    return fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 /* e^x = 2^n e^r, |r| <= ln2 / 2, with e^r by its Taylor polynomial of degree 7 (truncation 2e-9 on that range). Within
    2 ulp; results below 2^-126 become about 1e-38, NaN stays NaN. */
 static inline float vexp(float x) {
     const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits */
     x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    float shifted = x * 1.44269504f + rounder;
+    float shifted = madd(x, 1.44269504f, rounder);
     float n = shifted - rounder;
-    float r = x - n * 0.693145752f; /* ln 2 in two parts; the first has trailing zeros, so n times it is exact */
-    r = r - n * 1.42860677e-6f;
-    float y = 1.0f / 5040;
-    y = y * r + 1.0f / 720;
-    y = y * r + 1.0f / 120;
-    y = y * r + 1.0f / 24;
-    y = y * r + 1.0f / 6;
-    y = y * r + 0.5f;
-    y = y * r + 1.0f;
-    y = y * r + 1.0f;
+    float r = madd(n, -0.693145752f, x); /* ln 2 in two parts; the first has trailing zeros, so n times it is exact */
+    r = madd(n, -1.42860677e-6f, r);
+    float y = madd(r, 1.0f / 5040, 1.0f / 720);
+    y = madd(y, r, 1.0f / 120);
+    y = madd(y, r, 1.0f / 24);
+    y = madd(y, r, 1.0f / 6);
+    y = madd(y, r, 0.5f);
+    y = madd(y, r, 1.0f);
+    y = madd(y, r, 1.0f);
     uint32_t bits;
     memcpy(&bits, &shifted, sizeof bits);
     bits = (bits + 127) << 23; /* rounder's own bits leave at the top */
@@ -43,19 +50,20 @@ static inline float vexp(float x) {
     return y * power;
 }
 
-static inline float vtanh(float x) { return 1.0f - 2.0f / (vexp(2.0f * x) + 1.0f); }
+static inline float vtanh(float x) {
+    float e = vexp(-2.0f * fabsf(x));
+    return copysignf((1.0f - e) / (1.0f + e), x);
+}
 
 /* Abramowitz & Stegun 7.1.26: absolute error at most 1.5e-7. *bell = e^(-x^2), which it needs anyway. */
 static inline float verf_bell(float x, float *bell) {
-    float a = x < 0 ? -x : x, t = 1.0f / (1.0f + 0.3275911f * a);
-    float p = 1.061405429f;
-    p = p * t - 1.453152027f;
-    p = p * t + 1.421413741f;
-    p = p * t - 0.284496736f;
-    p = p * t + 0.254829592f;
+    float a = fabsf(x), t = 1.0f / madd(a, 0.3275911f, 1.0f);
+    float p = madd(t, 1.061405429f, -1.453152027f);
+    p = madd(p, t, 1.421413741f);
+    p = madd(p, t, -0.284496736f);
+    p = madd(p, t, 0.254829592f);
     *bell = vexp(-a * a);
-    float y = 1.0f - p * t * *bell;
-    return x < 0 ? -y : y;
+    return copysignf(madd(p * t, -*bell, 1.0f), x);
 }
 
 static inline float verf(float x) {
