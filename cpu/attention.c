@@ -79,8 +79,8 @@ static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
     for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
         int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
         R(gemm_short)
-        (true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, false, s,
-         KEYS);
+        (false, true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, false,
+         s, KEYS);
         for (int64_t r = 0; r < rows; r++) {
             real *row = s + r * KEYS, *o = out + (i0 + r) * h->channels;
             int64_t n = visible(i0, r, j0, columns);
@@ -98,8 +98,8 @@ static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
         }
         drop(h, s, i0, rows, j0, columns);
         R(gemm_short)
-        (false, rows, h->head_size, columns, 1, s, KEYS, h->v + j0 * h->ld, h->ld, j0 > 0, out + i0 * h->channels,
-         h->channels);
+        (false, false, rows, h->head_size, columns, 1, s, KEYS, h->v + j0 * h->ld, h->ld, j0 > 0,
+         out + i0 * h->channels, h->channels);
     }
     for (int64_t r = 0; r < rows; r++) {
         real *o = out + (i0 + r) * h->channels;
@@ -132,10 +132,11 @@ typedef struct {
 static void score_gradients(const head *h, const head_gradients *d, int64_t i0, int64_t rows, int64_t j0,
                             int64_t columns, const real *delta, real *p, real *dp) {
     R(gemm_short)
-    (true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, false, p, KEYS);
-    R(gemm_short)
-    (true, rows, columns, h->head_size, 1, d->dout + i0 * h->channels, h->channels, h->v + j0 * h->ld, h->ld, false, dp,
+    (false, true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, false, p,
      KEYS);
+    R(gemm_short)
+    (false, true, rows, columns, h->head_size, 1, d->dout + i0 * h->channels, h->channels, h->v + j0 * h->ld, h->ld,
+     false, dp, KEYS);
     drop(h, dp, i0, rows, j0, columns);
     for (int64_t r = 0; r < rows; r++) {
         real *row = p + r * KEYS, *ds = dp + r * KEYS, lse = d->lse[i0 + r];
@@ -159,13 +160,15 @@ static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
     for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
         int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
         score_gradients(h, d, i0, rows, j0, columns, delta, p, ds);
-        R(gemm)
-        (true, false, columns, h->head_size, rows, 1, p, KEYS, d->dout + i0 * h->channels, h->channels, 1,
-         d->dv + j0 * h->ld, h->ld);
-        R(gemm)
-        (true, false, columns, h->head_size, rows, 1, ds, KEYS, h->q + i0 * h->ld, h->ld, 1, d->dk + j0 * h->ld, h->ld);
         R(gemm_short)
-        (false, rows, h->head_size, columns, 1, ds, KEYS, h->k + j0 * h->ld, h->ld, j0 > 0, d->dq + i0 * h->ld, h->ld);
+        (true, false, columns, h->head_size, rows, 1, p, KEYS, d->dout + i0 * h->channels, h->channels, true,
+         d->dv + j0 * h->ld, h->ld);
+        R(gemm_short)
+        (true, false, columns, h->head_size, rows, 1, ds, KEYS, h->q + i0 * h->ld, h->ld, true, d->dk + j0 * h->ld,
+         h->ld);
+        R(gemm_short)
+        (false, false, rows, h->head_size, columns, 1, ds, KEYS, h->k + j0 * h->ld, h->ld, j0 > 0, d->dq + i0 * h->ld,
+         h->ld);
     }
 }
 

@@ -52,7 +52,7 @@ void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *b
                         for (int64_t q = 0; q < nc; q++) out[r * ldc + q] = bias[c0 + q];
                 const real *from = tb ? b + c0 * ldb : b + c0;
                 if (joins)
-                    R(gemm_short)(tb, nr, nc, k, 1, a + row * k, k, from, ldb, bias, out, ldc);
+                    R(gemm_short)(false, tb, nr, nc, k, 1, a + row * k, k, from, ldb, bias, out, ldc);
                 else
                     R(gemm)(false, tb, nr, nc, k, 1, a + row * k, k, from, ldb, bias ? 1 : 0, out, ldc);
             }

@@ -1,8 +1,8 @@
 /* gemm_short.c: our own product for few rows (short sequences, blocks of attention), where OpenBLAS spends much of its
    time on copies and calls. Each element's sum runs over k in one order, whatever rows and columns are asked for with
-   it: so the rows of several sequences can be joined without a change of bits (R6). float32 on AVX2; both operands are
-   copied into the order in which the registers' tile wants them (Goto and van de Geijn, "Anatomy of high-performance
-   matrix multiplication", ACM TOMS 34(3), 2008). */
+   it: so the rows of several sequences can be joined without a change of bits (R6). float32 on AVX2; b is copied into
+   the order in which the registers' tile wants it, and so is a, unless there are few columns (after Goto and van de
+   Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008). */
 #include "ops.h"
 
 /* Not beside AVX-512, with which OpenBLAS's own small products are quick (docs/performance.md). */
@@ -12,8 +12,9 @@
 bool R(gemm_joins)(int64_t rows) { return rows >= 8 && rows <= 128; }
 
 /* A tile in registers: 6 rows of two vectors. DEPTH of it at a time, so that a panel of b (16 KB) stays in the first
-   cache, and PACKED numbers of a (192 KB) in the second. */
-enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH };
+   cache, and PACKED numbers of a (192 KB) in the second. FEW_COLUMNS: for so few, a copy of a costs more than it saves.
+ */
+enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH, FEW_COLUMNS = 128 };
 
 /* out[k][TILE_ROWS] = a[m,k]^T; rows beyond m are zeros. */
 static void pack_a(const real *a, int64_t lda, int64_t m, int64_t k, real *out) {
@@ -76,8 +77,9 @@ static void pack_b(bool tb, const real *b, int64_t ldb, int64_t k, int64_t n, re
             out[p * TILE_COLUMNS + j] = j < n ? (tb ? b[j * ldb + p] : b[p * ldb + j]) : 0;
 }
 
-/* c[6,16] = alpha a b, plus c if `add`; a and b as packed. */
-static void tile(int64_t k, real alpha, const real *a, const real *b, bool add, real *c, int64_t ldc) {
+/* c[6,16] = alpha a b, plus c if `add`; a[i,p] lies at a[i row + p step], b as packed. */
+static void tile(int64_t k, real alpha, const real *a, int64_t row, int64_t step, const real *b, bool add, real *c,
+                 int64_t ldc) {
     __m256 x[TILE_ROWS][2], factor = _mm256_set1_ps(alpha);
 #pragma GCC unroll 6
     for (int i = 0; i < TILE_ROWS; i++) {
@@ -85,11 +87,11 @@ static void tile(int64_t k, real alpha, const real *a, const real *b, bool add, 
         _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
     }
 #pragma GCC unroll 4
-    for (int64_t p = 0; p < k; p++) {
-        __m256 left = _mm256_load_ps(b + p * TILE_COLUMNS), right = _mm256_load_ps(b + p * TILE_COLUMNS + VECTOR);
+    for (int64_t p = 0; p < k; p++, a += step, b += TILE_COLUMNS) {
+        __m256 left = _mm256_load_ps(b), right = _mm256_load_ps(b + VECTOR);
 #pragma GCC unroll 6
         for (int i = 0; i < TILE_ROWS; i++) {
-            __m256 s = _mm256_broadcast_ss(a + p * TILE_ROWS + i);
+            __m256 s = _mm256_broadcast_ss(a + i * row);
             x[i][0] = _mm256_fmadd_ps(s, left, x[i][0]);
             x[i][1] = _mm256_fmadd_ps(s, right, x[i][1]);
         }
@@ -105,10 +107,15 @@ static void tile(int64_t k, real alpha, const real *a, const real *b, bool add, 
 }
 
 /* The same for a tile of which only m x n is there. */
-static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real *a, const real *b, bool add, real *c,
-                         int64_t ldc) {
-    real whole[TILE_ROWS * TILE_COLUMNS];
-    tile(k, alpha, a, b, false, whole, TILE_COLUMNS);
+static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t row, int64_t step,
+                         const real *b, bool add, real *c, int64_t ldc) {
+    real rows[TILE_ROWS * DEPTH], whole[TILE_ROWS * TILE_COLUMNS];
+    if (m < TILE_ROWS) {
+        for (int64_t p = 0; p < k; p++)
+            for (int64_t i = 0; i < TILE_ROWS; i++) rows[p * TILE_ROWS + i] = i < m ? a[i * row + p * step] : 0;
+        a = rows, row = 1, step = TILE_ROWS;
+    }
+    tile(k, alpha, a, row, step, b, false, whole, TILE_COLUMNS);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++)
             c[i * ldc + j] = add ? whole[i * TILE_COLUMNS + j] + c[i * ldc + j] : whole[i * TILE_COLUMNS + j];
@@ -116,31 +123,36 @@ static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real
 
 static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
-/* c[m,n] (+)= alpha a[m,k] op(b)[k,n] for as many rows as fit PACKED, and k of at most DEPTH. */
-static void block(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
-                  int64_t ldb, bool add, real *c, int64_t ldc) {
+/* c[m,n] (+)= alpha op(a)[m,k] op(b)[k,n] for as many rows as fit PACKED, and k of at most DEPTH. */
+static void block(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
+                  const real *b, int64_t ldb, bool add, real *c, int64_t ldc) {
     real rows[PACKED], panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
-    for (int64_t i = 0; i < m; i += TILE_ROWS) pack_a(a + i * lda, lda, at_most(m - i, TILE_ROWS), k, rows + i * k);
+    int64_t row = ta ? 1 : lda, step = ta ? lda : 1, strip = TILE_ROWS * row;
+    if (!ta && n > FEW_COLUMNS) {
+        for (int64_t i = 0; i < m; i += TILE_ROWS) pack_a(a + i * lda, lda, at_most(m - i, TILE_ROWS), k, rows + i * k);
+        a = rows, row = 1, step = TILE_ROWS, strip = TILE_ROWS * k;
+    }
     for (int64_t j = 0; j < n; j += TILE_COLUMNS) {
         int64_t columns = at_most(n - j, TILE_COLUMNS);
         pack_b(tb, tb ? b + j * ldb : b + j, ldb, k, columns, panel);
         for (int64_t i = 0; i < m; i += TILE_ROWS) {
             int64_t height = at_most(m - i, TILE_ROWS);
             if (height == TILE_ROWS && columns == TILE_COLUMNS)
-                tile(k, alpha, rows + i * k, panel, add, c + i * ldc + j, ldc);
+                tile(k, alpha, a + i / TILE_ROWS * strip, row, step, panel, add, c + i * ldc + j, ldc);
             else
-                tile_at_edge(height, columns, k, alpha, rows + i * k, panel, add, c + i * ldc + j, ldc);
+                tile_at_edge(height, columns, k, alpha, a + i / TILE_ROWS * strip, row, step, panel, add,
+                             c + i * ldc + j, ldc);
         }
     }
 }
 
-void R(gemm_short)(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
-                   int64_t ldb, bool add, real *c, int64_t ldc) {
+void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
+                   const real *b, int64_t ldb, bool add, real *c, int64_t ldc) {
     int64_t most = PACKED / at_most(k, DEPTH) / TILE_ROWS * TILE_ROWS;
     for (int64_t i = 0; i < m; i += most)
         for (int64_t p = 0; p < k; p += DEPTH)
-            block(tb, at_most(m - i, most), n, at_most(k - p, DEPTH), alpha, a + i * lda + p, lda,
-                  tb ? b + p : b + p * ldb, ldb, add || p, c + i * ldc, ldc);
+            block(ta, tb, at_most(m - i, most), n, at_most(k - p, DEPTH), alpha, ta ? a + p * lda + i : a + i * lda + p,
+                  lda, tb ? b + p : b + p * ldb, ldb, add || p, c + i * ldc, ldc);
 }
 
 #else
@@ -149,8 +161,8 @@ bool R(gemm_joins)(int64_t rows) {
     return false;
 }
 
-void R(gemm_short)(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
-                   int64_t ldb, bool add, real *c, int64_t ldc) {
-    R(gemm)(false, tb, m, n, k, alpha, a, lda, b, ldb, add ? 1 : 0, c, ldc);
+void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
+                   const real *b, int64_t ldb, bool add, real *c, int64_t ldc) {
+    R(gemm)(ta, tb, m, n, k, alpha, a, lda, b, ldb, add ? 1 : 0, c, ldc);
 }
 #endif

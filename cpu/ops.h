@@ -18,10 +18,10 @@ static inline void R(gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, re
                alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
 
-/* c[m,n] = alpha * a op(b), plus c if `add`: for few rows, in one thread. Where gemm_joins says so of the rows of a
+/* c[m,n] = alpha * op(a) op(b), plus c if `add`: for few rows, in one thread. Where gemm_joins says so of the rows of a
    piece, pieces may be multiplied together: no row's bits depend on the others (R6). */
-void R(gemm_short)(bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda, const real *b,
-                   int64_t ldb, bool add, real *c, int64_t ldc);
+void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
+                   const real *b, int64_t ldb, bool add, real *c, int64_t ldc);
 bool R(gemm_joins)(int64_t rows);
 
 /* How the next loop with schedule(runtime) hands its tasks out. In small ops each thread gets the same rows as in the

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 300, BIG = MOST * MOST };
+enum { MOST = 300, BIG = (MOST + 1) * MOST };
 static float a[BIG], b[BIG], c[BIG], before[BIG];
 
 static void fill(float *x, unsigned seed) {
@@ -20,11 +20,13 @@ static void fill_all(void) {
     fill(before, 3);
 }
 
-/* Each number of c[m,n] and, around it, each that has to be left alone. Rows are `ld` apart in all three. */
-static void check_product(bool tb, int64_t m, int64_t n, int64_t k, float alpha, bool add) {
-    int64_t ld = (n > k ? n : k) + 3;
+/* Each number of c[m,n] and, around it, each that has to be left alone. Rows are `ld` apart in all three. Of
+   `transposed`, 1 is b and 2 is a. */
+static void check_product(int transposed, int64_t m, int64_t n, int64_t k, float alpha, bool add) {
+    bool ta = transposed & 2, tb = transposed & 1;
+    int64_t ld = MOST - 1;
     memcpy(c, before, sizeof c);
-    R(gemm_short)(tb, m, n, k, alpha, a, ld, b, ld, add, c, ld);
+    R(gemm_short)(ta, tb, m, n, k, alpha, a, ld, b, ld, add, c, ld);
     for (int64_t i = 0; i <= m; i++)
         for (int64_t j = 0; j < ld; j++) {
             if (i == m || j >= n) {
@@ -33,14 +35,14 @@ static void check_product(bool tb, int64_t m, int64_t n, int64_t k, float alpha,
             }
             double sum = 0, sizes = 1;
             for (int64_t p = 0; p < k; p++) {
-                double product = (double)a[i * ld + p] * (double)(tb ? b[j * ld + p] : b[p * ld + j]);
+                double product = (double)a[ta ? p * ld + i : i * ld + p] * (double)(tb ? b[j * ld + p] : b[p * ld + j]);
                 sum += product;
                 sizes += fabs(product);
             }
             double old = (double)before[i * ld + j], want = alpha * sum + (add ? old : 0);
             ck_assert_msg(fabs((double)c[i * ld + j] - want) < 1e-6 * sizes,
-                          "%s m %d n %d k %d: c[%d,%d] is %g, not %g", tb ? "a b^T" : "a b", (int)m, (int)n, (int)k,
-                          (int)i, (int)j, (double)c[i * ld + j], want);
+                          "a%s b%s m %d n %d k %d: c[%d,%d] is %g, not %g", ta ? "^T" : "", tb ? "^T" : "", (int)m,
+                          (int)n, (int)k, (int)i, (int)j, (double)c[i * ld + j], want);
         }
 }
 
@@ -62,6 +64,7 @@ START_TEST(products_in_several_blocks) {
     check_product(_i, 13, 33, 290, -2, false);
     check_product(_i, 200, 20, 257, 1, true);
     check_product(_i, 290, 65, 130, 1, false);
+    check_product(_i, 200, 150, 257, 0.7f, true);
 }
 END_TEST
 
@@ -70,11 +73,11 @@ START_TEST(joined_rows_keep_their_bits) {
     fill_all();
     if (!R(gemm_joins)(M)) return; /* this processor's products are OpenBLAS's, and are never joined */
     for (int64_t k = 31; k < MOST; k += 111) {
-        R(gemm_short)(_i, M, N, k, 1, a, k, b, MOST, false, c, N);
+        R(gemm_short)(false, _i, M, N, k, 1, a, k, b, MOST, false, c, N);
         for (int64_t first = 0, some = 1; first < M; first += some, some = some % 9 + 1) {
             float part[9 * N];
             if (some > M - first) some = M - first;
-            R(gemm_short)(_i, some, N, k, 1, a + first * k, k, b, MOST, false, part, N);
+            R(gemm_short)(false, _i, some, N, k, 1, a + first * k, k, b, MOST, false, part, N);
             ck_assert_msg(!memcmp(part, c + first * N, (size_t)(some * N) * sizeof *part),
                           "k %d: rows %d to %d have other bits alone", (int)k, (int)first, (int)(first + some - 1));
         }
@@ -86,8 +89,8 @@ Suite *gemm_suite(void);
 Suite *gemm_suite(void) {
     Suite *s = suite_create("gemm");
     TCase *t = tcase_create("gemm");
-    tcase_add_loop_test(t, products_at_every_edge, 0, 2);
-    tcase_add_loop_test(t, products_in_several_blocks, 0, 2);
+    tcase_add_loop_test(t, products_at_every_edge, 0, 4);
+    tcase_add_loop_test(t, products_in_several_blocks, 0, 4);
     tcase_add_loop_test(t, joined_rows_keep_their_bits, 0, 2);
     suite_add_tcase(s, t);
     return s;
