@@ -1,5 +1,6 @@
 /* program.c: builds kernels, and keeps the binaries in XDG_CACHE_HOME. A cached file is used only if it was made from
-   exactly these sources, options, device and driver and is whole; anything else is built again and replaced. */
+   exactly these sources, options, device and driver and is whole; anything else is built again and replaced. CPUs do
+   without: PoCL keeps what it builds by itself, and when asked for a binary compiles each kernel once more. */
 #include "cl.h"
 #include "files.h"
 #include <stdio.h>
@@ -131,7 +132,7 @@ status device_build(device *d, const char *const *sources, int count, const char
             return fail(e, FAILED, "OpenCL: the source %s is not in this build", sources[i]);
     uint64_t key[2];
     make_key(d, texts, count, options, key);
-    char *folder = cache_folder(), *path = NULL;
+    char *folder = d->info.type & CL_DEVICE_TYPE_CPU ? NULL : cache_folder(), *path = NULL;
     if (folder) path = xprintf("%s/%016llx%016llx", folder, (unsigned long long)key[0], (unsigned long long)key[1]);
     free(folder);
     size_t bytes = 0;

@@ -4,10 +4,8 @@
 #include "../opencl/scratch.h"
 #include "opencl_device.h"
 #include "support_steps.h"
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Sizes that are multiples of nothing, and sizes whose slices are sub-buffers. */
 static const gpt_shape shapes[] = {
@@ -192,84 +190,6 @@ START_TEST(every_device_is_listed_and_auto_says_why) {
 }
 END_TEST
 
-/* Applies `change` to every file in the kernel cache; returns how many there are. */
-static int each_cached(const char *folder, void (*change)(const char *path)) {
-    char path[512];
-    int n = 0;
-    snprintf(path, sizeof path, "%s/snug/kernels", folder);
-    DIR *dir = opendir(path);
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.') continue;
-        snprintf(path, sizeof path, "%s/snug/kernels/%s", folder, entry->d_name);
-        change(path);
-        n++;
-    }
-    if (dir) closedir(dir);
-    return n;
-}
-
-static void cut_short(const char *path) {
-    struct stat st;
-    ck_assert_int_eq(stat(path, &st), 0);
-    ck_assert_int_eq(truncate(path, st.st_size / 2), 0);
-}
-
-static void flip_a_byte(const char *path) {
-    FILE *f = fopen(path, "r+b");
-    ck_assert_ptr_nonnull(f);
-    fseek(f, 1000, SEEK_SET);
-    int c = fgetc(f);
-    fseek(f, 1000, SEEK_SET);
-    fputc(c ^ 1, f);
-    fclose(f);
-}
-
-static void make_foreign(const char *path) {
-    FILE *f = fopen(path, "wb");
-    ck_assert_ptr_nonnull(f);
-    for (int i = 0; i < 5000; i++) fputs("not a program ", f);
-    fclose(f);
-}
-
-/* FNV-1a of a file's bytes, added to a sum. */
-static uint64_t content;
-static void add_content(const char *path) {
-    uint64_t h = 0xcbf29ce484222325u;
-    FILE *f = fopen(path, "rb");
-    for (int c; (c = fgetc(f)) != EOF;) h = (h ^ (uint64_t)c) * 0x100000001b3u;
-    fclose(f);
-    content += h;
-}
-
-static void remove_file(const char *path) { unlink(path); }
-
-START_TEST(damaged_and_foreign_cache_files_are_rebuilt) {
-    void (*const damages[])(const char *) = {cut_short, flip_a_byte, make_foreign};
-    char folder[] = "/tmp/snug-cache-XXXXXX", path[64];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    setenv("XDG_CACHE_HOME", folder, 1);
-    backend *b = open_device(0, 0);
-    b->close(b);
-    for (int i = 0; i < 3; i++) {
-        ck_assert_int_gt(each_cached(folder, damages[i]), 0);
-        content = 0;
-        each_cached(folder, add_content);
-        uint64_t damaged = content;
-        b = open_device(0, 0);
-        b->close(b);
-        content = 0;
-        each_cached(folder, add_content);
-        ck_assert_msg(content != damaged, "damage %d was not repaired", i);
-    }
-    each_cached(folder, remove_file);
-    const char *const parts[] = {"/snug/kernels", "/snug", ""};
-    for (int i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s%s", folder, parts[i]);
-        rmdir(path);
-    }
-}
-END_TEST
-
 Suite *opencl_batch_suite(void) {
     Suite *suite = suite_create("opencl_batch");
     TCase *t = tcase_create("opencl_batch");
@@ -285,7 +205,6 @@ Suite *opencl_batch_suite(void) {
     tcase_add_test(t, gemm_temporaries_of_gpt2_124m_stay_under_64_mib);
     tcase_add_test(t, unknown_devices_get_one_clear_line);
     tcase_add_test(t, every_device_is_listed_and_auto_says_why);
-    tcase_add_test(t, damaged_and_foreign_cache_files_are_rebuilt);
     suite_add_tcase(suite, t);
     return suite;
 }

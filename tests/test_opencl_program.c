@@ -1,0 +1,146 @@
+/* test_opencl_program.c: the cache of built kernels. */
+#include "../opencl/cl.h"
+#include "opencl_device.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static char folder[] = "/tmp/snug-cache-XXXXXX";
+
+/* Applies `change` to every file in the kernel cache; returns how many there are. */
+static int each_cached(void (*change)(const char *path)) {
+    char path[512];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/snug/kernels", folder);
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.') continue;
+        snprintf(path, sizeof path, "%s/snug/kernels/%s", folder, entry->d_name);
+        change(path);
+        n++;
+    }
+    if (dir) closedir(dir);
+    return n;
+}
+
+static void cut_short(const char *path) {
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(truncate(path, st.st_size / 2), 0);
+}
+
+static void flip_a_byte(const char *path) {
+    FILE *f = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, 1000, SEEK_SET);
+    int c = fgetc(f);
+    fseek(f, 1000, SEEK_SET);
+    fputc(c ^ 1, f);
+    fclose(f);
+}
+
+static void make_foreign(const char *path) {
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < 5000; i++) fputs("not a program ", f);
+    fclose(f);
+}
+
+/* FNV-1a of a file's bytes, added to a sum. */
+static uint64_t content;
+static void add_content(const char *path) {
+    uint64_t h = 0xcbf29ce484222325u;
+    FILE *f = fopen(path, "rb");
+    for (int c; (c = fgetc(f)) != EOF;) h = (h ^ (uint64_t)c) * 0x100000001b3u;
+    fclose(f);
+    content += h;
+}
+
+static void make_old(const char *path) {
+    const struct timespec old[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, old, 0), 0);
+}
+
+static void is_old(const char *path) {
+    struct stat st;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_msg(st.st_mtime == 1000000, "a sound file was written again");
+}
+
+/* Builds a few kernels on the test's device, said to be of this type. */
+static void build_on(cl_device_type type) {
+    static const char *const sources[] = {"philox.h", "prelude.cl", "gemm.cl"};
+    device_info *list;
+    device d = {.op = -1};
+    cl_program program;
+    int count, index;
+    char why[512];
+    error e = {""};
+    ck_assert_msg(devices_list(&list, &count, &e) == OK, "%s", e.text);
+    ck_assert_msg(devices_choose(list, count, test_device(), &index, why, sizeof why, &e) == OK, "%s", e.text);
+    list[index].type = type;
+    ck_assert_msg(device_open(&d, &list[index], &e) == OK, "%s", e.text);
+    ck_assert_msg(device_build(&d, sources, 3,
+                               "-cl-std=CL1.2 -Du32=uint -Du64=ulong -DSERIAL=1 -DPARTIAL_ROWS=8 -DBIAS_ROWS=8",
+                               &program, &e) == OK,
+                  "%s", e.text);
+    cl_int code;
+    cl_kernel kernel = clCreateKernel(program, "bias_rows", &code);
+    ck_assert_int_eq(code, CL_SUCCESS);
+    clReleaseKernel(kernel);
+    clReleaseProgram(program);
+    device_close(&d);
+    free(list);
+}
+
+static uint64_t cached_content(void) {
+    content = 0;
+    each_cached(add_content);
+    return content;
+}
+
+static void start(void) {
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+}
+
+/* PoCL may have put its own cache there. */
+static void finish(void) {
+    char *command = xprintf("rm -rf '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+}
+
+START_TEST(damaged_and_foreign_cache_files_are_rebuilt) {
+    void (*const damages[])(const char *) = {cut_short, flip_a_byte, make_foreign};
+    build_on(CL_DEVICE_TYPE_GPU);
+    ck_assert_int_eq(each_cached(make_old), 1);
+    build_on(CL_DEVICE_TYPE_GPU);
+    each_cached(is_old);
+    for (int i = 0; i < 3; i++) {
+        each_cached(damages[i]);
+        uint64_t damaged = cached_content();
+        build_on(CL_DEVICE_TYPE_GPU);
+        ck_assert_msg(cached_content() != damaged, "damage %d was not repaired", i);
+    }
+}
+END_TEST
+
+START_TEST(a_cpu_leaves_the_cache_to_its_driver) {
+    build_on(CL_DEVICE_TYPE_CPU);
+    ck_assert_int_eq(each_cached(add_content), 0);
+}
+END_TEST
+
+Suite *opencl_program_suite(void);
+Suite *opencl_program_suite(void) {
+    Suite *suite = suite_create("opencl_program");
+    TCase *t = tcase_create("opencl_program");
+    tcase_set_timeout(t, 600);
+    tcase_add_checked_fixture(t, start, finish);
+    tcase_add_test(t, damaged_and_foreign_cache_files_are_rebuilt);
+    tcase_add_test(t, a_cpu_leaves_the_cache_to_its_driver);
+    suite_add_tcase(suite, t);
+    return suite;
+}
