@@ -4,8 +4,9 @@
 #include "vmath.h"
 #include <float.h>
 
-/* Constants, so that nothing but the sequence itself decides the bits. KEYS is a multiple of ROWS. */
-enum { ROWS = 64, KEYS = 256 };
+/* Constants, so that nothing but the sequence itself decides the bits. KEYS is a multiple of ROWS. Rows of scores lie
+   APART: not a power of 2, so that a column of them spreads over the cache. */
+enum { ROWS = 64, KEYS = 256, APART = KEYS + 16 };
 
 /* One head of one sequence. Rows of q, k and v are 3 C apart, rows of out C. */
 typedef struct {
@@ -40,12 +41,18 @@ static int64_t visible(int64_t i0, int64_t r, int64_t j0, int64_t columns) {
     return n < columns ? n : columns;
 }
 
+/* n rounded up to whole vectors, where the block has so many columns. */
+static int64_t whole_vectors(int64_t n, int64_t columns) {
+    int64_t whole = (n + LANES - 1) / LANES * LANES;
+    return whole < columns ? whole : columns;
+}
+
 /* p[r,:] for the rows of a block: dropout of the probabilities, in place. */
 static void drop(const head *h, real *p, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
     if (h->c->o->attr.dropout == 0) return;
     for (int64_t r = 0; r < rows; r++) {
         int64_t element = (h->head * h->length + i0 + r) * h->length + j0;
-        R(dropout_add)(h->c, h->sequence, element, visible(i0, r, j0, columns), NULL, p + r * KEYS, p + r * KEYS);
+        R(dropout_add)(h->c, h->sequence, element, visible(i0, r, j0, columns), NULL, p + r * APART, p + r * APART);
     }
 }
 
@@ -74,20 +81,21 @@ static real exp_row(real *s, real m, int64_t n) {
 
 /* Rows i0 .. of the output, with a running maximum and sum over blocks of keys. */
 static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
-    real s[ROWS * KEYS], m[ROWS] = {0}, sum[ROWS] = {0};
+    real s[ROWS * APART], m[ROWS] = {0}, sum[ROWS] = {0};
     int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
     for (int64_t j0 = 0; j0 < i0 + rows; j0 += KEYS) {
         int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
         R(gemm_short)
         (false, true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, false,
-         s, KEYS);
+         s, APART);
         for (int64_t r = 0; r < rows; r++) {
-            real *row = s + r * KEYS, *o = out + (i0 + r) * h->channels;
-            int64_t n = visible(i0, r, j0, columns);
+            real *row = s + r * APART, *o = out + (i0 + r) * h->channels;
+            int64_t seen = visible(i0, r, j0, columns), n = whole_vectors(seen, columns);
+            for (int64_t j = seen; j < n; j++) row[j] = -(real)FLT_MAX; /* adds nothing to the sum */
             real before = j0 ? m[r] : -(real)FLT_MAX, now = row_max(row, n);
             m[r] = now > before ? now : before;
             real p = exp_row(row, m[r], n);
-            for (int64_t j = n; j < columns; j++) row[j] = 0;
+            for (int64_t j = seen; j < columns; j++) row[j] = 0;
             if (j0 == 0) {
                 sum[r] = p;
                 continue;
@@ -98,7 +106,7 @@ static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
         }
         drop(h, s, i0, rows, j0, columns);
         R(gemm_short)
-        (false, false, rows, h->head_size, columns, 1, s, KEYS, h->v + j0 * h->ld, h->ld, j0 > 0,
+        (false, false, rows, h->head_size, columns, 1, s, APART, h->v + j0 * h->ld, h->ld, j0 > 0,
          out + i0 * h->channels, h->channels);
     }
     for (int64_t r = 0; r < rows; r++) {
@@ -133,25 +141,25 @@ static void score_gradients(const head *h, const head_gradients *d, int64_t i0, 
                             int64_t columns, const real *delta, real *p, real *dp) {
     R(gemm_short)
     (false, true, rows, columns, h->head_size, h->scale, h->q + i0 * h->ld, h->ld, h->k + j0 * h->ld, h->ld, false, p,
-     KEYS);
+     APART);
     R(gemm_short)
     (false, true, rows, columns, h->head_size, 1, d->dout + i0 * h->channels, h->channels, h->v + j0 * h->ld, h->ld,
-     false, dp, KEYS);
+     false, dp, APART);
     drop(h, dp, i0, rows, j0, columns);
     for (int64_t r = 0; r < rows; r++) {
-        real *row = p + r * KEYS, *ds = dp + r * KEYS, lse = d->lse[i0 + r];
-        int64_t n = visible(i0, r, j0, columns);
+        real *row = p + r * APART, *ds = dp + r * APART, lse = d->lse[i0 + r];
+        int64_t seen = visible(i0, r, j0, columns), n = whole_vectors(seen, columns);
         for (int64_t j = 0; j < n; j++) {
             row[j] = vexp(row[j] - lse);
             ds[j] = row[j] * (ds[j] - delta[r]) * h->scale;
         }
-        for (int64_t j = n; j < columns; j++) row[j] = ds[j] = 0;
+        for (int64_t j = seen; j < columns; j++) row[j] = ds[j] = 0;
     }
     drop(h, p, i0, rows, j0, columns);
 }
 
 static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
-    real p[ROWS * KEYS], ds[ROWS * KEYS], delta[ROWS];
+    real p[ROWS * APART], ds[ROWS * APART], delta[ROWS];
     int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
     for (int64_t r = 0; r < rows; r++) {
         const real *o = d->out + (i0 + r) * h->channels, *g = d->dout + (i0 + r) * h->channels;
@@ -161,13 +169,13 @@ static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
         int64_t columns = i0 + rows - j0 < KEYS ? i0 + rows - j0 : KEYS;
         score_gradients(h, d, i0, rows, j0, columns, delta, p, ds);
         R(gemm_short)
-        (true, false, columns, h->head_size, rows, 1, p, KEYS, d->dout + i0 * h->channels, h->channels, true,
+        (true, false, columns, h->head_size, rows, 1, p, APART, d->dout + i0 * h->channels, h->channels, true,
          d->dv + j0 * h->ld, h->ld);
         R(gemm_short)
-        (true, false, columns, h->head_size, rows, 1, ds, KEYS, h->q + i0 * h->ld, h->ld, true, d->dk + j0 * h->ld,
+        (true, false, columns, h->head_size, rows, 1, ds, APART, h->q + i0 * h->ld, h->ld, true, d->dk + j0 * h->ld,
          h->ld);
         R(gemm_short)
-        (false, false, rows, h->head_size, columns, 1, ds, KEYS, h->k + j0 * h->ld, h->ld, j0 > 0, d->dq + i0 * h->ld,
+        (false, false, rows, h->head_size, columns, 1, ds, APART, h->k + j0 * h->ld, h->ld, j0 > 0, d->dq + i0 * h->ld,
          h->ld);
     }
 }
