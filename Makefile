@@ -42,8 +42,9 @@ OPENCL_WISH   := $(OPENCL)
 OPENCL        ?= $(if $(and $(HAVE_OPENCL),$(HAVE_CLBLAST)),1,0)
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
-# No fast-math and no contraction: a sum has the bits that the source says, in a vector or alone (P4); where operations are
-# to be fused, the source says so (cpu/vmath.h). The two -fno flags only free the compiler from setting errno and from keeping exceptions in order; they change no value.
+# No fast-math and no contraction: a sum has the bits that the source says, in a vector or alone (P4); where operations
+# are to be fused, the source says so (cpu/vmath.h). The two -fno flags only free the compiler from setting errno and
+# from keeping exceptions in order; they change no value.
 
 MODE := -O3 -g
 ifeq ($(SANITIZE),1)
