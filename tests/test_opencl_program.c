@@ -1,5 +1,6 @@
 /* test_opencl_program.c: the cache of built kernels. */
 #include "../opencl/cl.h"
+#include "files.h"
 #include "opencl_device.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -106,11 +107,7 @@ static void start(void) {
 }
 
 /* PoCL may have put its own cache there. */
-static void finish(void) {
-    char *command = xprintf("rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-    free(command);
-}
+static void finish(void) { ck_assert_int_eq(folder_remove(folder, NULL), OK); }
 
 START_TEST(damaged_and_foreign_cache_files_are_rebuilt) {
     void (*const damages[])(const char *) = {cut_short, flip_a_byte, make_foreign};
