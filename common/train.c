@@ -55,7 +55,7 @@ typedef struct {
 
 static int64_t effective_batch(const config *c) { return c->batch_size * c->gradient_accumulation_steps; }
 
-static status open_data(run *r, int length, error *e) {
+static status open_data(run *r, int64_t vocabulary, int length, error *e) {
     const config *c = r->c;
     TRY(data_open(r->folder, "train.bin", length, &r->train, e));
     char *path = xprintf("%s/val.bin", r->folder);
@@ -67,7 +67,7 @@ static status open_data(run *r, int length, error *e) {
                             .sequences = effective_batch(c),
                             .length = length,
                             .ignore_token = c->ignore_token,
-                            .vocabulary = r->m.shape.vocabulary};
+                            .vocabulary = vocabulary};
     r->batch = batch_new(effective_batch(c), length);
     return OK;
 }
@@ -100,7 +100,8 @@ static void show_memory(run *r) {
     r->m.context = &r->show;
 }
 
-/* Shape, device, plan and weights: scratch, resume, or a folder. *checkpoint: where the weights come from, or NULL. */
+/* Shape, data, device, plan and weights: scratch, resume, or a folder. *checkpoint: where the weights come from, or
+ * NULL. */
 static status open_model(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
     const config *c = r->c;
     gpt_shape shape;
@@ -116,6 +117,7 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
         TRY(data_vocabulary_of(r->folder, &vocabulary, e));
         TRY(setup_shape_new(c, vocabulary, &shape, &length, e));
     }
+    TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
     setup_request(c, &shape, purpose, length, effective_batch(c), &request);
     TRY(setup_device_as(c, r->state.gemm, &b, stdout, e)); /* a resumed run keeps its matrix products */
     bool has_choice = purpose == GRAPH_TRAIN && !(request.micro_batch && request.policy);
@@ -128,7 +130,7 @@ static status open_model(run *r, graph_purpose purpose, const char *checkpoint, 
     r->predicted = request.cost.measured ? r->chosen.seconds : 0;
     show_memory(r);
     progress_print(&r->show, "plan: %s\n", fit_print(&request, &r->chosen, text, sizeof text));
-    return open_data(r, length, e);
+    return OK;
 }
 
 static void close_run(run *r) {
