@@ -27,7 +27,8 @@ static inline float madd(float a, float b, float c) {
 }
 
 /* e^x = 2^n e^r, |r| <= ln2 / 2, with e^r by its Taylor polynomial of degree 7 (truncation 2e-9 on that range). Within
-   2 ulp; results below 2^-126 become about 1e-38, NaN stays NaN. */
+   2 ulp; results below 2^-126 become about 1e-38, NaN stays NaN. x is at most 88: all callers' are 0 or less, but for
+   numbers behind the causal mask, which are then thrown away. */
 static inline float vexp(float x) {
     const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits */
     x = x < -87.0f ? -87.0f : x;
