@@ -16,13 +16,13 @@ bool R(gemm_joins)(int64_t rows) { return rows >= 8 && rows <= 128; }
  */
 enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH, FEW_COLUMNS = 128 };
 
-/* out[k][TILE_ROWS] = a[m,k]^T; rows beyond m are zeros. */
-static void pack_a(const real *a, int64_t lda, int64_t m, int64_t k, real *out) {
+/* out[k][TILE_ROWS] = a[m,k]^T, where a[i,p] lies at a[i row + p step]; rows beyond m are zeros. */
+static void pack_a(const real *a, int64_t row, int64_t step, int64_t m, int64_t k, real *out) {
     int64_t p = 0;
-    for (; m == TILE_ROWS && p + 4 <= k; p += 4, out += 4 * TILE_ROWS) {
+    for (; m == TILE_ROWS && step == 1 && p + 4 <= k; p += 4, out += 4 * TILE_ROWS) {
         const real *at = a + p;
-        __m128 r0 = _mm_loadu_ps(at), r1 = _mm_loadu_ps(at + lda), r2 = _mm_loadu_ps(at + 2 * lda);
-        __m128 r3 = _mm_loadu_ps(at + 3 * lda), r4 = _mm_loadu_ps(at + 4 * lda), r5 = _mm_loadu_ps(at + 5 * lda);
+        __m128 r0 = _mm_loadu_ps(at), r1 = _mm_loadu_ps(at + row), r2 = _mm_loadu_ps(at + 2 * row);
+        __m128 r3 = _mm_loadu_ps(at + 3 * row), r4 = _mm_loadu_ps(at + 4 * row), r5 = _mm_loadu_ps(at + 5 * row);
         __m128 low = _mm_unpacklo_ps(r4, r5), high = _mm_unpackhi_ps(r4, r5);
         _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
         _mm_storeu_ps(out, r0);
@@ -35,7 +35,7 @@ static void pack_a(const real *a, int64_t lda, int64_t m, int64_t k, real *out) 
         _mm_storeh_pi((__m64 *)(out + 22), high);
     }
     for (; p < k; p++)
-        for (int64_t i = 0; i < TILE_ROWS; i++) *out++ = i < m ? a[i * lda + p] : 0;
+        for (int64_t i = 0; i < TILE_ROWS; i++) *out++ = i < m ? a[i * row + p * step] : 0;
 }
 
 /* out[p][0..7] = b[0..7][p] for p < 8, rows of out TILE_COLUMNS apart. */
@@ -106,15 +106,10 @@ static void tile(int64_t k, real alpha, const real *a, int64_t row, int64_t step
         }
 }
 
-/* The same for a tile of which only m x n is there. */
+/* The same for a tile of which only m x n is there, though a has zeros for the other rows and b for the columns. */
 static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t row, int64_t step,
                          const real *b, bool add, real *c, int64_t ldc) {
-    real rows[TILE_ROWS * DEPTH], whole[TILE_ROWS * TILE_COLUMNS];
-    if (m < TILE_ROWS) {
-        for (int64_t p = 0; p < k; p++)
-            for (int64_t i = 0; i < TILE_ROWS; i++) rows[p * TILE_ROWS + i] = i < m ? a[i * row + p * step] : 0;
-        a = rows, row = 1, step = TILE_ROWS;
-    }
+    real whole[TILE_ROWS * TILE_COLUMNS];
     tile(k, alpha, a, row, step, b, false, whole, TILE_COLUMNS);
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++)
@@ -127,21 +122,23 @@ static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 static void block(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
                   const real *b, int64_t ldb, bool add, real *c, int64_t ldc) {
     real rows[PACKED], panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
-    int64_t row = ta ? 1 : lda, step = ta ? lda : 1, strip = TILE_ROWS * row;
-    if (!ta && n > FEW_COLUMNS) {
-        for (int64_t i = 0; i < m; i += TILE_ROWS) pack_a(a + i * lda, lda, at_most(m - i, TILE_ROWS), k, rows + i * k);
-        a = rows, row = 1, step = TILE_ROWS, strip = TILE_ROWS * k;
-    }
+    /* Rows before in_place are read where they lie. */
+    int64_t row = ta ? 1 : lda, step = ta ? lda : 1, in_place = !ta && n > FEW_COLUMNS ? 0 : m / TILE_ROWS * TILE_ROWS;
+    for (int64_t i = in_place; i < m; i += TILE_ROWS)
+        pack_a(a + i * row, row, step, at_most(m - i, TILE_ROWS), k, rows + i * k);
     for (int64_t j = 0; j < n; j += TILE_COLUMNS) {
         int64_t columns = at_most(n - j, TILE_COLUMNS);
         pack_b(tb, tb ? b + j * ldb : b + j, ldb, k, columns, panel);
         for (int64_t i = 0; i < m; i += TILE_ROWS) {
             int64_t height = at_most(m - i, TILE_ROWS);
+            bool packed = i >= in_place;
+            const real *strip = packed ? rows + i * k : a + i * row;
+            int64_t down = packed ? 1 : row, right = packed ? TILE_ROWS : step;
+            real *out = c + i * ldc + j;
             if (height == TILE_ROWS && columns == TILE_COLUMNS)
-                tile(k, alpha, a + i / TILE_ROWS * strip, row, step, panel, add, c + i * ldc + j, ldc);
+                tile(k, alpha, strip, down, right, panel, add, out, ldc);
             else
-                tile_at_edge(height, columns, k, alpha, a + i / TILE_ROWS * strip, row, step, panel, add,
-                             c + i * ldc + j, ldc);
+                tile_at_edge(height, columns, k, alpha, strip, down, right, panel, add, out, ldc);
         }
     }
 }
