@@ -85,11 +85,11 @@ BUILD_ID  := $(GIT_ID), $(CC_ID), flags $(FLAGS_ID)
 # ---- sources --------------------------------------------------------------------------------------------------------
 # New files are picked up by their place. cpu/*.c are compiled for float and for double, but for those two.
 
-COMMON_SRC := $(wildcard common/*.c)
+COMMON_SRC := $(wildcard common/*.c common/*/*.c)
 CPU_ONCE   := $(wildcard cpu/open.c cpu/lanes.c)
 CPU_TWICE  := $(filter-out $(CPU_ONCE),$(wildcard cpu/*.c))
 ifeq ($(OPENCL),1)
-OPENCL_SRC := $(wildcard opencl/*.c)
+OPENCL_SRC := $(wildcard opencl/*.c opencl/*/*.c)
 OPENCL_CXX := $(wildcard opencl/*.cpp)
 KERNELS    := $(wildcard opencl/kernels/*.cl)
 TEST_SRC   := $(wildcard tests/test_*.c)
@@ -186,7 +186,7 @@ $(BUILD)/suites.h: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 # The kernels' sources travel inside the program.
-EMBEDDED := $(KERNELS) common/philox.h
+EMBEDDED := $(KERNELS) common/base/philox.h
 $(BUILD)/kernels.c: opencl/embed.sh $(EMBEDDED) $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "embed $(words $(EMBEDDED)) kernel sources"
@@ -201,7 +201,7 @@ $(BUILD)/preload_%.so: tests/preload_%.c $(BUILD)/flags
 	$(Q)$(CC) -std=c11 -O2 -g -fPIC -shared $(DEFINES) -Wall -Wextra $(INCLUDES) -MMD -MP -MF $(OBJ)/tests/preload_$*.d \
 	  -o $@ $< -ldl
 
--include $(wildcard $(OBJ)/*/*.d $(OBJ)/*.d)
+-include $(wildcard $(OBJ)/*.d $(OBJ)/*/*.d $(OBJ)/*/*/*.d)
 
 # ---- what is needed, by apt -----------------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ lint:
 	@OPENCL=$(OPENCL) sh tests/lint.sh
 
 format:
-	clang-format -i $(wildcard common/*.[ch] cpu/*.[ch] opencl/*.[ch] tests/*.[ch])
+	clang-format -i $(wildcard common/*.[ch] common/*/*.[ch] cpu/*.[ch] opencl/*.[ch] opencl/*/*.[ch] tests/*.[ch])
 
 bench: all
 	@SNUG=$(BUILD)/snug sh tests/bench_tables.sh docs/performance.md
@@ -325,7 +325,7 @@ $(BUILD)/fuzz/all.a: $(FUZZ_OBJECTS)
 $(BUILD)/fuzz_%: tests/fuzz_%.c tests/support_fuzz.h tests/support_fuzz_tokenizer.h $(BUILD)/fuzz/all.a
 	@echo "clang $<"
 	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $< $(BUILD)/fuzz/all.a -Wl,--as-needed $(LIBS) -lgomp
--include $(wildcard $(BUILD)/fuzz/*/*.d)
+-include $(wildcard $(BUILD)/fuzz/*/*.d $(BUILD)/fuzz/*/*/*.d)
 # Each fuzzer for FUZZ_SECONDS, from the seeds in tests/corpora, which it leaves alone.
 fuzz-run: fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=$(BUILD) sh tests/fuzz.sh $(FUZZERS)

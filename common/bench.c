@@ -1,9 +1,9 @@
 /* bench.c: see bench.h. Times whole steps, then ops, on random tokens. Prints nothing; bench_report.c does. */
 #include "bench.h"
 #include "calibrate.h"
-#include "rng.h"
+#include "base/rng.h"
 #include "setup.h"
-#include "timer.h"
+#include "base/timer.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,12 +1,12 @@
 /* calibrate.c: see calibrate.h. Runs single ops of a small model and divides times by counts. */
 #include "calibrate.h"
-#include "files.h"
-#include "json_file.h"
-#include "json_value.h"
+#include "base/files.h"
+#include "base/json_file.h"
+#include "base/json_value.h"
 #include "model.h"
 #include "setup.h"
-#include "timer.h"
-#include "version.h"
+#include "base/timer.h"
+#include "base/version.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

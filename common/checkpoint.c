@@ -2,7 +2,7 @@
    in chunks: host memory does not grow with the model. */
 #include "checkpoint.h"
 #include "checkpoint_config.h"
-#include "files.h"
+#include "base/files.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

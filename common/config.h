@@ -3,7 +3,7 @@
 #ifndef SNUG_CONFIG_H
 #define SNUG_CONFIG_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

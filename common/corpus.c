@@ -1,6 +1,6 @@
 /* corpus.c: see corpus.h. */
 #include "corpus.h"
-#include "utf8.h"
+#include "base/utf8.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>

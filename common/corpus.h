@@ -2,8 +2,8 @@
 #ifndef SNUG_CORPUS_H
 #define SNUG_CORPUS_H
 
-#include "mapped_file.h"
-#include "status.h"
+#include "base/mapped_file.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,9 +1,9 @@
 /* data.c: see data.h. Reads token files; prepare.c makes them. */
 #include "data.h"
 #include "graph.h"
-#include "json_file.h"
-#include "mapped_file.h"
-#include "rng.h"
+#include "base/json_file.h"
+#include "base/mapped_file.h"
+#include "base/rng.h"
 #include "tokenizer.h"
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #define SNUG_DATA_H
 
 #include "config.h"
-#include "status.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* devices_check.c: see devices_check.h. */
 #include "devices_check.h"
 #include "gradcheck.h"
-#include "hash.h"
+#include "base/hash.h"
 #include "setup.h"
-#include "version.h"
+#include "base/version.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

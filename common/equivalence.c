@@ -5,7 +5,7 @@
 #include "checkpoint.h"
 #include "runs.h"
 #include "setup.h"
-#include "timer.h"
+#include "base/timer.h"
 #include "train.h"
 #include <stdlib.h>
 #include <string.h>

@@ -18,7 +18,7 @@
 
 #include "config.h"
 #include "fit.h"
-#include "hash.h"
+#include "base/hash.h"
 #include "model.h"
 
 /* The command. FAILED: a batch-invariant run differed between splits; everything has been printed all the same. */

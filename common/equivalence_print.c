@@ -1,7 +1,7 @@
 /* equivalence_print.c: what `snug equivalence` found out, told to a newcomer, and as JSON for the report page. */
 #include "equivalence.h"
-#include "json_file.h"
-#include "version.h"
+#include "base/json_file.h"
+#include "base/version.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* foreign.c: see foreign.h. */
 #include "foreign.h"
-#include "mapped_file.h"
+#include "base/mapped_file.h"
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef SNUG_FOREIGN_H
 #define SNUG_FOREIGN_H
 
-#include "status.h"
+#include "base/status.h"
 
 /* OK when nothing at path (a file or a folder, may not exist) is known; else BAD_INPUT, and e names it. Call it where
    config.json or model.safetensors has been missed: what is there is not asked. */

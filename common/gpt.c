@@ -3,7 +3,7 @@
  */
 #include "gpt.h"
 #include "recompute.h"
-#include "rng.h"
+#include "base/rng.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

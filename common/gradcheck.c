@@ -1,7 +1,7 @@
 /* gradcheck.c: see gradcheck.h. */
 #include "gradcheck.h"
 #include "recompute.h"
-#include "rng.h"
+#include "base/rng.h"
 #include "setup.h"
 #include <math.h>
 #include <omp.h>

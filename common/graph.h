@@ -5,7 +5,7 @@
 #ifndef SNUG_GRAPH_H
 #define SNUG_GRAPH_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* help_man.c: the man page, in roff's man macros. */
 #include "help_internal.h"
-#include "version.h"
+#include "base/version.h"
 #include <string.h>
 
 /* Text whose hyphens, backslashes and leading dots mean themselves. */

@@ -13,7 +13,7 @@
 #include "setup.h"
 #include "train.h"
 #include "tune.h"
-#include "version.h"
+#include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
 

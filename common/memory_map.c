@@ -2,7 +2,7 @@
 #include "memory_map.h"
 #include "config.h"
 #include "svg.h"
-#include "terminal.h"
+#include "base/terminal.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* model.c: see model.h. */
 #include "model.h"
-#include "hash.h"
+#include "base/hash.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,10 +2,10 @@
    no text and no list of ids has to fit in memory. */
 #include "prepare.h"
 #include "corpus.h"
-#include "files.h"
-#include "progress.h"
+#include "base/files.h"
+#include "base/progress.h"
 #include "tokenizer.h"
-#include "utf8.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* report.c: see report.h. The page around its parts. */
 #include "report.h"
 #include "chart.h"
-#include "files.h"
+#include "base/files.h"
 #include "memory_map.h"
 #include "report_internal.h"
 #include "svg.h"
-#include "version.h"
+#include "base/version.h"
 #include <math.h>
 #include <stdlib.h>
 

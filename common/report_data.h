@@ -2,7 +2,7 @@
 #ifndef SNUG_REPORT_DATA_H
 #define SNUG_REPORT_DATA_H
 
-#include "json_value.h"
+#include "base/json_value.h"
 
 typedef struct {
     double *x, *y; /* [n] */

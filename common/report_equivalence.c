@@ -4,7 +4,7 @@
 #include "config.h"
 #include "report_internal.h"
 #include "svg.h"
-#include "terminal.h"
+#include "base/terminal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

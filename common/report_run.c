@@ -5,7 +5,7 @@
 #include "report_internal.h"
 #include "run_facts.h"
 #include "svg.h"
-#include "terminal.h"
+#include "base/terminal.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

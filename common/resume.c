@@ -1,6 +1,6 @@
 /* resume.c: see resume.h. */
 #include "resume.h"
-#include "version.h"
+#include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* run_facts.c: see run_facts.h. */
 #include "run_facts.h"
-#include "files.h"
-#include "json_file.h"
+#include "base/files.h"
+#include "base/json_file.h"
 #include "sample.h"
-#include "utf8.h"
-#include "version.h"
+#include "base/utf8.h"
+#include "base/version.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

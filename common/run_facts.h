@@ -6,7 +6,7 @@
 
 #include "config.h"
 #include "fit.h"
-#include "json_value.h"
+#include "base/json_value.h"
 #include "model.h"
 #include "run_log.h"
 #include "tokenizer.h"

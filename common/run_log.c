@@ -1,7 +1,7 @@
 /* run_log.c: see run_log.h. */
 #include "run_log.h"
-#include "files.h"
-#include "json_value.h"
+#include "base/files.h"
+#include "base/json_value.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef SNUG_RUN_LOG_H
 #define SNUG_RUN_LOG_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stdint.h>
 
 typedef struct {

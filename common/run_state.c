@@ -1,7 +1,7 @@
 /* run_state.c: see run_state.h. */
 #include "run_state.h"
-#include "files.h"
-#include "json_value.h"
+#include "base/files.h"
+#include "base/json_value.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

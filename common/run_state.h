@@ -3,8 +3,8 @@
 #ifndef SNUG_RUN_STATE_H
 #define SNUG_RUN_STATE_H
 
-#include "hash.h"
-#include "status.h"
+#include "base/hash.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stdint.h>
 

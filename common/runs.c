@@ -1,6 +1,6 @@
 /* runs.c: saving. See runs.h; loading is in runs_load.c. */
 #include "runs.h"
-#include "files.h"
+#include "base/files.h"
 #include "runs_list.h"
 #include <dirent.h>
 #include <errno.h>

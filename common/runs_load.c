@@ -1,5 +1,5 @@
 /* runs_load.c: finding a run's checkpoint, and believing it only after its hashes. See runs.h. */
-#include "files.h"
+#include "base/files.h"
 #include "foreign.h"
 #include "runs.h"
 #include "runs_list.h"

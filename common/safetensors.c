@@ -1,8 +1,8 @@
 /* safetensors.c: reading. The header is text from elsewhere: every number in it is checked before it is used. Writing
    is in safetensors_write.c. */
 #include "safetensors.h"
-#include "json_value.h"
-#include "mapped_file.h"
+#include "base/json_value.h"
+#include "base/mapped_file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #ifndef SNUG_SAFETENSORS_H
 #define SNUG_SAFETENSORS_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* safetensors_write.c: writing, in one pass and in the order given, so that equal tensors make equal files. */
-#include "files.h"
-#include "json_value.h"
+#include "base/files.h"
+#include "base/json_value.h"
 #include "safetensors.h"
 #include <inttypes.h>
 #include <stdlib.h>

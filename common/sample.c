@@ -1,8 +1,8 @@
 /* sample.c: see sample.h. */
 #include "sample.h"
 #include "checkpoint.h"
-#include "files.h"
-#include "rng.h"
+#include "base/files.h"
+#include "base/rng.h"
 #include "runs.h"
 #include "setup.h"
 #include "tokenizer.h"

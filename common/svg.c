@@ -1,6 +1,6 @@
 /* svg.c: see svg.h. */
 #include "svg.h"
-#include "utf8.h"
+#include "base/utf8.h"
 #include <math.h>
 #include <string.h>
 

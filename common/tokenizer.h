@@ -3,7 +3,7 @@
 #ifndef SNUG_TOKENIZER_H
 #define SNUG_TOKENIZER_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* tokenizer_bpe.c: byte-level BPE encoding (Sennrich et al., arXiv 1508.07909; GPT-2's bytes): many blocks of text in
    parallel, a cache of words for each thread. */
 #include "tokenizer_internal.h"
-#include "utf8.h"
+#include "base/utf8.h"
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>

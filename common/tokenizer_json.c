@@ -1,9 +1,9 @@
 /* tokenizer_json.c: reading tokenizer.json (Hugging Face `tokenizers`) and GPT-2's vocab.json + merges.txt. Takes what
    GPT-2's tokenizer and our own two simple ones are; says which part of another tokenizer it cannot do. */
-#include "json_file.h"
-#include "mapped_file.h"
+#include "base/json_file.h"
+#include "base/mapped_file.h"
 #include "tokenizer_internal.h"
-#include "utf8.h"
+#include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

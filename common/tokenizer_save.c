@@ -1,8 +1,8 @@
 /* tokenizer_save.c: writing a tokenizer.json that Hugging Face `tokenizers` loads and that gives the same ids there. */
-#include "files.h"
-#include "json_file.h"
+#include "base/files.h"
+#include "base/json_file.h"
 #include "tokenizer_internal.h"
-#include "utf8.h"
+#include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 
 typedef uint32_t u32;
 typedef uint64_t u64;
-#include "../common/philox.h"
+#include "base/philox.h"
 
 enum { CHUNK = 4096 };  /* elements a thread takes at once; a multiple of 4, so that chunks start at whole draws */
 enum { ALONE = 16384 }; /* fewer elements than this are done before other threads have woken up */

@@ -1,8 +1,8 @@
 /* params_cache.c: the file that keeps what `snug tune` found, one for each device, driver and CLBlast. A file that is
    damaged, or was made for anything else, counts as none. */
-#include "files.h"
-#include "json_file.h"
-#include "json_value.h"
+#include "base/files.h"
+#include "base/json_file.h"
+#include "base/json_value.h"
 #include "params.h"
 #include <clblast_c.h>
 #include <dlfcn.h>

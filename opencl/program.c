@@ -2,7 +2,7 @@
    exactly these sources, options, device and driver and is whole; anything else is built again and replaced. CPUs do
    without: PoCL keeps what it builds by itself, and when asked for a binary compiles each kernel once more. */
 #include "cl.h"
-#include "files.h"
+#include "base/files.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

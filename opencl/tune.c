@@ -2,7 +2,7 @@
    GEMMK=1 whatever came before, check no edges, and take as long as they take; this one times whole products, CLBlast's
    copies included, at the shapes of a model, and believes nothing that gemm_bench_check has not seen. */
 #include "tune.h"
-#include "progress.h"
+#include "base/progress.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* tune_check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
 #include "mma.h"
-#include "timer.h"
+#include "base/timer.h"
 #include "tune.h"
 #include <cblas.h>
 #include <math.h>

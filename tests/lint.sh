@@ -15,8 +15,8 @@ have() {
 }
 
 kernels=$(ls opencl/kernels/*.cl 2>/dev/null)
-c_files=$(ls common/*.c cpu/*.c opencl/*.c tests/*.c 2>/dev/null)
-h_files=$(ls common/*.h cpu/*.h opencl/*.h tests/*.h 2>/dev/null)
+c_files=$(ls common/*.c common/*/*.c cpu/*.c opencl/*.c opencl/*/*.c tests/*.c 2>/dev/null)
+h_files=$(ls common/*/*.h cpu/*.h opencl/*.h opencl/*/*.h tests/*.h 2>/dev/null)
 scripts=$(ls .ci/* tests/*.sh data/*.sh opencl/*.sh 2>/dev/null)
 defines="-D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120 -DREAL_BYTES=4"
 if [ "${OPENCL:-1}" = 1 ]; then

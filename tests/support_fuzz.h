@@ -4,7 +4,7 @@
 #ifndef SNUG_SUPPORT_FUZZ_H
 #define SNUG_SUPPORT_FUZZ_H
 
-#include "../common/status.h"
+#include "base/status.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

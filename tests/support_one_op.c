@@ -1,6 +1,6 @@
 /* support_one_op.c: see support_one_op.h. */
 #include "support_one_op.h"
-#include "../common/rng.h"
+#include "base/rng.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

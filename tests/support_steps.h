@@ -3,7 +3,7 @@
 #ifndef SNUG_TEST_SUPPORT_STEPS_H
 #define SNUG_TEST_SUPPORT_STEPS_H
 
-#include "../common/hash.h"
+#include "base/hash.h"
 #include "../common/model.h"
 
 /* A batch-invariant training run with dropout, weight decay and clipping. */

@@ -1,8 +1,8 @@
 /* test_checkpoint.c: folders in Hugging Face GPT-2 layout: which load, to which values, and what the others are told.
  */
 #include "../common/checkpoint.h"
-#include "../common/files.h"
-#include "../common/hash.h"
+#include "base/files.h"
+#include "base/hash.h"
 #include "support_memory_backend.h"
 #include <check.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* test_data.c: token files that are right and wrong, which sequences a step sees, and `prepare` from text to tokens. */
 #include "../common/data.h"
 #include "../common/setup.h"
-#include "../common/files.h"
+#include "base/files.h"
 #include "../common/prepare.h"
 #include "../common/tokenizer.h"
 #include <check.h>

@@ -1,8 +1,8 @@
 /* test_equivalence.c: the same weights, to the bit, for every micro-batch, recompute policy and number of threads; and
    what `equivalence` prints and writes. */
 #include "equivalence.h"
-#include "files.h"
-#include "json_value.h"
+#include "base/files.h"
+#include "base/json_value.h"
 #include "model.h"
 #include "support_capture.h"
 #include "support_steps.h"

@@ -1,7 +1,7 @@
 /* test_fit.c: fit against brute force over every micro-batch and policy; the numbers that the GPT-2 sizes must reach;
    what `plan` prints and draws; and the constants that are measured. */
 #include "calibrate.h"
-#include "files.h"
+#include "base/files.h"
 #include "model.h"
 #include "plan_command.h"
 #include "prepare.h"

@@ -2,7 +2,7 @@
    --check`. */
 #include "devices_check.h"
 #include "grads.h"
-#include "json_value.h"
+#include "base/json_value.h"
 #include "opencl_device.h"
 #include "safetensors.h"
 #include "train.h"

@@ -1,6 +1,6 @@
 /* test_opencl_program.c: the cache of built kernels. */
 #include "../opencl/cl.h"
-#include "files.h"
+#include "base/files.h"
 #include "opencl_device.h"
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* test_opencl_tune.c: CLBlast's parameters: their rules, text and cache; wrong ones are noticed; runs keep their own.
  */
-#include "../common/files.h"
+#include "base/files.h"
 #include "../common/model.h"
 #include "../opencl/tune.h"
 #include "opencl_device.h"

@@ -1,5 +1,5 @@
 /* test_progress.c: the moving line: fits every window, says all it can, and leaves files and pipes without escapes. */
-#include "../common/progress.h"
+#include "base/progress.h"
 #include <check.h>
 #include <fcntl.h>
 #include <math.h>

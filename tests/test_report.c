@@ -1,7 +1,7 @@
 /* test_report.c: the report page: what a run leaves is on it, text cannot break it, and half-written files don't
  * either. */
 #include "../common/chart.h"
-#include "../common/files.h"
+#include "base/files.h"
 #include "../common/report.h"
 #include "../common/run_facts.h"
 #include "../common/svg.h"

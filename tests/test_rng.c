@@ -1,5 +1,5 @@
 /* test_rng.c: Philox4x32-10 against the published known answers, and the distributions made of it. */
-#include "../common/rng.h"
+#include "base/rng.h"
 #include <check.h>
 #include <math.h>
 

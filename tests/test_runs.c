@@ -1,5 +1,5 @@
 /* test_runs.c: what a run has saved still loads, whatever fails, breaks or is killed (P6, P7). */
-#include "../common/files.h"
+#include "base/files.h"
 #include "../common/run_log.h"
 #include "../common/runs.h"
 #include "support_faultfs.h"

@@ -1,5 +1,5 @@
 /* test_safetensors.c: what damaged or foreign files must not do, and that good ones come back bit for bit. */
-#include "../common/hash.h"
+#include "base/hash.h"
 #include "../common/safetensors.h"
 #include <check.h>
 #include <errno.h>

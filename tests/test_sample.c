@@ -1,6 +1,6 @@
 /* test_sample.c: drawing a token from logits: by their probabilities, among the likeliest k, or the likeliest. */
 #include "../common/sample.h"
-#include "../common/rng.h"
+#include "base/rng.h"
 #include <check.h>
 #include <math.h>
 #include <string.h>

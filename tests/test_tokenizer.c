@@ -1,9 +1,9 @@
 /* test_tokenizer.c: encoding against a slow and obvious BPE, files that come back the same, and damaged ones. The
    comparison with Hugging Face and tiktoken is interop_tokenizers.py. */
-#include "../common/files.h"
-#include "../common/rng.h"
+#include "base/files.h"
+#include "base/rng.h"
 #include "../common/tokenizer_internal.h"
-#include "../common/utf8.h"
+#include "base/utf8.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

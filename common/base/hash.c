@@ -1,5 +1,5 @@
 /* hash.c: see hash.h. The arithmetic is libcrypto's: it uses the processor's SHA instructions where there are any. */
-#include "hash.h"
+#include "base/hash.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>

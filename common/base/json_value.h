@@ -2,8 +2,8 @@
 #ifndef SNUG_JSON_VALUE_H
 #define SNUG_JSON_VALUE_H
 
-#include "json_file.h"
-#include "status.h"
+#include "base/json_file.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stdint.h>
 

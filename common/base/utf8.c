@@ -1,5 +1,5 @@
 /* utf8.c: see utf8.h. */
-#include "utf8.h"
+#include "base/utf8.h"
 
 size_t utf8_next(const char *text, size_t bytes, uint32_t *code) {
     if (bytes == 0) return 0;

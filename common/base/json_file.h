@@ -2,7 +2,7 @@
 #ifndef SNUG_JSON_FILE_H
 #define SNUG_JSON_FILE_H
 
-#include "status.h"
+#include "base/status.h"
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdio.h>

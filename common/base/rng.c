@@ -1,10 +1,10 @@
 /* rng.c: see rng.h. */
-#include "rng.h"
+#include "base/rng.h"
 #include <math.h>
 
 typedef uint32_t u32;
 typedef uint64_t u64;
-#include "philox.h"
+#include "base/philox.h"
 
 void philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t out[4]) {
     philox4x32(seed, c0, c1, c2, c3, out);

@@ -2,7 +2,7 @@
 #ifndef SNUG_MAPPED_FILE_H
 #define SNUG_MAPPED_FILE_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stddef.h>
 
 typedef struct {

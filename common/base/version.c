@@ -1,5 +1,5 @@
 /* version.c: the one file that is compiled with the build's id; the Makefile defines both names. */
-#include "version.h"
+#include "base/version.h"
 
 /* For tools that read the source without the Makefile. */
 #ifndef SNUG_BUILD

@@ -1,5 +1,5 @@
 /* json_value.c: see json_value.h. */
-#include "json_value.h"
+#include "base/json_value.h"
 #include <math.h>
 #include <string.h>
 

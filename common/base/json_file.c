@@ -1,7 +1,7 @@
 /* json_file.c: see json_file.h. */
-#include "json_file.h"
-#include "files.h"
-#include "mapped_file.h"
+#include "base/json_file.h"
+#include "base/files.h"
+#include "base/mapped_file.h"
 #include <stdlib.h>
 #include <string.h>
 

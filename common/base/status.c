@@ -1,5 +1,5 @@
 /* status.c: see status.h. */
-#include "status.h"
+#include "base/status.h"
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* terminal.c: see terminal.h. */
-#include "terminal.h"
+#include "base/terminal.h"
 #include <langinfo.h>
 #include <locale.h>
 #include <math.h>

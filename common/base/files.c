@@ -1,5 +1,5 @@
 /* files.c: see files.h. */
-#include "files.h"
+#include "base/files.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

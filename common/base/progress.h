@@ -6,8 +6,8 @@
 #ifndef SNUG_PROGRESS_H
 #define SNUG_PROGRESS_H
 
-#include "timer.h"
-#include "terminal.h"
+#include "base/timer.h"
+#include "base/terminal.h"
 
 typedef struct {
     /* What is shown; the caller sets it before progress_show. NULL, 0, NAN: left out. */

@@ -2,7 +2,7 @@
 #ifndef SNUG_HASH_H
 #define SNUG_HASH_H
 
-#include "status.h"
+#include "base/status.h"
 #include <stddef.h>
 
 enum { HASH_HEX = 65 }; /* 64 digits and the zero */

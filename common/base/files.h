@@ -3,8 +3,8 @@
 #ifndef SNUG_FILES_H
 #define SNUG_FILES_H
 
-#include "hash.h"
-#include "status.h"
+#include "base/hash.h"
+#include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
