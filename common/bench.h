@@ -3,7 +3,7 @@
 #ifndef SNUG_BENCH_H
 #define SNUG_BENCH_H
 
-#include "config.h"
+#include "config/config.h"
 #include "fit.h"
 #include "model.h"
 

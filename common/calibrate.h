@@ -3,7 +3,7 @@
 #define SNUG_CALIBRATE_H
 
 #include "backend.h"
-#include "config.h"
+#include "config/config.h"
 #include "fit.h"
 
 /* The constants kept for these settings' device: measured by this build on a backend of that name ("cpu", "opencl"),

@@ -3,7 +3,7 @@
 #ifndef SNUG_DATA_H
 #define SNUG_DATA_H
 
-#include "config.h"
+#include "config/config.h"
 #include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #ifndef SNUG_DEVICES_CHECK_H
 #define SNUG_DEVICES_CHECK_H
 
-#include "config.h"
+#include "config/config.h"
 #include <stdio.h>
 
 /* On the device that the settings name (where they name none, a GPU, else the first OpenCL device): gradients of two

@@ -16,7 +16,7 @@
 #ifndef SNUG_EQUIVALENCE_H
 #define SNUG_EQUIVALENCE_H
 
-#include "config.h"
+#include "config/config.h"
 #include "fit.h"
 #include "base/hash.h"
 #include "model.h"

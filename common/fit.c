@@ -1,6 +1,6 @@
 /* fit.c: see fit.h. */
 #include "fit.h"
-#include "config.h"
+#include "config/config.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef SNUG_GRADCHECK_H
 #define SNUG_GRADCHECK_H
 
-#include "config.h"
+#include "config/config.h"
 #include "model.h"
 #include <stdio.h>
 

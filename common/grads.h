@@ -3,7 +3,7 @@
 #ifndef SNUG_GRADS_H
 #define SNUG_GRADS_H
 
-#include "config.h"
+#include "config/config.h"
 
 /* Needs c->positional[0] (the checkpoint's folder) and c->batch; c->out may be empty. Prints the loss. */
 status grads_run(const config *c, error *e);

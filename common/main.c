@@ -1,11 +1,11 @@
 /* main.c: the command line: one function per command, and the way an error leaves the program. */
 #include "bench.h"
-#include "config.h"
+#include "config/config.h"
 #include "devices_check.h"
 #include "equivalence.h"
 #include "gradcheck.h"
 #include "grads.h"
-#include "help.h"
+#include "config/help.h"
 #include "plan_command.h"
 #include "prepare.h"
 #include "report.h"

@@ -3,7 +3,7 @@
 #ifndef SNUG_PLAN_COMMAND_H
 #define SNUG_PLAN_COMMAND_H
 
-#include "config.h"
+#include "config/config.h"
 #include "fit.h"
 
 /* The command. NO_MEMORY: nothing that keeps the effective batch fits, or the micro-batch that was asked for does not;

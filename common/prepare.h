@@ -3,7 +3,7 @@
 #ifndef SNUG_PREPARE_H
 #define SNUG_PREPARE_H
 
-#include "config.h"
+#include "config/config.h"
 
 /* Uses positional, out, tokenizer and val_fraction; writes what it did to `report`. The first 1 - val_fraction of the
    characters (of the bytes with --tokenizer=byte) becomes train.bin, the rest val.bin, as nanoGPT divides one file. On

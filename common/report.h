@@ -3,7 +3,7 @@
 #ifndef SNUG_REPORT_H
 #define SNUG_REPORT_H
 
-#include "config.h"
+#include "config/config.h"
 
 /* Writes OUT/report.html, replacing it at once. BAD_INPUT: there is nothing to report, or run.json is damaged. */
 status report_write(const char *out, error *e);

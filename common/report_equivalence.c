@@ -1,7 +1,7 @@
 /* report_equivalence.c: the report's part on `snug equivalence`, from equivalence.json (equivalence.h says what is in
    it). */
 #include "chart.h"
-#include "config.h"
+#include "config/config.h"
 #include "report_internal.h"
 #include "svg.h"
 #include "base/terminal.h"

@@ -3,7 +3,7 @@
 #define SNUG_RESUME_H
 
 #include "backend.h"
-#include "config.h"
+#include "config/config.h"
 #include "run_state.h"
 
 /* The positions of a sequence: the run's own unless block_size is given; `length` where s holds none (a new run). */

@@ -4,7 +4,7 @@
 #ifndef SNUG_RUN_FACTS_H
 #define SNUG_RUN_FACTS_H
 
-#include "config.h"
+#include "config/config.h"
 #include "fit.h"
 #include "base/json_value.h"
 #include "model.h"

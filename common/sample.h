@@ -3,7 +3,7 @@
 #define SNUG_SAMPLE_H
 
 #include "model.h"
-#include "config.h"
+#include "config/config.h"
 #include "tokenizer.h"
 
 /* Checkpoint: positional[0], else out_dir's latest. Prints num_samples texts that continue `start`. */

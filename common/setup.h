@@ -2,7 +2,7 @@
 #ifndef SNUG_SETUP_H
 #define SNUG_SETUP_H
 
-#include "config.h"
+#include "config/config.h"
 #include "fit.h"
 #include "model.h"
 

@@ -2,7 +2,7 @@
 #ifndef SNUG_TRAIN_H
 #define SNUG_TRAIN_H
 
-#include "config.h"
+#include "config/config.h"
 
 /* Trains by the settings and writes checkpoints and log.jsonl to out_dir. SIGINT or SIGTERM: the step is finished, the
    run is saved, OK. */

@@ -3,7 +3,7 @@
 #ifndef SNUG_TUNE_H
 #define SNUG_TUNE_H
 
-#include "config.h"
+#include "config/config.h"
 
 /* The settings are those of train: model, batch, cap, device; tune_minutes bounds the search. Reports on f. BAD_INPUT
    where the settings mean the CPU backend. */

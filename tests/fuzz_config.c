@@ -1,6 +1,6 @@
 /* fuzz_config.c: any text as a config file: refused in one line, or read, and then what is printed reads back the same.
  */
-#include "../common/config.h"
+#include "config/config.h"
 #include "support_fuzz.h"
 
 static char *printed(const config *c) {

@@ -2,7 +2,7 @@
 #ifndef SNUG_TEST_SUPPORT_CAPTURE_H
 #define SNUG_TEST_SUPPORT_CAPTURE_H
 
-#include "../common/config.h"
+#include "config/config.h"
 
 /* Parses the arguments (the test fails where they can't be parsed), runs the command with stdout in a file, sets *s.
    The caller frees the text. */

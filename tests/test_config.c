@@ -1,6 +1,6 @@
 /* test_config.c: config files and --key=value: what is read, and the one clear line for what is not. */
-#include "../common/config.h"
-#include "../common/help.h"
+#include "config/config.h"
+#include "config/help.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* help.c: see help.h. The man page is help_man.c's. */
-#include "help_internal.h"
+#include "config/help_internal.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* config_value.c: values of config files: literals and a little arithmetic, read by recursive descent. Runs nothing. */
-#include "config_value.h"
+#include "config/config_value.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdarg.h>

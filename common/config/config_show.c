@@ -1,5 +1,5 @@
 /* config_show.c: what people see of a config: the echo of a run, sizes in bytes and back. */
-#include "config.h"
+#include "config/config.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>

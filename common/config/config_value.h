@@ -2,7 +2,7 @@
 #ifndef SNUG_CONFIG_VALUE_H
 #define SNUG_CONFIG_VALUE_H
 
-#include "config.h"
+#include "config/config.h"
 
 typedef enum { VALUE_INT, VALUE_REAL, VALUE_BOOL, VALUE_TEXT } value_type;
 typedef struct {

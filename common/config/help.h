@@ -3,7 +3,7 @@
 #ifndef SNUG_HELP_H
 #define SNUG_HELP_H
 
-#include "config.h"
+#include "config/config.h"
 
 typedef struct {
     const char *name, *arguments, *help; /* "plan", "[CONFIG.py]", one line */

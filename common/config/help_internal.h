@@ -2,7 +2,7 @@
 #ifndef SNUG_HELP_INTERNAL_H
 #define SNUG_HELP_INTERNAL_H
 
-#include "help.h"
+#include "config/help.h"
 #include <stddef.h>
 
 typedef struct {

@@ -1,8 +1,8 @@
 /* config.c: the option table, and everything that stores into a config. Values are read by config_value.c, files by
    config_file.c; what people see of a config is made by config_show.c. */
-#include "config.h"
+#include "config/config.h"
 #include "foreign.h"
-#include "config_value.h"
+#include "config/config_value.h"
 #include <limits.h>
 #include <math.h>
 #include <stddef.h>

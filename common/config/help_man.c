@@ -1,5 +1,5 @@
 /* help_man.c: the man page, in roff's man macros. */
-#include "help_internal.h"
+#include "config/help_internal.h"
 #include "base/version.h"
 #include <string.h>
 
