@@ -4,7 +4,7 @@
 #define SNUG_BENCH_H
 
 #include "config/config.h"
-#include "fit.h"
+#include "graph/fit.h"
 #include "model.h"
 
 /* The command: the settings are train's; neither data nor weights are needed. */

@@ -2,9 +2,9 @@
 #ifndef SNUG_CALIBRATE_H
 #define SNUG_CALIBRATE_H
 
-#include "backend.h"
+#include "graph/backend.h"
 #include "config/config.h"
-#include "fit.h"
+#include "graph/fit.h"
 
 /* The constants kept for these settings' device: measured by this build on a backend of that name ("cpu", "opencl"),
    and on a device and by matrix products like those of `open` (NULL: whichever the settings meant last). False, and

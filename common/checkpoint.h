@@ -3,8 +3,8 @@
 #ifndef SNUG_CHECKPOINT_H
 #define SNUG_CHECKPOINT_H
 
-#include "backend.h"
-#include "gpt.h"
+#include "graph/backend.h"
+#include "graph/gpt.h"
 #include "safetensors.h"
 
 /* Reads config.json of a folder. tanh_gelu by activation_function ("gelu" exact; "gelu_new", "gelu_pytorch_tanh" tanh);

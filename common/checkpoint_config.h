@@ -2,7 +2,7 @@
 #ifndef SNUG_CHECKPOINT_CONFIG_H
 #define SNUG_CHECKPOINT_CONFIG_H
 
-#include "gpt.h"
+#include "graph/gpt.h"
 
 /* real_bytes 4 or 8 becomes torch_dtype. sha256[65] may be NULL. */
 status checkpoint_write_config(const char *folder, const gpt_shape *shape, size_t real_bytes, char *sha256, error *e);

@@ -1,6 +1,6 @@
 /* data.c: see data.h. Reads token files; prepare.c makes them. */
 #include "data.h"
-#include "graph.h"
+#include "graph/graph.h"
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "base/rng.h"

@@ -17,7 +17,7 @@
 #define SNUG_EQUIVALENCE_H
 
 #include "config/config.h"
-#include "fit.h"
+#include "graph/fit.h"
 #include "base/hash.h"
 #include "model.h"
 

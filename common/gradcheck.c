@@ -1,6 +1,6 @@
 /* gradcheck.c: see gradcheck.h. */
 #include "gradcheck.h"
-#include "recompute.h"
+#include "graph/recompute.h"
 #include "base/rng.h"
 #include "setup.h"
 #include <math.h>

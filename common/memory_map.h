@@ -2,7 +2,7 @@
 #ifndef SNUG_MEMORY_MAP_H
 #define SNUG_MEMORY_MAP_H
 
-#include "plan.h"
+#include "graph/plan.h"
 #include <stdio.h>
 
 typedef struct {

@@ -3,9 +3,9 @@
 #ifndef SNUG_MODEL_H
 #define SNUG_MODEL_H
 
-#include "backend.h"
+#include "graph/backend.h"
 #include "data.h"
-#include "gpt.h"
+#include "graph/gpt.h"
 
 typedef struct {
     gpt_shape shape;

@@ -4,7 +4,7 @@
 #define SNUG_PLAN_COMMAND_H
 
 #include "config/config.h"
-#include "fit.h"
+#include "graph/fit.h"
 
 /* The command. NO_MEMORY: nothing that keeps the effective batch fits, or the micro-batch that was asked for does not;
    everything has been printed all the same. */

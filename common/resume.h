@@ -2,7 +2,7 @@
 #ifndef SNUG_RESUME_H
 #define SNUG_RESUME_H
 
-#include "backend.h"
+#include "graph/backend.h"
 #include "config/config.h"
 #include "run_state.h"
 

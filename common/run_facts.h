@@ -5,7 +5,7 @@
 #define SNUG_RUN_FACTS_H
 
 #include "config/config.h"
-#include "fit.h"
+#include "graph/fit.h"
 #include "base/json_value.h"
 #include "model.h"
 #include "run_log.h"

@@ -3,7 +3,7 @@
 #define SNUG_SETUP_H
 
 #include "config/config.h"
-#include "fit.h"
+#include "graph/fit.h"
 #include "model.h"
 
 /* Opens the device that the settings ask for, with their cap (0 = what the device has, less a reserve). Says on

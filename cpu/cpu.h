@@ -2,8 +2,8 @@
 #ifndef SNUG_CPU_H
 #define SNUG_CPU_H
 
-#include "../common/graph.h"
-#include "../common/plan.h"
+#include "graph/graph.h"
+#include "graph/plan.h"
 
 typedef struct lane lane;
 

@@ -1,6 +1,6 @@
 /* open.c: the CPU backend: one arena, bound once to a plan, and a loop over ops. Compiled once; the ops come in float
    and double. */
-#include "../common/backend.h"
+#include "graph/backend.h"
 #include "cpu.h"
 #include <cblas.h>
 #include <omp.h>

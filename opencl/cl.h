@@ -6,7 +6,7 @@
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
 #include <CL/cl.h>
-#include "graph.h"
+#include "graph/graph.h"
 #include "kernels.h"
 
 typedef struct {

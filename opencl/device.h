@@ -2,7 +2,7 @@
 #ifndef SNUG_OPENCL_DEVICE_H
 #define SNUG_OPENCL_DEVICE_H
 
-#include "backend.h"
+#include "graph/backend.h"
 #include <stdbool.h>
 
 /* Is there a GPU that "auto" takes? Writes one line either way: which one and why, or why not and what would help. */

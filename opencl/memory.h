@@ -4,7 +4,7 @@
 #define SNUG_MEMORY_H
 
 #include "cl.h"
-#include "plan.h"
+#include "graph/plan.h"
 
 typedef struct {
     device *d;

@@ -2,7 +2,7 @@
 #ifndef SNUG_OPENCL_OPS_H
 #define SNUG_OPENCL_OPS_H
 
-#include "backend.h"
+#include "graph/backend.h"
 #include "cl.h"
 #include "memory.h"
 #include "params.h"

@@ -4,7 +4,7 @@
 #ifndef SNUG_OPENCL_SCRATCH_H
 #define SNUG_OPENCL_SCRATCH_H
 
-#include "graph.h"
+#include "graph/graph.h"
 
 enum {
     GEMM_ROWS = 2048,           /* rows of activations in one matrix product, at most */

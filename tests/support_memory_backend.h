@@ -3,8 +3,8 @@
 #ifndef SNUG_SUPPORT_MEMORY_BACKEND_H
 #define SNUG_SUPPORT_MEMORY_BACKEND_H
 
-#include "../common/backend.h"
-#include "../common/gpt.h"
+#include "graph/backend.h"
+#include "graph/gpt.h"
 
 /* Holds the persistent tensors of m's graph, zeroed. read and write check their bounds and end the program past them.
  */

@@ -3,7 +3,7 @@
 #ifndef SNUG_SUPPORT_ONE_OP_H
 #define SNUG_SUPPORT_ONE_OP_H
 
-#include "../common/backend.h"
+#include "graph/backend.h"
 
 /* What a test runs through: shapes that are no multiples of anything, and some just past a tile. */
 typedef struct {

@@ -1,8 +1,8 @@
 /* test_golden.c: gradients and training against PyTorch's golden values (P5), and batch invariance (P4), on the CPU. */
-#include "backend.h"
+#include "graph/backend.h"
 #include "checkpoint.h"
 #include "model.h"
-#include "recompute.h"
+#include "graph/recompute.h"
 #include "safetensors.h"
 #include <check.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* test_opencl.c: every op on OpenCL in float32 against the CPU backend in float64, on the same inputs; the same bits
    for every split of a batch; what the allocator counts. Runs on any OpenCL device there is, PoCL included. */
-#include "../common/backend.h"
+#include "graph/backend.h"
 #include "opencl_device.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
 #include "../common/model.h"
-#include "../common/recompute.h"
+#include "graph/recompute.h"
 #include "../opencl/scratch.h"
 #include "opencl_device.h"
 #include "support_steps.h"

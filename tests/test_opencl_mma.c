@@ -2,7 +2,7 @@
    where the device has no matrix units of NVIDIA's; the gate that such devices meet; the plan, which has no temporaries
    of CLBlast's. The ops one by one are in test_opencl.c. */
 #include "../common/model.h"
-#include "../common/recompute.h"
+#include "graph/recompute.h"
 #include "../opencl/mma.h"
 #include "../opencl/tune.h"
 #include "opencl_device.h"

@@ -1,9 +1,9 @@
 /* test_plan.c: graphs, plans and recomputation, held against a symbolic run: every value is a hash of how it was made,
    every tensor lies where the plan says, and what is overwritten is gone. Then GPT-2's sizes, and planted faults. */
-#include "backend.h"
-#include "gpt.h"
-#include "plan.h"
-#include "recompute.h"
+#include "graph/backend.h"
+#include "graph/gpt.h"
+#include "graph/plan.h"
+#include "graph/recompute.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

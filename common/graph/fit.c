@@ -1,5 +1,5 @@
 /* fit.c: see fit.h. */
-#include "fit.h"
+#include "graph/fit.h"
 #include "config/config.h"
 #include <math.h>
 #include <stdlib.h>

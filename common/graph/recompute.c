@@ -1,6 +1,6 @@
 /* recompute.c: the graph pass that trades time for memory (R2), after Chen et al., "Training deep nets with sublinear
    memory cost", arXiv 1604.06174. */
-#include "recompute.h"
+#include "graph/recompute.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* graph.c: building, checking and printing graphs. Knows no model and no device. */
-#include "graph.h"
+#include "graph/graph.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* cost.c: what an op costs in arithmetic and in bytes moved, from the graph's own shapes. Part of graph.h. */
-#include "graph.h"
+#include "graph/graph.h"
 
 static double elements_of(const graph *g, tensor_id t, int sequences) {
     if (!t) return 0;

@@ -2,7 +2,7 @@
 #ifndef SNUG_GPT_H
 #define SNUG_GPT_H
 
-#include "graph.h"
+#include "graph/graph.h"
 
 typedef struct {
     int layers, heads, channels, positions; /* L, H, C, P: rows of wpe */

@@ -1,5 +1,5 @@
 /* plan.c: where every tensor lives, decided before any memory is taken. Knows no device. */
-#include "plan.h"
+#include "graph/plan.h"
 #include <stdlib.h>
 #include <string.h>
 

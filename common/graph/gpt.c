@@ -1,8 +1,8 @@
 /* gpt.c: THE model, GPT-2 (Radford et al. 2019), as nanoGPT and Hugging Face compute it: learned positions, pre-norm
    blocks, causal attention, GELU MLP of 4 C, final norm, head tied to the token embedding. Builds graphs, runs nothing.
  */
-#include "gpt.h"
-#include "recompute.h"
+#include "graph/gpt.h"
+#include "graph/recompute.h"
 #include "base/rng.h"
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef SNUG_RECOMPUTE_H
 #define SNUG_RECOMPUTE_H
 
-#include "graph.h"
+#include "graph/graph.h"
 
 typedef struct {
     const char *name;

@@ -2,8 +2,8 @@
 #ifndef SNUG_BACKEND_H
 #define SNUG_BACKEND_H
 
-#include "graph.h"
-#include "plan.h"
+#include "graph/graph.h"
+#include "graph/plan.h"
 
 typedef struct backend backend;
 struct backend {

@@ -3,9 +3,9 @@
 #ifndef SNUG_FIT_H
 #define SNUG_FIT_H
 
-#include "gpt.h"
-#include "plan.h"
-#include "recompute.h"
+#include "graph/gpt.h"
+#include "graph/plan.h"
+#include "graph/recompute.h"
 
 /* What an op mostly does: each has a speed of its own. */
 typedef enum { WORK_MATRIX, WORK_ATTENTION, WORK_HEAD, WORK_VECTOR, WORK_KINDS } work_kind;

@@ -2,7 +2,7 @@
 #ifndef SNUG_PLAN_H
 #define SNUG_PLAN_H
 
-#include "graph.h"
+#include "graph/graph.h"
 
 typedef struct {
     int first_op, last_op, block;
