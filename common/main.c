@@ -7,7 +7,7 @@
 #include "grads.h"
 #include "config/help.h"
 #include "plan_command.h"
-#include "prepare.h"
+#include "text/prepare.h"
 #include "report.h"
 #include "sample.h"
 #include "setup.h"

@@ -4,7 +4,7 @@
 #define SNUG_MODEL_H
 
 #include "graph/backend.h"
-#include "data.h"
+#include "text/data.h"
 #include "graph/gpt.h"
 
 typedef struct {

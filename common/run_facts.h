@@ -9,7 +9,7 @@
 #include "base/json_value.h"
 #include "model.h"
 #include "run_log.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 /* Writes it. m is bound; chosen is what fit chose for it. */
 status run_facts_write(const char *out, const config *c, const model *m, const fit_option *chosen, error *e);

@@ -13,7 +13,7 @@
 
 #include "checkpoint.h"
 #include "run_state.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 typedef struct {
     char *path;

@@ -5,7 +5,7 @@
 #include "base/rng.h"
 #include "runs.h"
 #include "setup.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 
 #include "model.h"
 #include "config/config.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 
 /* Checkpoint: positional[0], else out_dir's latest. Prints num_samples texts that continue `start`. */
 status sample_run(const config *c, error *e);

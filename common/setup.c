@@ -2,7 +2,7 @@
 #include "setup.h"
 #include "calibrate.h"
 #include "checkpoint.h"
-#include "data.h"
+#include "text/data.h"
 #include "runs.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* fuzz_tokens.c: any bytes as meta.json and train.bin: refused in one line, or every sequence drawn from them has ids
    below the vocabulary. */
-#include "../common/data.h"
+#include "text/data.h"
 #include "support_fuzz.h"
 
 enum { LENGTH = 4, VOCABULARY = 300 };

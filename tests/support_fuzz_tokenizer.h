@@ -3,7 +3,7 @@
 #ifndef SNUG_SUPPORT_FUZZ_TOKENIZER_H
 #define SNUG_SUPPORT_FUZZ_TOKENIZER_H
 
-#include "../common/tokenizer.h"
+#include "text/tokenizer.h"
 #include "support_fuzz.h"
 
 /* What is saved reads back as the same; a text that has ids decodes to itself. */

@@ -1,9 +1,9 @@
 /* test_data.c: token files that are right and wrong, which sequences a step sees, and `prepare` from text to tokens. */
-#include "../common/data.h"
+#include "text/data.h"
 #include "../common/setup.h"
 #include "base/files.h"
-#include "../common/prepare.h"
-#include "../common/tokenizer.h"
+#include "text/prepare.h"
+#include "text/tokenizer.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

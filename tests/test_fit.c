@@ -4,7 +4,7 @@
 #include "base/files.h"
 #include "model.h"
 #include "plan_command.h"
-#include "prepare.h"
+#include "text/prepare.h"
 #include "sample.h"
 #include "setup.h"
 #include "support_capture.h"

@@ -2,7 +2,7 @@
    comparison with Hugging Face and tiktoken is interop_tokenizers.py. */
 #include "base/files.h"
 #include "base/rng.h"
-#include "../common/tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <check.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* tokenizer_split.c: GPT-2's rule for cutting a text into words before BPE looks at it, by PCRE2. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <pcre2.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* prepare.c: see prepare.h. Two passes over the texts: one finds and counts them (corpus.c), one encodes them, so that
    no text and no list of ids has to fit in memory. */
-#include "prepare.h"
-#include "corpus.h"
+#include "text/prepare.h"
+#include "text/corpus.h"
 #include "base/files.h"
 #include "base/progress.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 #include "base/utf8.h"
 #include <errno.h>
 #include <stdlib.h>

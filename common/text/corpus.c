@@ -1,5 +1,5 @@
 /* corpus.c: see corpus.h. */
-#include "corpus.h"
+#include "text/corpus.h"
 #include "base/utf8.h"
 #include <dirent.h>
 #include <errno.h>

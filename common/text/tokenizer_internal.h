@@ -2,7 +2,7 @@
 #ifndef SNUG_TOKENIZER_INTERNAL_H
 #define SNUG_TOKENIZER_INTERNAL_H
 
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 #include <stdbool.h>
 #include <stdio.h>
 

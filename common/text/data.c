@@ -1,10 +1,10 @@
 /* data.c: see data.h. Reads token files; prepare.c makes them. */
-#include "data.h"
+#include "text/data.h"
 #include "graph/graph.h"
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "base/rng.h"
-#include "tokenizer.h"
+#include "text/tokenizer.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

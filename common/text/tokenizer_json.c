@@ -2,7 +2,7 @@
    GPT-2's tokenizer and our own two simple ones are; says which part of another tokenizer it cannot do. */
 #include "base/json_file.h"
 #include "base/mapped_file.h"
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>

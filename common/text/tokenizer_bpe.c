@@ -1,6 +1,6 @@
 /* tokenizer_bpe.c: byte-level BPE encoding (Sennrich et al., arXiv 1508.07909; GPT-2's bytes): many blocks of text in
    parallel, a cache of words for each thread. */
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <omp.h>
 #include <stdlib.h>

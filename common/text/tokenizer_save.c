@@ -1,7 +1,7 @@
 /* tokenizer_save.c: writing a tokenizer.json that Hugging Face `tokenizers` loads and that gives the same ids there. */
 #include "base/files.h"
 #include "base/json_file.h"
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>

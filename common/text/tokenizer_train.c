@@ -1,6 +1,6 @@
 /* tokenizer_train.c: learning a byte-level BPE (Sennrich et al., arXiv 1508.07909): merge the most frequent pair of
    neighbours within words, again and again. Ties go to the pair with the smaller ids, as in Hugging Face's. */
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* word_counts.c: how often each word (by GPT-2's rule) occurs in the texts that a BPE is learnt from. */
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <omp.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* tokenizer.c: what the three kinds of tokenizer have in common, and the two simple ones. See tokenizer.h. */
-#include "tokenizer_internal.h"
+#include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
