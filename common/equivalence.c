@@ -2,8 +2,8 @@
    compares them. How gradients go wrong is in equivalence_gradients.c, what is said about it in equivalence_print.c. */
 #include "equivalence.h"
 #include "calibrate.h"
-#include "checkpoint.h"
-#include "runs.h"
+#include "save/checkpoint.h"
+#include "save/runs.h"
 #include "setup.h"
 #include "base/timer.h"
 #include "train.h"

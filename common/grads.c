@@ -1,8 +1,8 @@
 /* grads.c: see grads.h. */
 #include "grads.h"
-#include "checkpoint.h"
-#include "runs.h"
-#include "safetensors.h"
+#include "save/checkpoint.h"
+#include "save/runs.h"
+#include "save/safetensors.h"
 #include "setup.h"
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
 
 #include "graph/backend.h"
 #include "config/config.h"
-#include "run_state.h"
+#include "save/run_state.h"
 
 /* The positions of a sequence: the run's own unless block_size is given; `length` where s holds none (a new run). */
 int resume_length(const config *c, const run_state *s, int length);

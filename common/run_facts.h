@@ -8,7 +8,7 @@
 #include "graph/fit.h"
 #include "base/json_value.h"
 #include "model.h"
-#include "run_log.h"
+#include "save/run_log.h"
 #include "text/tokenizer.h"
 
 /* Writes it. m is bound; chosen is what fit chose for it. */

@@ -1,9 +1,9 @@
 /* sample.c: see sample.h. */
 #include "sample.h"
-#include "checkpoint.h"
+#include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/rng.h"
-#include "runs.h"
+#include "save/runs.h"
 #include "setup.h"
 #include "text/tokenizer.h"
 #include <math.h>

@@ -1,9 +1,9 @@
 /* setup.c: see setup.h. The only file that knows whether OpenCL was built in. */
 #include "setup.h"
 #include "calibrate.h"
-#include "checkpoint.h"
+#include "save/checkpoint.h"
 #include "text/data.h"
-#include "runs.h"
+#include "save/runs.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

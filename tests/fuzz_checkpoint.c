@@ -1,6 +1,6 @@
 /* fuzz_checkpoint.c: any texts as config.json and model.safetensors of a folder from elsewhere: refused in one line, or
    every weight that was taken is finite. */
-#include "../common/checkpoint.h"
+#include "save/checkpoint.h"
 #include "support_fuzz.h"
 #include "support_memory_backend.h"
 #include <math.h>

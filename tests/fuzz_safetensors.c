@@ -1,6 +1,6 @@
 /* fuzz_safetensors.c: any bytes as a safetensors file: refused in one line, or every value can be read and the tensors
    written again are the same. */
-#include "../common/safetensors.h"
+#include "save/safetensors.h"
 #include "support_fuzz.h"
 
 static void read_all(const st_file *f) {

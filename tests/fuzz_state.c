@@ -1,6 +1,6 @@
 /* fuzz_state.c: any text as state.json, as it is and with the checksum that belongs to it: refused in one line, or what
    is written again reads back the same. */
-#include "../common/run_state.h"
+#include "save/run_state.h"
 #include "support_fuzz.h"
 
 static void read_text(const void *text, size_t bytes) {

@@ -1,6 +1,6 @@
 /* test_checkpoint.c: folders in Hugging Face GPT-2 layout: which load, to which values, and what the others are told.
  */
-#include "../common/checkpoint.h"
+#include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "support_memory_backend.h"

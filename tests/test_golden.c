@@ -1,9 +1,9 @@
 /* test_golden.c: gradients and training against PyTorch's golden values (P5), and batch invariance (P4), on the CPU. */
 #include "graph/backend.h"
-#include "checkpoint.h"
+#include "save/checkpoint.h"
 #include "model.h"
 #include "graph/recompute.h"
-#include "safetensors.h"
+#include "save/safetensors.h"
 #include <check.h>
 #include <math.h>
 #include <omp.h>

@@ -4,7 +4,7 @@
 #include "grads.h"
 #include "base/json_value.h"
 #include "opencl_device.h"
-#include "safetensors.h"
+#include "save/safetensors.h"
 #include "train.h"
 #include <math.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* test_runs.c: what a run has saved still loads, whatever fails, breaks or is killed (P6, P7). */
 #include "base/files.h"
-#include "../common/run_log.h"
-#include "../common/runs.h"
+#include "save/run_log.h"
+#include "save/runs.h"
 #include "support_faultfs.h"
 #include "support_memory_backend.h"
 #include <check.h>

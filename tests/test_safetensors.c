@@ -1,6 +1,6 @@
 /* test_safetensors.c: what damaged or foreign files must not do, and that good ones come back bit for bit. */
 #include "base/hash.h"
-#include "../common/safetensors.h"
+#include "save/safetensors.h"
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>

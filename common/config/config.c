@@ -1,7 +1,7 @@
 /* config.c: the option table, and everything that stores into a config. Values are read by config_value.c, files by
    config_file.c; what people see of a config is made by config_show.c. */
 #include "config/config.h"
-#include "foreign.h"
+#include "save/foreign.h"
 #include "config/config_value.h"
 #include <limits.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* foreign.c: see foreign.h. */
-#include "foreign.h"
+#include "save/foreign.h"
 #include "base/mapped_file.h"
 #include <dirent.h>
 #include <stdbool.h>

@@ -11,8 +11,8 @@
 #ifndef SNUG_RUNS_H
 #define SNUG_RUNS_H
 
-#include "checkpoint.h"
-#include "run_state.h"
+#include "save/checkpoint.h"
+#include "save/run_state.h"
 #include "text/tokenizer.h"
 
 typedef struct {

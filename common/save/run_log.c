@@ -1,5 +1,5 @@
 /* run_log.c: see run_log.h. */
-#include "run_log.h"
+#include "save/run_log.h"
 #include "base/files.h"
 #include "base/json_value.h"
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* checkpoint_config.c: config.json of a GPT-2 folder, both ways. What would change the mathematics is refused by name:
    a model that loads but computes something else is worse than one that does not load. */
-#include "checkpoint_config.h"
+#include "save/checkpoint_config.h"
 #include "base/files.h"
-#include "foreign.h"
+#include "save/foreign.h"
 #include "base/json_value.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* runs_load.c: finding a run's checkpoint, and believing it only after its hashes. See runs.h. */
 #include "base/files.h"
-#include "foreign.h"
-#include "runs.h"
-#include "runs_list.h"
+#include "save/foreign.h"
+#include "save/runs.h"
+#include "save/runs_list.h"
 #include <ctype.h>
 #include <libgen.h>
 #include <stdio.h>

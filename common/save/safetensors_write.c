@@ -1,7 +1,7 @@
 /* safetensors_write.c: writing, in one pass and in the order given, so that equal tensors make equal files. */
 #include "base/files.h"
 #include "base/json_value.h"
-#include "safetensors.h"
+#include "save/safetensors.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

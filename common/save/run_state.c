@@ -1,5 +1,5 @@
 /* run_state.c: see run_state.h. */
-#include "run_state.h"
+#include "save/run_state.h"
 #include "base/files.h"
 #include "base/json_value.h"
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* runs.c: saving. See runs.h; loading is in runs_load.c. */
-#include "runs.h"
+#include "save/runs.h"
 #include "base/files.h"
-#include "runs_list.h"
+#include "save/runs_list.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

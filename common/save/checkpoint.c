@@ -1,7 +1,7 @@
 /* checkpoint.c: weights, gradients and moments between a bound backend and safetensors files, by GPT-2's names. Streams
    in chunks: host memory does not grow with the model. */
-#include "checkpoint.h"
-#include "checkpoint_config.h"
+#include "save/checkpoint.h"
+#include "save/checkpoint_config.h"
 #include "base/files.h"
 #include <inttypes.h>
 #include <math.h>

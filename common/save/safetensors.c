@@ -1,6 +1,6 @@
 /* safetensors.c: reading. The header is text from elsewhere: every number in it is checked before it is used. Writing
    is in safetensors_write.c. */
-#include "safetensors.h"
+#include "save/safetensors.h"
 #include "base/json_value.h"
 #include "base/mapped_file.h"
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #include "graph/backend.h"
 #include "graph/gpt.h"
-#include "safetensors.h"
+#include "save/safetensors.h"
 
 /* Reads config.json of a folder. tanh_gelu by activation_function ("gelu" exact; "gelu_new", "gelu_pytorch_tanh" tanh);
    bias false only where "bias": false stands. Fails on models that are not GPT-2 (model_type, options that change the

@@ -1,6 +1,6 @@
 /* runs_list.c: see runs_list.h. */
-#include "runs_list.h"
-#include "run_state.h"
+#include "save/runs_list.h"
+#include "save/run_state.h"
 #include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
