@@ -8,7 +8,7 @@
 #include "config/help.h"
 #include "plan_command.h"
 #include "text/prepare.h"
-#include "report.h"
+#include "report/report.h"
 #include "sample.h"
 #include "setup.h"
 #include "train.h"

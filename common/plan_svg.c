@@ -1,6 +1,6 @@
 /* plan_svg.c: the memory map of `snug plan --svg=F`: the chosen plan, as memory_map.h draws it, in a file. */
 #include "base/files.h"
-#include "memory_map.h"
+#include "report/memory_map.h"
 #include "plan_command.h"
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* test_report.c: the report page: what a run leaves is on it, text cannot break it, and half-written files don't
  * either. */
-#include "../common/chart.h"
+#include "report/chart.h"
 #include "base/files.h"
-#include "../common/report.h"
-#include "../common/run_facts.h"
-#include "../common/svg.h"
+#include "report/report.h"
+#include "report/run_facts.h"
+#include "report/svg.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* svg.c: see svg.h. */
-#include "svg.h"
+#include "report/svg.h"
 #include "base/utf8.h"
 #include <math.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* report.c: see report.h. The page around its parts. */
-#include "report.h"
-#include "chart.h"
+#include "report/report.h"
+#include "report/chart.h"
 #include "base/files.h"
-#include "memory_map.h"
-#include "report_internal.h"
-#include "svg.h"
+#include "report/memory_map.h"
+#include "report/report_internal.h"
+#include "report/svg.h"
 #include "base/version.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* report_data.c: see report_data.h. */
-#include "report_data.h"
+#include "report/report_data.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

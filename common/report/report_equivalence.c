@@ -1,9 +1,9 @@
 /* report_equivalence.c: the report's part on `snug equivalence`, from equivalence.json (equivalence.h says what is in
    it). */
-#include "chart.h"
+#include "report/chart.h"
 #include "config/config.h"
-#include "report_internal.h"
-#include "svg.h"
+#include "report/report_internal.h"
+#include "report/svg.h"
 #include "base/terminal.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* run_facts.c: see run_facts.h. */
-#include "run_facts.h"
+#include "report/run_facts.h"
 #include "base/files.h"
 #include "base/json_file.h"
 #include "sample.h"

@@ -1,10 +1,10 @@
 /* report_run.c: the report's part on training. */
-#include "chart.h"
-#include "memory_map.h"
+#include "report/chart.h"
+#include "report/memory_map.h"
 #include "plan_command.h"
-#include "report_internal.h"
-#include "run_facts.h"
-#include "svg.h"
+#include "report/report_internal.h"
+#include "report/run_facts.h"
+#include "report/svg.h"
 #include "base/terminal.h"
 #include <math.h>
 #include <stdlib.h>

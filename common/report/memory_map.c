@@ -1,7 +1,7 @@
 /* memory_map.c: see memory_map.h. Draws what the plan says and computes nothing of its own. */
-#include "memory_map.h"
+#include "report/memory_map.h"
 #include "config/config.h"
-#include "svg.h"
+#include "report/svg.h"
 #include "base/terminal.h"
 #include <stdbool.h>
 #include <stdlib.h>

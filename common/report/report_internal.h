@@ -2,7 +2,7 @@
 #ifndef SNUG_REPORT_INTERNAL_H
 #define SNUG_REPORT_INTERNAL_H
 
-#include "report_data.h"
+#include "report/report_data.h"
 #include <stdio.h>
 
 /* report_run.c: the curves, the memory map, what was chosen, the settings, the samples. */

@@ -1,6 +1,6 @@
 /* chart.c: see chart.h. */
-#include "chart.h"
-#include "svg.h"
+#include "report/chart.h"
+#include "report/svg.h"
 #include <math.h>
 #include <string.h>
 
