@@ -1,8 +1,8 @@
 /* bench.c: see bench.h. Times whole steps, then ops, on random tokens. Prints nothing; bench_report.c does. */
 #include "bench.h"
-#include "calibrate.h"
+#include "run/calibrate.h"
 #include "base/rng.h"
-#include "setup.h"
+#include "run/setup.h"
 #include "base/timer.h"
 #include <stdlib.h>
 #include <string.h>

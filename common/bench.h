@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 #include "graph/fit.h"
-#include "model.h"
+#include "run/model.h"
 
 /* The command: the settings are train's; neither data nor weights are needed. */
 status bench_run(const config *c, error *e);

@@ -2,7 +2,7 @@
 #include "devices_check.h"
 #include "gradcheck.h"
 #include "base/hash.h"
-#include "setup.h"
+#include "run/setup.h"
 #include "base/version.h"
 #include <math.h>
 #include <stdlib.h>

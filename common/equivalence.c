@@ -1,12 +1,12 @@
 /* equivalence.c: runs the same steps at several splits of the effective batch, each on a freshly opened device, and
    compares them. How gradients go wrong is in equivalence_gradients.c, what is said about it in equivalence_print.c. */
 #include "equivalence.h"
-#include "calibrate.h"
+#include "run/calibrate.h"
 #include "save/checkpoint.h"
 #include "save/runs.h"
-#include "setup.h"
+#include "run/setup.h"
 #include "base/timer.h"
-#include "train.h"
+#include "run/train.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -19,7 +19,7 @@
 #include "config/config.h"
 #include "graph/fit.h"
 #include "base/hash.h"
-#include "model.h"
+#include "run/model.h"
 
 /* The command. FAILED: a batch-invariant run differed between splits; everything has been printed all the same. */
 status equivalence_run(const config *c, error *e);

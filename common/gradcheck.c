@@ -2,7 +2,7 @@
 #include "gradcheck.h"
 #include "graph/recompute.h"
 #include "base/rng.h"
-#include "setup.h"
+#include "run/setup.h"
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #define SNUG_GRADCHECK_H
 
 #include "config/config.h"
-#include "model.h"
+#include "run/model.h"
 #include <stdio.h>
 
 enum { GRADCHECK_PARAMETERS = 20000 };

@@ -3,7 +3,7 @@
 #include "save/checkpoint.h"
 #include "save/runs.h"
 #include "save/safetensors.h"
-#include "setup.h"
+#include "run/setup.h"
 #include <stdlib.h>
 
 /* Tensor `name` of the batch file as int32 [N,T], into out; values in [low, vocabulary). */

@@ -9,9 +9,9 @@
 #include "plan_command.h"
 #include "text/prepare.h"
 #include "report/report.h"
-#include "sample.h"
-#include "setup.h"
-#include "train.h"
+#include "run/sample.h"
+#include "run/setup.h"
+#include "run/train.h"
 #include "tune.h"
 #include "base/version.h"
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
 #include "plan_command.h"
-#include "setup.h"
+#include "run/setup.h"
 #include "base/terminal.h"
 #include <stdlib.h>
 #include <string.h>

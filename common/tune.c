@@ -1,6 +1,6 @@
 /* tune.c: see tune.h. Makes the graph of a run, and leaves the rest to the backend. */
 #include "tune.h"
-#include "setup.h"
+#include "run/setup.h"
 
 /* Where nothing fits under the cap, the smallest run there is: its products differ in their number of rows alone. */
 static status make_graph(const config *c, gpt *m, error *e) {

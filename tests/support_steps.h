@@ -4,7 +4,7 @@
 #define SNUG_TEST_SUPPORT_STEPS_H
 
 #include "base/hash.h"
-#include "../common/model.h"
+#include "run/model.h"
 
 /* A batch-invariant training run with dropout, weight decay and clipping. */
 gpt_run steps_run(int64_t sequences, int length, int micro_batch, unsigned recompute);

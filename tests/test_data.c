@@ -1,6 +1,6 @@
 /* test_data.c: token files that are right and wrong, which sequences a step sees, and `prepare` from text to tokens. */
 #include "text/data.h"
-#include "../common/setup.h"
+#include "run/setup.h"
 #include "base/files.h"
 #include "text/prepare.h"
 #include "text/tokenizer.h"

@@ -3,7 +3,7 @@
 #include "equivalence.h"
 #include "base/files.h"
 #include "base/json_value.h"
-#include "model.h"
+#include "run/model.h"
 #include "support_capture.h"
 #include "support_steps.h"
 #include <check.h>

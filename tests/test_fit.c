@@ -1,14 +1,14 @@
 /* test_fit.c: fit against brute force over every micro-batch and policy; the numbers that the GPT-2 sizes must reach;
    what `plan` prints and draws; and the constants that are measured. */
-#include "calibrate.h"
+#include "run/calibrate.h"
 #include "base/files.h"
-#include "model.h"
+#include "run/model.h"
 #include "plan_command.h"
 #include "text/prepare.h"
-#include "sample.h"
-#include "setup.h"
+#include "run/sample.h"
+#include "run/setup.h"
 #include "support_capture.h"
-#include "train.h"
+#include "run/train.h"
 #include <cjson/cJSON.h>
 #include <check.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* test_golden.c: gradients and training against PyTorch's golden values (P5), and batch invariance (P4), on the CPU. */
 #include "graph/backend.h"
 #include "save/checkpoint.h"
-#include "model.h"
+#include "run/model.h"
 #include "graph/recompute.h"
 #include "save/safetensors.h"
 #include <check.h>

@@ -1,6 +1,6 @@
 /* test_nonfinite.c: the first tensor with a NaN or an infinity is named, and such a step changes no weight. On the CPU;
    tests/faults.sh asks OpenCL. */
-#include "../common/nonfinite.h"
+#include "run/nonfinite.h"
 #include <check.h>
 #include <math.h>
 #include <string.h>

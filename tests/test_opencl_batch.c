@@ -1,5 +1,5 @@
 /* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
-#include "../common/model.h"
+#include "run/model.h"
 #include "graph/recompute.h"
 #include "../opencl/scratch.h"
 #include "opencl_device.h"

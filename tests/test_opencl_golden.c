@@ -5,7 +5,7 @@
 #include "base/json_value.h"
 #include "opencl_device.h"
 #include "save/safetensors.h"
-#include "train.h"
+#include "run/train.h"
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* test_opencl_mma.c: matmul_precision=high: the kernels of mma.cl, with their two PTX instructions emulated in OpenCL C
    where the device has no matrix units of NVIDIA's; the gate that such devices meet; the plan, which has no temporaries
    of CLBlast's. The ops one by one are in test_opencl.c. */
-#include "../common/model.h"
+#include "run/model.h"
 #include "graph/recompute.h"
 #include "../opencl/mma.h"
 #include "../opencl/tune.h"

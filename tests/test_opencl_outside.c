@@ -1,6 +1,6 @@
 /* test_opencl_outside.c: what preload_count_buffers.c counts from outside against what plan promised (P1, P2). Does
    nothing unless that library is preloaded: tests/outside_count.sh does it. */
-#include "../common/model.h"
+#include "run/model.h"
 #include "opencl_device.h"
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* test_opencl_tune.c: CLBlast's parameters: their rules, text and cache; wrong ones are noticed; runs keep their own.
  */
 #include "base/files.h"
-#include "../common/model.h"
+#include "run/model.h"
 #include "../opencl/tune.h"
 #include "opencl_device.h"
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* test_schedule.c: the learning rate of each step, and that the effective batch is what the config says for every
    micro-batch (P3). */
-#include "../common/model.h"
-#include "../common/train.h"
+#include "run/model.h"
+#include "run/train.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include "report/run_facts.h"
 #include "base/files.h"
 #include "base/json_file.h"
-#include "sample.h"
+#include "run/sample.h"
 #include "base/utf8.h"
 #include "base/version.h"
 #include <limits.h>

@@ -7,7 +7,7 @@
 #include "config/config.h"
 #include "graph/fit.h"
 #include "base/json_value.h"
-#include "model.h"
+#include "run/model.h"
 #include "save/run_log.h"
 #include "text/tokenizer.h"
 

@@ -1,5 +1,5 @@
 /* resume.c: see resume.h. */
-#include "resume.h"
+#include "run/resume.h"
 #include "base/version.h"
 #include <stdlib.h>
 #include <string.h>

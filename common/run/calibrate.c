@@ -1,10 +1,10 @@
 /* calibrate.c: see calibrate.h. Runs single ops of a small model and divides times by counts. */
-#include "calibrate.h"
+#include "run/calibrate.h"
 #include "base/files.h"
 #include "base/json_file.h"
 #include "base/json_value.h"
-#include "model.h"
-#include "setup.h"
+#include "run/model.h"
+#include "run/setup.h"
 #include "base/timer.h"
 #include "base/version.h"
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef SNUG_SAMPLE_H
 #define SNUG_SAMPLE_H
 
-#include "model.h"
+#include "run/model.h"
 #include "config/config.h"
 #include "text/tokenizer.h"
 

@@ -1,6 +1,6 @@
 /* setup.c: see setup.h. The only file that knows whether OpenCL was built in. */
-#include "setup.h"
-#include "calibrate.h"
+#include "run/setup.h"
+#include "run/calibrate.h"
 #include "save/checkpoint.h"
 #include "text/data.h"
 #include "save/runs.h"

@@ -1,5 +1,5 @@
 /* model.c: see model.h. */
-#include "model.h"
+#include "run/model.h"
 #include "base/hash.h"
 #include <math.h>
 #include <stdlib.h>

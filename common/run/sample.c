@@ -1,10 +1,10 @@
 /* sample.c: see sample.h. */
-#include "sample.h"
+#include "run/sample.h"
 #include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/rng.h"
 #include "save/runs.h"
-#include "setup.h"
+#include "run/setup.h"
 #include "text/tokenizer.h"
 #include <math.h>
 #include <stdlib.h>

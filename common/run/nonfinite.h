@@ -3,7 +3,7 @@
 #ifndef SNUG_NONFINITE_H
 #define SNUG_NONFINITE_H
 
-#include "model.h"
+#include "run/model.h"
 
 /* Looks at the weights in the checkpoint's order, then runs `what` (the graph's micro or eval) again on b, one op at a
    time, and looks at what each op wrote. text receives a name for a message: "the weight transformer.wte.weight",

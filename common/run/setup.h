@@ -4,7 +4,7 @@
 
 #include "config/config.h"
 #include "graph/fit.h"
-#include "model.h"
+#include "run/model.h"
 
 /* Opens the device that the settings ask for, with their cap (0 = what the device has, less a reserve). Says on
    `report` (may be NULL) what was chosen and why. Fails where a GPU was asked for and there is none. */
