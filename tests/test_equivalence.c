@@ -1,6 +1,6 @@
 /* test_equivalence.c: the same weights, to the bit, for every micro-batch, recompute policy and number of threads; and
    what `equivalence` prints and writes. */
-#include "equivalence.h"
+#include "commands/equivalence.h"
 #include "base/files.h"
 #include "base/json_value.h"
 #include "run/model.h"

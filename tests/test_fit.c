@@ -3,7 +3,7 @@
 #include "run/calibrate.h"
 #include "base/files.h"
 #include "run/model.h"
-#include "plan_command.h"
+#include "commands/plan_command.h"
 #include "text/prepare.h"
 #include "run/sample.h"
 #include "run/setup.h"

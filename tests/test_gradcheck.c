@@ -1,6 +1,6 @@
 /* test_gradcheck.c: the command `gradcheck` on every kind of graph: the backward pass is the derivative of the forward
    pass (P5). That it notices when it isn't is shown by planted_errors.sh. */
-#include "../common/gradcheck.h"
+#include "commands/gradcheck.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* test_opencl_golden.c: the commands `grads` and `train` on OpenCL against PyTorch's golden values (P5), and `devices
    --check`. */
-#include "devices_check.h"
-#include "grads.h"
+#include "commands/devices_check.h"
+#include "commands/grads.h"
 #include "base/json_value.h"
 #include "opencl_device.h"
 #include "save/safetensors.h"

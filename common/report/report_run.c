@@ -1,7 +1,7 @@
 /* report_run.c: the report's part on training. */
 #include "report/chart.h"
 #include "report/memory_map.h"
-#include "plan_command.h"
+#include "commands/plan_command.h"
 #include "report/report_internal.h"
 #include "report/run_facts.h"
 #include "report/svg.h"

@@ -1,6 +1,6 @@
 /* equivalence_gradients.c: one gradient added up in right and wrong ways, before clipping and AdamW, which both hide a
    wrong length; and how far gradients of N and of N/2 sequences scatter around their mean. */
-#include "equivalence.h"
+#include "commands/equivalence.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* grads.c: see grads.h. */
-#include "grads.h"
+#include "commands/grads.h"
 #include "save/checkpoint.h"
 #include "save/runs.h"
 #include "save/safetensors.h"

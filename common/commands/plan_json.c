@@ -1,5 +1,5 @@
 /* plan_json.c: the report of `snug plan` for programs. Bytes are exact; what isn't known is null. */
-#include "plan_command.h"
+#include "commands/plan_command.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* equivalence.c: runs the same steps at several splits of the effective batch, each on a freshly opened device, and
    compares them. How gradients go wrong is in equivalence_gradients.c, what is said about it in equivalence_print.c. */
-#include "equivalence.h"
+#include "commands/equivalence.h"
 #include "run/calibrate.h"
 #include "save/checkpoint.h"
 #include "save/runs.h"

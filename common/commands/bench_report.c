@@ -1,5 +1,5 @@
 /* bench_report.c: what bench.c measured, for people (a table that is Markdown as well) and for programs. */
-#include "bench.h"
+#include "commands/bench.h"
 #include "run/setup.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>

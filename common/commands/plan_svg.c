@@ -1,7 +1,7 @@
 /* plan_svg.c: the memory map of `snug plan --svg=F`: the chosen plan, as memory_map.h draws it, in a file. */
 #include "base/files.h"
 #include "report/memory_map.h"
-#include "plan_command.h"
+#include "commands/plan_command.h"
 #include <stdlib.h>
 
 static void draw(const plan_report *r, const gpt *g, const plan *p, FILE *f) {

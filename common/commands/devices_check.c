@@ -1,6 +1,6 @@
 /* devices_check.c: see devices_check.h. */
-#include "devices_check.h"
-#include "gradcheck.h"
+#include "commands/devices_check.h"
+#include "commands/gradcheck.h"
 #include "base/hash.h"
 #include "run/setup.h"
 #include "base/version.h"

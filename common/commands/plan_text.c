@@ -1,5 +1,5 @@
 /* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
-#include "plan_command.h"
+#include "commands/plan_command.h"
 #include "run/setup.h"
 #include "base/terminal.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* tune.c: see tune.h. Makes the graph of a run, and leaves the rest to the backend. */
-#include "tune.h"
+#include "commands/tune.h"
 #include "run/setup.h"
 
 /* Where nothing fits under the cap, the smallest run there is: its products differ in their number of rows alone. */

@@ -1,5 +1,5 @@
 /* equivalence_built_in.c: the small model and the text that `snug equivalence` takes where the settings name none. */
-#include "equivalence.h"
+#include "commands/equivalence.h"
 #include <stdlib.h>
 #include <string.h>
 

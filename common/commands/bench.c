@@ -1,5 +1,5 @@
 /* bench.c: see bench.h. Times whole steps, then ops, on random tokens. Prints nothing; bench_report.c does. */
-#include "bench.h"
+#include "commands/bench.h"
 #include "run/calibrate.h"
 #include "base/rng.h"
 #include "run/setup.h"

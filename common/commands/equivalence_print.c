@@ -1,5 +1,5 @@
 /* equivalence_print.c: what `snug equivalence` found out, told to a newcomer, and as JSON for the report page. */
-#include "equivalence.h"
+#include "commands/equivalence.h"
 #include "base/json_file.h"
 #include "base/version.h"
 #include <cjson/cJSON.h>

@@ -1,5 +1,5 @@
 /* gradcheck.c: see gradcheck.h. */
-#include "gradcheck.h"
+#include "commands/gradcheck.h"
 #include "graph/recompute.h"
 #include "base/rng.h"
 #include "run/setup.h"

@@ -1,6 +1,6 @@
 /* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chose, and the advice that people
    would otherwise follow, all measured by the same plan. Prints nothing itself. */
-#include "plan_command.h"
+#include "commands/plan_command.h"
 #include "run/setup.h"
 #include <math.h>
 #include <stdlib.h>
