@@ -86,7 +86,7 @@ BUILD_ID  := $(GIT_ID), $(CC_ID), flags $(FLAGS_ID)
 # New files are picked up by their place. cpu/*.c are compiled for float and for double, but for those two.
 
 COMMON_SRC := $(wildcard common/*.c common/*/*.c)
-CPU_ONCE   := $(wildcard cpu/open.c cpu/lanes.c)
+CPU_ONCE   := $(wildcard cpu/backend.c cpu/lanes.c)
 CPU_TWICE  := $(filter-out $(CPU_ONCE),$(wildcard cpu/*.c))
 ifeq ($(OPENCL),1)
 OPENCL_SRC := $(wildcard opencl/*.c opencl/*/*.c)

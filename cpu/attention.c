@@ -1,7 +1,7 @@
 /* attention.c: causal attention in the FlashAttention-2 manner (Dao, arXiv 2307.08691): blocks of scores, never [T,T].
  */
-#include "ops.h"
-#include "vmath.h"
+#include "cpu/ops.h"
+#include "cpu/vmath.h"
 #include <float.h>
 
 /* Constants, so that nothing but the sequence itself decides the bits. KEYS is a multiple of ROWS. Rows of scores lie

@@ -1,6 +1,6 @@
 /* elementwise.c: what touches each element on its own: dropout, GELU, and the update of the weights. */
-#include "ops.h"
-#include "vmath.h"
+#include "cpu/ops.h"
+#include "cpu/vmath.h"
 #include <string.h>
 
 typedef uint32_t u32;

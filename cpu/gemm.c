@@ -1,6 +1,6 @@
 /* gemm.c: matrix products by fixed tiles (R6). OpenBLAS changes bits with the row count and the thread count, so it
    runs with one thread on tiles whose shape depends on the model alone; OpenMP shares the tiles out. */
-#include "ops.h"
+#include "cpu/ops.h"
 
 /* The tiles of an output of rows x columns, each the sum of `depth` products: large ones are quickest, but there should
    be some for every thread, as long as a tile is worth the copies that OpenBLAS makes for it (`least` multiply-adds).

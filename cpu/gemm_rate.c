@@ -1,5 +1,5 @@
 /* gemm_rate.c: what OpenBLAS reaches by itself on this machine: the limit that `bench` holds everything against. */
-#include "ops.h"
+#include "cpu/ops.h"
 #include <stdlib.h>
 
 static int compare(const void *a, const void *b) {

@@ -3,7 +3,7 @@
    it: so the rows of several sequences can be joined without a change of bits (R6). float32 on AVX2; b is copied into
    the order in which the registers' tile wants it, and so is a, unless there are few columns (after Goto and van de
    Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008). */
-#include "ops.h"
+#include "cpu/ops.h"
 
 /* Not beside AVX-512, with which OpenBLAS's own small products are quick (docs/performance.md). */
 #if REAL_BYTES == 4 && defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)

@@ -1,7 +1,7 @@
 /* lanes.c: small models by lanes: each thread takes its own sequences through all ops of a span, alone. Threads then
    share the weights and the gradients and nothing else: they never meet at an op's end, and what a thread has written
    stays in its cache. Compiled once. */
-#include "cpu.h"
+#include "cpu/cpu.h"
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>

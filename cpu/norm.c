@@ -1,5 +1,5 @@
 /* norm.c: layer norm (Ba et al., arXiv 1607.06450), forward and backward. */
-#include "ops.h"
+#include "cpu/ops.h"
 #include <math.h>
 
 static real sum_of(const real *x, int64_t n) {

@@ -2,8 +2,8 @@
 #ifndef SNUG_OPS_H
 #define SNUG_OPS_H
 
-#include "cpu.h"
-#include "real.h"
+#include "cpu/cpu.h"
+#include "cpu/real.h"
 #include <omp.h>
 #include <stdbool.h>
 

@@ -3,7 +3,7 @@
 #ifndef SNUG_VMATH_H
 #define SNUG_VMATH_H
 
-#include "real.h"
+#include "cpu/real.h"
 #include <math.h>
 #include <string.h>
 

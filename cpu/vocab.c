@@ -1,7 +1,7 @@
 /* vocab.c: the two ends of the model: token and position embeddings, and the head with its loss, by chunks of rows so
    that [B,T,V] never exists (R7). */
-#include "ops.h"
-#include "vmath.h"
+#include "cpu/ops.h"
+#include "cpu/vmath.h"
 #include <string.h>
 
 /* ---- embeddings ---- */

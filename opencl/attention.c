@@ -1,5 +1,5 @@
 /* attention.c: launches attention.cl, and chooses its tiles. */
-#include "ops.h"
+#include "opencl/ops.h"
 #include <math.h>
 
 enum { LANES = 256, LOCAL_FLOATS = 32768 / 4 };

@@ -1,7 +1,7 @@
 /* backend.c: the OpenCL backend behind backend.h: open, bind, run, write, read, close. The ops are in files of their
    own. One in-order queue; run only enqueues, read waits. */
-#include "device.h"
-#include "mma.h"
+#include "opencl/opencl.h"
+#include "opencl/mma.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

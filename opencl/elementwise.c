@@ -1,5 +1,5 @@
 /* elementwise.c: ops on one element at a time, and the optimizer. */
-#include "ops.h"
+#include "opencl/ops.h"
 #include <math.h>
 
 enum {

@@ -1,8 +1,8 @@
 /* gemm.c: matrix products by CLBlast (or by matrix units: mma.c), and the linear layers made of them. CLBlast never
    allocates here: its temporaries lie in the op's scratch, and the batched routines (which allocate inside) are not
    used. */
-#include "device.h"
-#include "mma.h"
+#include "opencl/opencl.h"
+#include "opencl/mma.h"
 #include <clblast_c.h>
 #include <stdlib.h>
 #include <string.h>

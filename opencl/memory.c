@@ -1,5 +1,5 @@
 /* memory.c: see memory.h. */
-#include "memory.h"
+#include "opencl/memory.h"
 #include <stdlib.h>
 #include <string.h>
 

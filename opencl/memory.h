@@ -3,7 +3,7 @@
 #ifndef SNUG_MEMORY_H
 #define SNUG_MEMORY_H
 
-#include "cl.h"
+#include "opencl/device/cl.h"
 #include "graph/plan.h"
 
 typedef struct {

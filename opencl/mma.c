@@ -1,6 +1,6 @@
 /* mma.c: see mma.h. */
-#include "mma.h"
-#include "tune.h"
+#include "opencl/mma.h"
+#include "opencl/tune/tune.h"
 #include <stdio.h>
 #include <string.h>
 

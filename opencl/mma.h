@@ -3,8 +3,8 @@
 #ifndef SNUG_OPENCL_MMA_H
 #define SNUG_OPENCL_MMA_H
 
-#include "device.h"
-#include "ops.h"
+#include "opencl/opencl.h"
+#include "opencl/ops.h"
 
 /* Builds the kernels, then proves them on this device: BAD_INPUT says in one line what is missing or wrong and what to
    do. b must not be bound yet; what the proof takes is counted, stays under the cap, and is given back. With o->mma the

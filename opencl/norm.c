@@ -1,5 +1,5 @@
 /* norm.c: layer norm's ops, and sums over tokens by partial sums. */
-#include "ops.h"
+#include "opencl/ops.h"
 
 enum { ROW_LANES = 64 }; /* as in norm.cl */
 

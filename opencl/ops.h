@@ -3,10 +3,10 @@
 #define SNUG_OPENCL_OPS_H
 
 #include "graph/backend.h"
-#include "cl.h"
-#include "memory.h"
-#include "params.h"
-#include "scratch.h"
+#include "opencl/device/cl.h"
+#include "opencl/memory.h"
+#include "opencl/params.h"
+#include "opencl/scratch.h"
 
 /* A matrix product as gemm_run takes it, and how often a span asks for it. */
 typedef struct {

@@ -1,6 +1,6 @@
 /* params.c: see params.h. The table, the rules, and the text. */
-#include "params.h"
-#include "scratch.h"
+#include "opencl/params.h"
+#include "opencl/scratch.h"
 #include <clblast_c.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef SNUG_OPENCL_PARAMS_H
 #define SNUG_OPENCL_PARAMS_H
 
-#include "cl.h"
+#include "opencl/device/cl.h"
 
 /* CLBlast's kernel families that a matrix product may use, by CLBlast's own names. */
 #define FAMILIES(X)                                                                                                    \

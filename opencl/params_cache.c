@@ -3,7 +3,7 @@
 #include "base/files.h"
 #include "base/json_file.h"
 #include "base/json_value.h"
-#include "params.h"
+#include "opencl/params.h"
 #include <clblast_c.h>
 #include <dlfcn.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* scratch.c: the working space that every op wants on OpenCL, from shapes alone: what `plan` uses where no device is
    open. bind asserts that CLBlast asks for no more; matrix units (tf32) need none. Compiled in every build: no OpenCL
    here. */
-#include "scratch.h"
+#include "opencl/scratch.h"
 #include "graph/backend.h"
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

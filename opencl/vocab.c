@@ -1,6 +1,6 @@
 /* vocab.c: embeddings and the head over the vocabulary. The logits of all rows never exist: a chunk of rows at a time,
    and the vocabulary in tiles, each a dense matrix of its own, so that CLBlast copies little (R7). */
-#include "ops.h"
+#include "opencl/ops.h"
 
 enum { LANES = 256, EMBED_LANES = 64, HEAD_LANES = 256 }; /* as in vocab.cl */
 

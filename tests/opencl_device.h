@@ -2,7 +2,7 @@
 #ifndef SNUG_TEST_OPENCL_DEVICE_H
 #define SNUG_TEST_OPENCL_DEVICE_H
 
-#include "../opencl/device.h"
+#include "opencl/opencl.h"
 #include <check.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* test_gemm.c: the CPU's product for few rows against sums in double, at every kind of edge; and its promise that a
    row's bits don't depend on the rows that are multiplied with it. */
-#include "../cpu/ops.h"
+#include "cpu/ops.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_lanes.c: small models on the CPU, each thread on sequences of its own: the same bits as one thread alone, at
    every op, and only where the arena can be divided. */
-#include "../cpu/cpu.h"
+#include "cpu/cpu.h"
 #include "support_steps.h"
 #include <check.h>
 #include <omp.h>

@@ -1,7 +1,7 @@
 /* test_opencl_batch.c: whole models on OpenCL: the same bits however the batch is split, and memory to the byte. */
 #include "run/model.h"
 #include "graph/recompute.h"
-#include "../opencl/scratch.h"
+#include "opencl/scratch.h"
 #include "opencl_device.h"
 #include "support_steps.h"
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* test_opencl_choose.c: which device is taken, and what is said where there is none, on machines made up of data. */
-#include "../opencl/cl.h"
+#include "opencl/device/cl.h"
 #include <check.h>
 #include <string.h>
 

@@ -3,8 +3,8 @@
    of CLBlast's. The ops one by one are in test_opencl.c. */
 #include "run/model.h"
 #include "graph/recompute.h"
-#include "../opencl/mma.h"
-#include "../opencl/tune.h"
+#include "opencl/mma.h"
+#include "opencl/tune/tune.h"
 #include "opencl_device.h"
 #include "support_steps.h"
 #include <math.h>

@@ -1,5 +1,5 @@
 /* test_opencl_program.c: the cache of built kernels. */
-#include "../opencl/cl.h"
+#include "opencl/device/cl.h"
 #include "base/files.h"
 #include "opencl_device.h"
 #include <dirent.h>

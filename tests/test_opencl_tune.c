@@ -2,7 +2,7 @@
  */
 #include "base/files.h"
 #include "run/model.h"
-#include "../opencl/tune.h"
+#include "opencl/tune/tune.h"
 #include "opencl_device.h"
 #include <stdlib.h>
 #include <string.h>

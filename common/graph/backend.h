@@ -42,7 +42,7 @@ backend *cpu_open(size_t real_bytes, uint64_t cap);
 scratch_rule cpu_scratch;
 
 /* What a plan made without a device takes for OpenCL: stated upper bounds (opencl/scratch.c, in every build; to open
-   one: opencl/device.h). */
+   one: opencl/opencl.h). */
 scratch_rule opencl_scratch, opencl_scratch_tf32; /* the second for matmul_precision=high */
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #ifdef OPENCL
-#include "../opencl/device.h"
+#include "opencl/opencl.h"
 #endif
 
 /* ---- devices ---- */

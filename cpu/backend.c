@@ -1,7 +1,7 @@
 /* open.c: the CPU backend: one arena, bound once to a plan, and a loop over ops. Compiled once; the ops come in float
    and double. */
 #include "graph/backend.h"
-#include "cpu.h"
+#include "cpu/cpu.h"
 #include <cblas.h>
 #include <omp.h>
 #include <stdlib.h>

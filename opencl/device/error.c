@@ -1,5 +1,5 @@
 /* error.c: names for OpenCL's and CLBlast's codes, and the one line that a failed call becomes. */
-#include "cl.h"
+#include "opencl/device/cl.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* choose.c: which device a selector means, and what is missing where there is none. Pure choices: the list of devices
    and the signs of the machine come in as data, so that any machine can be tested. */
-#include "cl.h"
+#include "opencl/device/cl.h"
 #include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* tune.c: the search behind `snug tune`. CLBlast has tuners of its own, but they time bare kernels, end with a set for
    GEMMK=1 whatever came before, check no edges, and take as long as they take; this one times whole products, CLBlast's
    copies included, at the shapes of a model, and believes nothing that gemm_bench_check has not seen. */
-#include "tune.h"
+#include "opencl/tune/tune.h"
 #include "base/progress.h"
 #include <math.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #endif
 #include <CL/cl.h>
 #include "graph/graph.h"
-#include "kernels.h"
+#include "opencl/kernels/kernels.h"
 
 typedef struct {
     cl_platform_id platform;
@@ -43,7 +43,7 @@ device_signs device_signs_here(void);
 /* What is missing for a GPU and how to get it, in one line; "" when the signs say nothing. */
 const char *device_advice(const device_signs *s);
 
-/* Free bytes by AMD's query, sysfs or NVML; 0 if none of them knows. device_free.c */
+/* Free bytes by AMD's query, sysfs or NVML; 0 if none of them knows. free.c */
 uint64_t device_free_bytes(const device_info *info);
 /* What a cap of 0 means: the device's memory less a reserve. */
 uint64_t device_default_cap(const device_info *info);

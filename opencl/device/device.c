@@ -1,7 +1,7 @@
 /* device.c: lists the OpenCL devices, opens one, prints them all. Nothing here allocates device memory. */
-#include "cl.h"
-#include "device.h"
-#include "params.h"
+#include "opencl/device/cl.h"
+#include "opencl/opencl.h"
+#include "opencl/params.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 #ifndef SNUG_OPENCL_TUNE_H
 #define SNUG_OPENCL_TUNE_H
 
-#include "device.h"
-#include "ops.h"
+#include "opencl/opencl.h"
+#include "opencl/ops.h"
 
 /* A backend bound to nothing but three operands and CLBlast's temporaries. */
 typedef struct {

@@ -1,5 +1,5 @@
-/* device_free.c: how much of a GPU's memory is free just now. OpenCL does not say; three others may. 0 = unknown. */
-#include "cl.h"
+/* free.c: how much of a GPU's memory is free just now. OpenCL does not say; three others may. 0 = unknown. */
+#include "opencl/device/cl.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* program.c: builds kernels, and keeps the binaries in XDG_CACHE_HOME. A cached file is used only if it was made from
    exactly these sources, options, device and driver and is whole; anything else is built again and replaced. CPUs do
    without: PoCL keeps what it builds by itself, and when asked for a binary compiles each kernel once more. */
-#include "cl.h"
+#include "opencl/device/cl.h"
 #include "base/files.h"
 #include <stdio.h>
 #include <stdlib.h>

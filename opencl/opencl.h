@@ -1,6 +1,6 @@
 /* device.h: what the rest of the program may ask of the OpenCL backend beyond backend.h. No OpenCL type in sight. */
-#ifndef SNUG_OPENCL_DEVICE_H
-#define SNUG_OPENCL_DEVICE_H
+#ifndef SNUG_OPENCL_H
+#define SNUG_OPENCL_H
 
 #include "graph/backend.h"
 #include <stdbool.h>

@@ -1,7 +1,7 @@
-/* tune_check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
-#include "mma.h"
+/* check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
+#include "opencl/mma.h"
 #include "base/timer.h"
-#include "tune.h"
+#include "opencl/tune/tune.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
