@@ -10,7 +10,8 @@
 #include "text/prepare.h"
 #include "report/report.h"
 #include "run/sample.h"
-#include "run/setup.h"
+#include "run/shape.h"
+#include "run/device.h"
 #include "run/train.h"
 #include "commands/tune.h"
 #include "base/version.h"
@@ -28,7 +29,7 @@ static status command_version(const config *c, error *e) {
 }
 
 static status command_devices(const config *c, error *e) {
-    TRY(setup_devices(stdout, e));
+    TRY(backend_list(stdout, e));
     return c->check ? devices_check_run(c, stdout, e) : OK;
 }
 
@@ -95,6 +96,7 @@ int main(int argc, char **argv) {
     if (s == OK) {
         for (int i = 0; i < c->n_notes; i++) fprintf(stderr, "note: %s\n", c->notes[i]);
         s = config_check(c, &e);
+        if (s == OK) s = shape_check_source(c, &e);
         if (s == OK) s = found->run(c, &e);
         config_free(c);
     }

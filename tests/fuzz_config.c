@@ -12,7 +12,6 @@ static char *printed(const config *c) {
     return text;
 }
 
-/* init_from may name a folder, which the check looks for: that it is not there is not the text's fault. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     config *c = xcalloc(1, sizeof *c), *again = xcalloc(1, sizeof *again);
     error e = {""};

@@ -1,5 +1,6 @@
 /* test_config.c: config files and --key=value: what is read, and the one clear line for what is not. */
 #include "config/config.h"
+#include "run/shape.h"
 #include "config/help.h"
 #include <check.h>
 #include <stdlib.h>
@@ -533,7 +534,9 @@ START_TEST(options_that_contradict_each_other_are_refused) {
     config c;
     error e;
     parse_well(&c, NULL, conflicts[_i].a, conflicts[_i].b, _i == 3 ? "--n_layer=1024" : NULL);
-    ck_assert_int_eq(config_check(&c, &e), BAD_INPUT);
+    status s = config_check(&c, &e);
+    if (s == OK) s = shape_check_source(&c, &e);
+    ck_assert_int_eq(s, BAD_INPUT);
     assert_clear(&e, conflicts[_i].says, conflicts[_i].a);
     config_free(&c);
 }
@@ -548,6 +551,7 @@ START_TEST(defaults_and_an_existing_folder_pass_the_checks) {
     snprintf(from, sizeof from, "--init_from=%s", folder);
     parse_well(&c, NULL, from, "--dtype=float64", NULL);
     ck_assert_int_eq(config_check(&c, &e), OK);
+    ck_assert_int_eq(shape_check_source(&c, &e), OK);
     config_free(&c);
 }
 END_TEST

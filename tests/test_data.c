@@ -1,6 +1,6 @@
 /* test_data.c: token files that are right and wrong, which sequences a step sees, and `prepare` from text to tokens. */
 #include "text/data.h"
-#include "run/setup.h"
+#include "run/shape.h"
 #include "base/files.h"
 #include "text/prepare.h"
 #include "text/tokenizer.h"
@@ -157,12 +157,12 @@ START_TEST(a_given_vocabulary_must_hold_what_the_data_is_known_to_need) {
     gpt_shape shape;
     int length;
     config_defaults(c);
-    ck_assert(setup_shape_new(c, 0, &shape, &length, &e) == OK && shape.vocabulary == 50304);
-    ck_assert(setup_shape_new(c, 65, &shape, &length, &e) == OK && shape.vocabulary == 65);
+    ck_assert(shape_new(c, 0, &shape, &length, &e) == OK && shape.vocabulary == 50304);
+    ck_assert(shape_new(c, 65, &shape, &length, &e) == OK && shape.vocabulary == 65);
     c->vocab_size = 300;
-    ck_assert(setup_shape_new(c, 0, &shape, &length, &e) == OK && shape.vocabulary == 300);
-    ck_assert(setup_shape_new(c, 300, &shape, &length, &e) == OK && shape.vocabulary == 300);
-    ck_assert(setup_shape_new(c, 301, &shape, &length, &e) == BAD_INPUT && strstr(e.text, "301"));
+    ck_assert(shape_new(c, 0, &shape, &length, &e) == OK && shape.vocabulary == 300);
+    ck_assert(shape_new(c, 300, &shape, &length, &e) == OK && shape.vocabulary == 300);
+    ck_assert(shape_new(c, 301, &shape, &length, &e) == BAD_INPUT && strstr(e.text, "301"));
     free(c);
 }
 END_TEST

@@ -6,7 +6,8 @@
 #include "commands/plan_command.h"
 #include "text/prepare.h"
 #include "run/sample.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
 #include "support_capture.h"
 #include "run/train.h"
 #include <cjson/cJSON.h>
@@ -118,7 +119,7 @@ START_TEST(fit_agrees_with_every_plan_there_is) {
             gpt m;
             plan p;
             fitted++;
-            ck_assert_int_eq(plan_of(&r, &o, &m, &p, &e), OK);
+            ck_assert_int_eq(fit_plan(&r, &o, &m, &p, &e), OK);
             ck_assert_msg(plan_check(m.graph, &p, &r.limits, &e), "%s: %s", what, e.text);
             ck_assert_uint_eq(p.total, o.peak);
             ck_assert_uint_le(p.total, r.limits.cap);
@@ -171,7 +172,7 @@ START_TEST(a_steps_tokens_are_there_wherever_they_fit) {
         ck_assert_int_eq(fit_choose(&r, &o, &e), cases[i].fits ? OK : NO_MEMORY);
         ck_assert_msg(o.one_upload == cases[i].one_upload, "case %d", i);
         ck_assert_uint_eq(o.peak, peaks[o.one_upload]);
-        ck_assert_int_eq(plan_of(&r, &o, &m, &p, &e), OK);
+        ck_assert_int_eq(fit_plan(&r, &o, &m, &p, &e), OK);
         ck_assert_uint_eq(p.total, o.peak);
         plan_free(&p);
         gpt_free(&m);
@@ -196,8 +197,8 @@ static fit_request gpt2(const char *device, int layers, int heads, int channels,
     snprintf(c->device, sizeof c->device, "%s", device);
     c->batch_invariant = invariant;
     c->vram_cap = (uint64_t)(cap_gib * 0x1p30);
-    setup_request(c, &shape, GRAPH_TRAIN, 1024, 512, &r);
-    ck_assert_int_eq(setup_limits(c, &r.limits, &r.scratch, &r.cost, &e), OK);
+    open_request(c, &shape, GRAPH_TRAIN, 1024, 512, &r);
+    ck_assert_int_eq(open_limits(c, &r.limits, &r.scratch, &r.cost, &e), OK);
     r.cost = cost_default_gpu;
     free(c);
     return r;
@@ -448,7 +449,7 @@ START_TEST(constants_are_measured_once_and_kept) {
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("XDG_CACHE_HOME", folder, 1);
     ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
-    ck_assert_int_eq(setup_device(c, &b, NULL, &e), OK);
+    ck_assert_int_eq(backend_open(c, &b, NULL, &e), OK);
     ck_assert_msg(calibrate_ensure(c, b, NULL, &first, &e) == OK, "%s", e.text);
     ck_assert(first.measured && first.launch > 0 && first.byte > 0);
     for (int w = 0; w < WORK_KINDS; w++) ck_assert(first.flop[w] > 0 && first.flop[w] < 1e-7);

@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "report/report.h"
 #include "report/run_facts.h"
+#include "run/model.h"
 #include "report/svg.h"
 #include <check.h>
 #include <math.h>
@@ -180,7 +181,10 @@ START_TEST(run_json_gives_the_bound_plan_again) {
     static scratch_rule *const rules[] = {cpu_scratch, opencl_scratch, opencl_scratch_tf32};
     b->scratch = rules[_i / 2];
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
-    ck_assert_int_eq(run_facts_write(out, &c, &m, &chosen, &e), OK);
+    fit_request asked = {.shape = shape, .run = run, .limits = b->limits, .scratch = b->scratch};
+    chosen.one_upload = run.one_upload;
+    chosen.peak = m.plan.total;
+    ck_assert_int_eq(run_facts_write(out, &c, b->device, &asked, &chosen, &e), OK);
     char *path = xprintf("%s/run.json", out), *text;
     ck_assert_int_eq(json_read_object(path, &facts, &e), OK);
     ck_assert_msg(run_facts_plan(facts, &r, &again, &e) == OK, "%s", e.text);

@@ -2,7 +2,9 @@
 #include "commands/bench.h"
 #include "run/calibrate.h"
 #include "base/rng.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/shape.h"
 #include "base/timer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +79,7 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
    shape decides over the rate. */
 static status find_limit(const config *c, const gpt_shape *shape, int64_t rows, bench *t, error *e) {
     backend *b;
-    TRY(setup_device(c, &b, NULL, e));
+    TRY(backend_open(c, &b, NULL, e));
     int64_t fixed[3] = {1024, 3072, 768}, own[3] = {rows < 2048 ? rows : 2048, 4 * shape->channels, shape->channels};
     memcpy(t->limit_shape, b->gemm_rate ? fixed : own, sizeof own);
     if (!b->gemm_rate) return linear_rate(b, t->limit_shape, &t->limit, e);
@@ -232,15 +234,15 @@ status bench_run(const config *c, error *e) {
     backend *b;
     bench *t = xcalloc(1, sizeof *t);
     int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
-    status s = setup_shape(c, &shape, &length, &from, e);
+    status s = shape_of_settings(c, &shape, &length, &from, e);
     if (s == OK) s = find_limit(c, &shape, sequences * length, t, e);
-    if (s == OK) s = setup_device(c, &b, NULL, e);
+    if (s == OK) s = backend_open(c, &b, NULL, e);
     if (s == OK) {
-        setup_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
+        open_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
         s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the choice is the one that train makes */
         b->profile = true;
         if (s == OK)
-            s = setup_model(&t->request, b, &t->m, &t->option, NULL, e);
+            s = open_model(&t->request, b, &t->m, &t->option, NULL, e);
         else
             b->close(b);
     }

@@ -1,6 +1,6 @@
 /* bench_report.c: what bench.c measured, for people (a table that is Markdown as well) and for programs. */
 #include "commands/bench.h"
-#include "run/setup.h"
+#include "run/device.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
@@ -11,11 +11,11 @@ static void print_head(const bench *b, FILE *f) {
     const gpt_run *r = &b->request.run;
     const backend *be = b->m.backend;
     char peak[32], device[DEVICE_TEXT];
-    fprintf(f, "device %s\n", setup_device_print(be, device));
+    fprintf(f, "device %s\n", backend_print(be, device));
     fprintf(f,
             "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
-            s->bias ? "True" : "False", setup_precision(be->limits.real_bytes, be->scratch));
+            s->bias ? "True" : "False", backend_precision(be->limits.real_bytes, be->scratch));
     fprintf(f, "step   %lld sequences, micro_batch_size %d, recompute %s, batch_invariant %s, dropout %g\n",
             (long long)r->sequences, b->option.micro_batch, b->option.policy->name,
             r->batch_invariant ? "True" : "False", r->dropout);
@@ -81,7 +81,7 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddNumberToObject(model, "block_size", r->length);
     cJSON_AddNumberToObject(model, "vocab_size", (double)s->vocabulary);
     cJSON_AddBoolToObject(model, "bias", s->bias);
-    cJSON_AddStringToObject(root, "device", setup_device_print(b->m.backend, device));
+    cJSON_AddStringToObject(root, "device", backend_print(b->m.backend, device));
     cJSON_AddStringToObject(root, "dtype", b->m.backend->limits.real_bytes == 8 ? "float64" : "float32");
     cJSON_AddNumberToObject(root, "effective_batch", (double)r->sequences);
     cJSON_AddNumberToObject(root, "micro_batch_size", b->option.micro_batch);

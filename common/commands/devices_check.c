@@ -2,7 +2,7 @@
 #include "commands/devices_check.h"
 #include "commands/gradcheck.h"
 #include "base/hash.h"
-#include "run/setup.h"
+#include "run/device.h"
 #include "base/version.h"
 #include <math.h>
 #include <stdlib.h>
@@ -66,7 +66,7 @@ static status open_model(int i, backend *b, graph_purpose purpose, int micro_bat
 static status open_device(const config *c, uint64_t cap, backend **b, error *e) {
     config with = *c;
     if (cap) with.vram_cap = cap;
-    return setup_device(&with, b, NULL, e);
+    return backend_open(&with, b, NULL, e);
 }
 
 /* ---- gradients ---- */

@@ -4,7 +4,9 @@
 #include "run/calibrate.h"
 #include "save/checkpoint.h"
 #include "save/runs.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/shape.h"
 #include "base/timer.h"
 #include "run/train.h"
 #include <stdlib.h>
@@ -17,13 +19,13 @@ static status find_shape(equivalence *q, const char *data, gpt_shape *shape, int
     int64_t vocabulary = c->vocab_size;
     if (!strcmp(c->init_from, "scratch")) {
         if (data) TRY(data_vocabulary_of(data, &vocabulary, e));
-        return setup_shape_new(c, vocabulary, shape, length, e);
+        return shape_new(c, vocabulary, shape, length, e);
     }
     if (!strcmp(c->init_from, "resume"))
         TRY(run_find_latest(c->out_dir, &q->checkpoint, e));
     else
         q->checkpoint = xstrdup(c->init_from);
-    return setup_shape_of(c, q->checkpoint, shape, length, e);
+    return shape_of_checkpoint(c, q->checkpoint, shape, length, e);
 }
 
 /* The built-in text is read as bytes: a model of another vocabulary has to be large enough for ASCII. */
@@ -42,7 +44,7 @@ static status find_run(equivalence *q, error *e) {
     if (q->text.tokens < length + 1)
         return fail(e, BAD_INPUT, "%s has %lld tokens, too few for block_size %d", q->text.path,
                     (long long)q->text.tokens, length);
-    setup_request(c, &shape, GRAPH_TRAIN, length, sequences, &q->request);
+    open_request(c, &shape, GRAPH_TRAIN, length, sequences, &q->request);
     q->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
                             .seed = (uint64_t)c->seed,
                             .sequences = sequences,
@@ -55,7 +57,7 @@ static status find_run(equivalence *q, error *e) {
 
 static status find_device(equivalence *q, error *e) {
     backend *b;
-    TRY(setup_device(q->config, &b, stdout, e));
+    TRY(backend_open(q->config, &b, stdout, e));
     status s = calibrate_ensure(q->config, b, stdout, &q->request.cost, e);
     q->request.limits = b->limits;
     q->request.scratch = b->scratch;
@@ -152,7 +154,7 @@ status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_b
     if (purpose == GRAPH_GRADS) r.run.dropout = 0;
     TRY(fit_measure(&r, &o, e)); /* is there room for a step's tokens? */
     gpt_run run = fit_run(&r, &o);
-    TRY(setup_device(q->config, &b, NULL, e));
+    TRY(backend_open(q->config, &b, NULL, e));
     status s = model_open(m, b, &q->request.shape, &run, e);
     if (s != OK) {
         b->close(b);

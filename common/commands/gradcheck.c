@@ -2,7 +2,7 @@
 #include "commands/gradcheck.h"
 #include "graph/recompute.h"
 #include "base/rng.h"
-#include "run/setup.h"
+#include "run/device.h"
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
@@ -138,14 +138,14 @@ static status against_differences(check *k, model *m, error *e) {
 static status against_device(check *k, const config *c, error *e) {
     backend *device;
     model m;
-    TRY(setup_device(c, &device, NULL, e));
+    TRY(backend_open(c, &device, NULL, e));
     bool cpu = !strcmp(device->name, "cpu");
     status s = cpu ? OK : model_open(&m, device, &k->shape, &k->run, e);
     if (cpu || s != OK) {
         device->close(device);
         return s;
     }
-    bool tf32 = setup_wants_tf32(c);
+    bool tf32 = backend_wants_tf32(c);
     double tolerance = tf32 ? TOLERANCE_TF32 : TOLERANCE_F32;
     fprintf(k->out, "%s, float32%s, against the CPU's float64: at most %g\n", device->device,
             tf32 ? " with products in tf32" : "", tolerance);

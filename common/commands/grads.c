@@ -3,7 +3,9 @@
 #include "save/checkpoint.h"
 #include "save/runs.h"
 #include "save/safetensors.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/shape.h"
 #include <stdlib.h>
 
 /* Tensor `name` of the batch file as int32 [N,T], into out; values in [low, vocabulary). */
@@ -52,11 +54,11 @@ static status open_both(const config *c, graph_purpose purpose, model *m, batch 
     backend *device;
     int length;
     TRY(run_check_model(folder, e));
-    TRY(setup_shape_of(c, folder, &shape, &length, e));
+    TRY(shape_of_checkpoint(c, folder, &shape, &length, e));
     TRY(read_batch(c, length, shape.vocabulary, purpose == GRAPH_GRADS, b, e));
-    setup_request(c, &shape, purpose, (int)b->length, b->sequences, &r);
-    status s = setup_device(c, &device, NULL, e);
-    if (s == OK) s = setup_model(&r, device, m, NULL, NULL, e);
+    open_request(c, &shape, purpose, (int)b->length, b->sequences, &r);
+    status s = backend_open(c, &device, NULL, e);
+    if (s == OK) s = open_model(&r, device, m, NULL, NULL, e);
     if (s == OK) {
         s = checkpoint_load_weights(folder, &shape, &m->gpt, m->backend, e);
         if (s != OK) model_close(m);

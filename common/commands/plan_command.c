@@ -1,18 +1,11 @@
 /* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chose, and the advice that people
    would otherwise follow, all measured by the same plan. Prints nothing itself. */
 #include "commands/plan_command.h"
-#include "run/setup.h"
+#include "run/open.h"
+#include "run/shape.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-status plan_of(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
-    gpt_run run = fit_run(r, o);
-    TRY(gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e));
-    status s = plan_make(m->graph, &r->limits, p, e);
-    if (s != OK) gpt_free(m);
-    return s;
-}
 
 /* ---- what is asked ---- */
 
@@ -23,9 +16,9 @@ static status find_request(plan_report *p, error *e) {
     scratch_rule *scratch;
     cost_model cost;
     int length;
-    TRY(setup_shape(c, &p->request.shape, &length, &p->vocabulary_from, e));
-    TRY(setup_limits(c, &limits, &scratch, &cost, e));
-    setup_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
+    TRY(shape_of_settings(c, &p->request.shape, &length, &p->vocabulary_from, e));
+    TRY(open_limits(c, &limits, &scratch, &cost, e));
+    open_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
     r.limits = limits;
     r.scratch = scratch;
     r.cost = cost;
@@ -48,7 +41,7 @@ static status find_asked(plan_report *p, error *e) {
     if (s == FAILED) return s;
     gpt m;
     plan made;
-    TRY(plan_of(&r, &p->asked, &m, &made, e));
+    TRY(fit_plan(&r, &p->asked, &m, &made, e));
     plan_alive(m.graph, &made, made.peak_op, p->alive);
     p->gaps = made.total;
     for (int k = 0; k < KIND_COUNT; k++) p->gaps -= p->alive[k];
@@ -256,7 +249,7 @@ status plan_run(const config *c, error *e) {
     if (s == OK && c->graph) {
         gpt m;
         plan made;
-        s = plan_of(&p->request, &p->chosen, &m, &made, e);
+        s = fit_plan(&p->request, &p->chosen, &m, &made, e);
         if (s == OK) {
             graph_dump(m.graph, p->request.limits.real_bytes, stdout);
             plan_free(&made);

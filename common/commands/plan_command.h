@@ -48,7 +48,4 @@ void plan_json(const plan_report *p, FILE *f);
 /* The memory map: time across, address upwards, a rectangle a tensor. */
 status plan_svg(const plan_report *p, const char *path, error *e);
 
-/* The graph and plan of one setting, for whoever draws or dumps it; plan_free and gpt_free by the caller. */
-status plan_of(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e);
-
 #endif

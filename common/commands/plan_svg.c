@@ -18,7 +18,7 @@ status plan_svg(const plan_report *r, const char *path, error *e) {
     plan p;
     char *text = NULL;
     size_t bytes = 0;
-    TRY(plan_of(&r->request, &r->chosen, &gpt, &p, e));
+    TRY(fit_plan(&r->request, &r->chosen, &gpt, &p, e));
     status s = OK;
     FILE *f = open_memstream(&text, &bytes);
     if (f) {

@@ -1,6 +1,6 @@
 /* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
 #include "commands/plan_command.h"
-#include "run/setup.h"
+#include "run/device.h"
 #include "base/terminal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ static void print_head(const plan_report *p, FILE *f) {
     fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
-            setup_precision(p->request.limits.real_bytes, p->request.scratch));
+            backend_precision(p->request.limits.real_bytes, p->request.scratch));
     fprintf(f, "device   planned for %s", p->planned_for);
     if (p->request.limits.max_block)
         fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));

@@ -1,6 +1,8 @@
 /* tune.c: see tune.h. Makes the graph of a run, and leaves the rest to the backend. */
 #include "commands/tune.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/shape.h"
 
 /* Where nothing fits under the cap, the smallest run there is: its products differ in their number of rows alone. */
 static status make_graph(const config *c, gpt *m, error *e) {
@@ -12,9 +14,9 @@ static status make_graph(const config *c, gpt *m, error *e) {
     cost_model cost;
     int length;
     const char *from;
-    TRY(setup_shape(c, &shape, &length, &from, e));
-    TRY(setup_limits(c, &limits, &scratch, &cost, e));
-    setup_request(c, &shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
+    TRY(shape_of_settings(c, &shape, &length, &from, e));
+    TRY(open_limits(c, &limits, &scratch, &cost, e));
+    open_request(c, &shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
     r.limits = limits;
     r.scratch = scratch;
     r.cost = cost;
@@ -27,7 +29,7 @@ static status make_graph(const config *c, gpt *m, error *e) {
 status tune_run(const config *c, FILE *f, error *e) {
     gpt m;
     TRY(make_graph(c, &m, e));
-    status s = setup_tune(c, m.graph, f, e);
+    status s = backend_tune(c, m.graph, f, e);
     gpt_free(&m);
     return s;
 }

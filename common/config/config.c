@@ -1,7 +1,6 @@
 /* config.c: the option table, and everything that stores into a config. Values are read by config_value.c, files by
    config_file.c; what people see of a config is made by config_show.c. */
 #include "config/config.h"
-#include "save/foreign.h"
 #include "config/config_value.h"
 #include <limits.h>
 #include <math.h>
@@ -304,26 +303,13 @@ status config_parse(config *c, int argc, char **argv, error *e) {
 
 /* ---- checks across options ---- */
 
-static status check_folders(const config *c, error *e) {
+static status check_not_empty(const config *c, error *e) {
     const option_id needed[] = {OPTION_dataset, OPTION_out_dir, OPTION_init_from, OPTION_device};
-    struct stat st;
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         if (!*((const char *)c + option_table[needed[i]].offset))
             return fail(e, BAD_INPUT, "%s: %s is empty: give it a value or leave it out", c->given[needed[i]],
                         option_table[needed[i]].name);
-    if (!strcmp(c->init_from, "scratch") || !strcmp(c->init_from, "resume")) return OK;
-    if (stat(c->init_from, &st) == 0) return S_ISDIR(st.st_mode) ? OK : foreign_explain(c->init_from, e);
-    const char *where = c->given[OPTION_init_from];
-    excerpt shown = excerpt_of(c->init_from, sizeof c->init_from);
-    if (strncmp(c->init_from, "gpt2", 4) == 0)
-        return fail(e, BAD_INPUT,
-                    "%s: init_from '%s': nothing is downloaded: give a folder that holds this model's "
-                    "config.json and model.safetensors (Hugging Face layout)",
-                    where, shown.text);
-    return fail(e, BAD_INPUT,
-                "%s: init_from '%s' is no folder: write scratch, resume, or a folder with config.json "
-                "and model.safetensors",
-                where, shown.text);
+    return OK;
 }
 
 status config_check(const config *c, error *e) {
@@ -354,5 +340,5 @@ status config_check(const config *c, error *e) {
                     "dtype float64 runs on the CPU only, but device is '%s': set device=cpu or "
                     "dtype=float32",
                     excerpt_of(c->device, sizeof c->device).text);
-    return check_folders(c, e);
+    return check_not_empty(c, e);
 }

@@ -300,3 +300,11 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
              o->one_upload ? "" : ", no room for the tokens of a whole step");
     return text;
 }
+
+status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
+    gpt_run run = fit_run(r, o);
+    TRY(gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e));
+    status s = plan_make(m->graph, &r->limits, p, e);
+    if (s != OK) gpt_free(m);
+    return s;
+}

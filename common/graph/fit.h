@@ -57,6 +57,8 @@ status fit_measure(const fit_request *r, fit_option *o, error *e);
 status fit_measure_as(const fit_request *r, fit_option *o, error *e);
 /* r->run as o has it: what gpt_build and model_open take. */
 gpt_run fit_run(const fit_request *r, const fit_option *o);
+/* The graph and plan of one setting, for whoever draws or dumps it; plan_free and gpt_free by the caller. */
+status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e);
 /* "micro-batch 8 x 64, recompute gelu, 4.91 of 12.00 GiB" */
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size);
 

@@ -1,7 +1,6 @@
 /* report_run.c: the report's part on training. */
 #include "report/chart.h"
 #include "report/memory_map.h"
-#include "commands/plan_command.h"
 #include "report/report_internal.h"
 #include "report/run_facts.h"
 #include "report/svg.h"
@@ -130,7 +129,7 @@ static void put_map(FILE *f, const report_data *d) {
     error e;
     fputs("<h2>Memory</h2>\n<p>", f);
     status s = run_facts_plan(d->facts, &r, &o, &e);
-    if (s == OK) s = plan_of(&r, &o, &m, &p, &e);
+    if (s == OK) s = fit_plan(&r, &o, &m, &p, &e);
     if (s != OK) { /* a damaged run.json costs the picture, not the page */
         html_print(f, e.text);
         fputs("</p>\n", f);

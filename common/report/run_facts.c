@@ -1,11 +1,9 @@
 /* run_facts.c: see run_facts.h. */
 #include "report/run_facts.h"
+#include "graph/backend.h"
 #include "base/files.h"
 #include "base/json_file.h"
-#include "run/sample.h"
-#include "base/utf8.h"
 #include "base/version.h"
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,22 +31,23 @@ enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 
 static int64_t *field(numbers *n, int i) { return (int64_t *)(void *)((char *)n + FIELDS[i].offset); }
 
-static numbers numbers_of(const model *m) {
-    const memory_limits *l = &m->backend->limits;
+static numbers numbers_of(const fit_request *r, const fit_option *o) {
+    const memory_limits *l = &r->limits;
+    const gpt_run run = fit_run(r, o);
     int opencl = 2;
-    while (opencl && SCRATCH[opencl] != m->backend->scratch) opencl--;
-    return (numbers){.layers = m->shape.layers,
-                     .heads = m->shape.heads,
-                     .channels = m->shape.channels,
-                     .positions = m->shape.positions,
-                     .vocabulary = m->shape.vocabulary,
-                     .bias = m->shape.bias,
-                     .tanh_gelu = m->shape.tanh_gelu,
-                     .micro_batch = m->run.micro_batch,
-                     .length = m->run.length,
-                     .sequences = m->run.sequences,
-                     .batch_invariant = m->run.batch_invariant,
-                     .one_upload = m->run.one_upload,
+    while (opencl && SCRATCH[opencl] != r->scratch) opencl--;
+    return (numbers){.layers = r->shape.layers,
+                     .heads = r->shape.heads,
+                     .channels = r->shape.channels,
+                     .positions = r->shape.positions,
+                     .vocabulary = r->shape.vocabulary,
+                     .bias = r->shape.bias,
+                     .tanh_gelu = r->shape.tanh_gelu,
+                     .micro_batch = run.micro_batch,
+                     .length = run.length,
+                     .sequences = run.sequences,
+                     .batch_invariant = run.batch_invariant,
+                     .one_upload = run.one_upload,
                      .real_bytes = (int64_t)l->real_bytes,
                      .alignment = (int64_t)l->alignment,
                      .max_block = (int64_t)l->max_block,
@@ -67,73 +66,22 @@ static void add_settings(cJSON *root, const config *c) {
     }
 }
 
-status run_facts_write(const char *out, const config *c, const model *m, const fit_option *chosen, error *e) {
-    numbers n = numbers_of(m);
+status run_facts_write(const char *out, const config *c, const char *device, const fit_request *r,
+                       const fit_option *chosen, error *e) {
+    numbers n = numbers_of(r, chosen);
     cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "device", m->backend->device);
+    cJSON_AddStringToObject(root, "device", device);
     cJSON_AddStringToObject(root, "build", snug_build());
-    cJSON_AddNumberToObject(root, "parameters", (double)gpt_parameters(&m->shape));
+    cJSON_AddNumberToObject(root, "parameters", (double)gpt_parameters(&r->shape));
     cJSON *plan = cJSON_AddObjectToObject(root, "plan");
     for (int i = 0; i < N_FIELDS; i++) cJSON_AddNumberToObject(plan, FIELDS[i].name, (double)*field(&n, i));
     cJSON_AddStringToObject(plan, "recompute", chosen->policy->name);
-    cJSON_AddNumberToObject(plan, "dropout", m->run.dropout);
-    cJSON_AddNumberToObject(plan, "peak_bytes", (double)m->plan.total);
+    cJSON_AddNumberToObject(plan, "dropout", r->run.dropout);
+    cJSON_AddNumberToObject(plan, "peak_bytes", (double)chosen->peak);
     add_settings(root, c);
     char *path = xprintf("%s/run.json", out);
     status s = json_write(path, root, false, e);
     free(path);
-    return s;
-}
-
-/* ---- samples ---- */
-
-/* Positions that are computed for a text of n tokens; the sequences of an evaluation have T each. */
-static double positions_of(int64_t n, int64_t length) {
-    double grows = (double)(n < length ? n : length), all = (double)n;
-    return grows * (grows + 1) / 2 + (all - grows) * (double)length;
-}
-
-static int64_t sample_tokens(const config *c, int64_t length) {
-    double evaluation = 2.0 * (double)c->eval_iters * (double)c->batch_size * (double)length;
-    int64_t n = 200;
-    while (n && positions_of(n, length) > evaluation / 4) n--;
-    return n < 16 ? 0 : n; /* less says nothing */
-}
-
-/* What is no UTF-8, as the start of a character cut off, becomes U+FFFD: a log is JSON. */
-static char *repaired(const char *text, size_t bytes) {
-    char *good = xcalloc(3 * bytes + 1, 1), *at = good;
-    for (size_t i = 0, n; i < bytes; i += n) {
-        uint32_t code;
-        n = utf8_next(text + i, bytes - i, &code);
-        memcpy(at, n ? text + i : "\xef\xbf\xbd", n ? n : 3);
-        at += n ? n : 3;
-        if (!n) n = 1;
-    }
-    return good;
-}
-
-status run_facts_sample(run_log *log, const config *c, model *m, const tokenizer *t, int64_t iter, error *e) {
-    int64_t tokens = sample_tokens(c, m->run.length);
-    char *text = NULL;
-    size_t bytes = 0;
-    if (!t || !tokens) return OK;
-    FILE *f = open_memstream(&text, &bytes);
-    status s = sample_text(f, m, t, c, (int)(iter % INT_MAX), tokens, e);
-    fclose(f);
-    if (s == OK) {
-        cJSON *line = cJSON_CreateObject();
-        char *good = repaired(text, bytes);
-        cJSON_AddNumberToObject(line, "iter", (double)iter);
-        cJSON_AddStringToObject(line, "sample", good);
-        char *object = cJSON_PrintUnformatted(line);
-        s = run_log_line(log, object, e);
-        free(object);
-        free(good);
-        cJSON_Delete(line);
-    } else if (s == BAD_INPUT)
-        s = OK;
-    free(text);
     return s;
 }
 

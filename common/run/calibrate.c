@@ -4,7 +4,7 @@
 #include "base/json_file.h"
 #include "base/json_value.h"
 #include "run/model.h"
-#include "run/setup.h"
+#include "run/device.h"
 #include "base/timer.h"
 #include "base/version.h"
 #include <math.h>
@@ -196,7 +196,7 @@ bool calibrate_recall(const config *c, const char *backend_name, const backend *
     char *path = cache_path(c, backend_name);
     bool found = path && json_read_object(path, &object, NULL) == OK;
     if (found && open)
-        found = has_text(object, "device", setup_device_print(open, device)) && has_text(object, "gemm", open->gemm);
+        found = has_text(object, "device", backend_print(open, device)) && has_text(object, "gemm", open->gemm);
     found = found && get_seconds(object, "launch", &m.launch) && get_seconds(object, "byte", &m.byte);
     for (int w = 0; w < WORK_KINDS && found; w++) found = get_seconds(object, FLOP_KEYS[w], &m.flop[w]);
     if (found) *out = m;
@@ -210,7 +210,7 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
     char *path = cache_path(c, b->name);
     if (!path) return;
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "device", setup_device_print(b, device));
+    cJSON_AddStringToObject(object, "device", backend_print(b, device));
     cJSON_AddStringToObject(object, "gemm", b->gemm);
     cJSON_AddNumberToObject(object, "launch", m->launch);
     cJSON_AddNumberToObject(object, "byte", m->byte);
@@ -236,7 +236,7 @@ status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_mo
         backend *again;
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
-        TRY(setup_device_as(c, b->gemm, &again, NULL, e)); /* CLBlast's parameters are the process's */
+        TRY(backend_open_as(c, b->gemm, &again, NULL, e)); /* CLBlast's parameters are the process's */
         status s = measure_size(again, &SIZES[i], &m, e);
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);

@@ -1,12 +1,18 @@
 /* sample.c: see sample.h. */
 #include "run/sample.h"
+#include "base/utf8.h"
+#include "save/run_log.h"
+#include <cjson/cJSON.h>
 #include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/rng.h"
 #include "save/runs.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/shape.h"
 #include "text/tokenizer.h"
 #include <math.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,12 +131,12 @@ status sample_run(const config *c, error *e) {
     int length;
     TRY(run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e));
     status s = run_check_model(folder, e);
-    if (s == OK) s = setup_shape_of(c, folder, &shape, &length, e);
+    if (s == OK) s = shape_of_checkpoint(c, folder, &shape, &length, e);
     if (s == OK) s = tokenizer_open(folder, &t, e);
-    if (s == OK) s = setup_device(c, &b, NULL, e);
+    if (s == OK) s = backend_open(c, &b, NULL, e);
     if (s == OK) {
-        setup_request(c, &shape, GRAPH_EVAL, length, 1, &r);
-        s = setup_model(&r, b, &m, NULL, NULL, e);
+        open_request(c, &shape, GRAPH_EVAL, length, 1, &r);
+        s = open_model(&r, b, &m, NULL, NULL, e);
     }
     if (s == OK) s = checkpoint_load_weights(folder, &shape, &m.gpt, m.backend, e);
     for (int k = 0; k < c->num_samples && s == OK; k++) {
@@ -140,5 +146,57 @@ status sample_run(const config *c, error *e) {
     if (m.backend) model_close(&m);
     tokenizer_close(t);
     free(folder);
+    return s;
+}
+
+/* ---- samples of a run, in its log ---- */
+
+/* Positions that are computed for a text of n tokens; the sequences of an evaluation have T each. */
+static double positions_of(int64_t n, int64_t length) {
+    double grows = (double)(n < length ? n : length), all = (double)n;
+    return grows * (grows + 1) / 2 + (all - grows) * (double)length;
+}
+
+static int64_t sample_tokens(const config *c, int64_t length) {
+    double evaluation = 2.0 * (double)c->eval_iters * (double)c->batch_size * (double)length;
+    int64_t n = 200;
+    while (n && positions_of(n, length) > evaluation / 4) n--;
+    return n < 16 ? 0 : n; /* less says nothing */
+}
+
+/* What is no UTF-8, as the start of a character cut off, becomes U+FFFD: a log is JSON. */
+static char *repaired(const char *text, size_t bytes) {
+    char *good = xcalloc(3 * bytes + 1, 1), *at = good;
+    for (size_t i = 0, n; i < bytes; i += n) {
+        uint32_t code;
+        n = utf8_next(text + i, bytes - i, &code);
+        memcpy(at, n ? text + i : "\xef\xbf\xbd", n ? n : 3);
+        at += n ? n : 3;
+        if (!n) n = 1;
+    }
+    return good;
+}
+
+status sample_log(run_log *log, const config *c, model *m, const tokenizer *t, int64_t iter, error *e) {
+    int64_t tokens = sample_tokens(c, m->run.length);
+    char *text = NULL;
+    size_t bytes = 0;
+    if (!t || !tokens) return OK;
+    FILE *f = open_memstream(&text, &bytes);
+    status s = sample_text(f, m, t, c, (int)(iter % INT_MAX), tokens, e);
+    fclose(f);
+    if (s == OK) {
+        cJSON *line = cJSON_CreateObject();
+        char *good = repaired(text, bytes);
+        cJSON_AddNumberToObject(line, "iter", (double)iter);
+        cJSON_AddStringToObject(line, "sample", good);
+        char *object = cJSON_PrintUnformatted(line);
+        s = run_log_line(log, object, e);
+        free(object);
+        free(good);
+        cJSON_Delete(line);
+    } else if (s == BAD_INPUT)
+        s = OK;
+    free(text);
     return s;
 }

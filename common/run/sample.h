@@ -5,6 +5,7 @@
 #include "run/model.h"
 #include "config/config.h"
 #include "text/tokenizer.h"
+#include "save/run_log.h"
 
 /* Checkpoint: positional[0], else out_dir's latest. Prints num_samples texts that continue `start`. */
 status sample_run(const config *c, error *e);
@@ -14,5 +15,9 @@ status sample_text(FILE *f, model *m, const tokenizer *t, const config *c, int n
 /* Draws an id from logits[n] (changed): divided by temperature (0: the likeliest), the likeliest top_k only (0: all),
    with u uniform in [0, 1). sorted: room for n doubles. */
 int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k, double u, double *sorted);
+/* Draws a text from the model as it is after `iter` steps and logs {"iter","sample"}. Its length is such that it costs
+   at most a quarter of an evaluation, 0 to 200 tokens: the same in every run of these settings. Nothing is logged where
+   t (may be NULL) cannot encode the start. */
+status sample_log(run_log *log, const config *c, model *m, const tokenizer *t, int64_t iter, error *e);
 
 #endif

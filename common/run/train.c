@@ -6,10 +6,13 @@
 #include "base/progress.h"
 #include "report/report.h"
 #include "report/run_facts.h"
+#include "run/sample.h"
 #include "run/resume.h"
 #include "save/run_log.h"
 #include "save/runs.h"
-#include "run/setup.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/shape.h"
 #include "base/stop.h"
 #include "base/timer.h"
 #include "base/version.h"
@@ -37,6 +40,7 @@ typedef struct {
     token_file train, val;
     data_order order;
     model m;
+    fit_request request;
     fit_option chosen; /* how the effective batch is split, and what is computed again */
     batch batch;       /* [N,T] */
     run_folder out;
@@ -102,34 +106,33 @@ static void show_memory(run *r) {
 
 /* Shape, data, device, plan and weights: scratch, resume, or a folder. *checkpoint: where the weights come from, or
  * NULL. */
-static status open_model(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
+static status open_run(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
     const config *c = r->c;
     gpt_shape shape;
-    fit_request request;
     backend *b;
     int length;
     char text[256];
     if (checkpoint) {
-        TRY(setup_shape_of(c, checkpoint, &shape, &length, e));
+        TRY(shape_of_checkpoint(c, checkpoint, &shape, &length, e));
         length = resume_length(c, &r->state, length);
     } else {
         int64_t vocabulary;
         TRY(data_vocabulary_of(r->folder, &vocabulary, e));
-        TRY(setup_shape_new(c, vocabulary, &shape, &length, e));
+        TRY(shape_new(c, vocabulary, &shape, &length, e));
     }
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
-    setup_request(c, &shape, purpose, length, effective_batch(c), &request);
-    TRY(setup_device_as(c, r->state.gemm, &b, stdout, e)); /* a resumed run keeps its matrix products */
-    bool has_choice = purpose == GRAPH_TRAIN && !(request.micro_batch && request.policy);
-    status s = has_choice ? calibrate_ensure(c, b, stdout, &request.cost, e) : OK;
+    open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
+    TRY(backend_open_as(c, r->state.gemm, &b, stdout, e)); /* a resumed run keeps its matrix products */
+    bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
+    status s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
     if (s != OK) {
         b->close(b);
         return s;
     }
-    TRY(setup_model(&request, b, &r->m, &r->chosen, stdout, e));
-    r->predicted = request.cost.measured ? r->chosen.seconds : 0;
+    TRY(open_model(&r->request, b, &r->m, &r->chosen, stdout, e));
+    r->predicted = r->request.cost.measured ? r->chosen.seconds : 0;
     show_memory(r);
-    progress_print(&r->show, "plan: %s\n", fit_print(&request, &r->chosen, text, sizeof text));
+    progress_print(&r->show, "plan: %s\n", fit_print(&r->request, &r->chosen, text, sizeof text));
     return OK;
 }
 
@@ -163,7 +166,7 @@ static status log_begin(run *r, error *e) {
     TRY(run_log_cut(r->c->out_dir, r->log_from, e));
     TRY(run_log_open(r->c->out_dir, &r->log, e));
     r->log_open = true;
-    return run_facts_write(r->c->out_dir, r->c, &r->m, &r->chosen, e);
+    return run_facts_write(r->c->out_dir, r->c, r->m.backend->device, &r->request, &r->chosen, e);
 }
 
 static status log_line(run *r, const char *line, error *e) {
@@ -218,7 +221,7 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
         snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g}", (long long)iter, train);
     TRY(log_line(r, line, e));
     progress_doing(&r->show, "sampling", 0, 0);
-    return run_facts_sample(&r->log, r->c, &r->m, r->tokenizer, iter, e);
+    return sample_log(&r->log, r->c, &r->m, r->tokenizer, iter, e);
 }
 
 /* ---- saving ---- */
@@ -367,7 +370,7 @@ static status train(run *r, error *e) {
     const char *from = resume ? resumed : scratch ? NULL : c->init_from;
     status s = resume ? run_load_state(resumed, &r->state, e) : from ? run_check_model(from, e) : OK;
     if (s == OK) s = open_tokenizer(r, from, e);
-    if (s == OK) s = open_model(r, GRAPH_TRAIN, from, e);
+    if (s == OK) s = open_run(r, GRAPH_TRAIN, from, e);
     if (s == OK && c->eval_only) {
         double unused;
         s = from ? checkpoint_load_weights(from, &r->m.shape, &r->m.gpt, r->m.backend, e)
@@ -408,7 +411,7 @@ status eval_run(const config *c, error *e) {
     status s = data_folder(c, &r.folder, e);
     if (s == OK) s = run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e);
     if (s == OK) s = run_check_model(folder, e);
-    if (s == OK) s = open_model(&r, GRAPH_EVAL, folder, e);
+    if (s == OK) s = open_run(&r, GRAPH_EVAL, folder, e);
     if (s == OK) s = checkpoint_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
     if (s == OK) s = evaluate_both(&r, 0, &unused, e);
     free(folder);

@@ -1,0 +1,125 @@
+/* device.c: see device.h. The only file that knows whether OpenCL was built in. */
+#include "run/device.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef OPENCL
+#include "opencl/opencl.h"
+#endif
+
+/* The host's memory less 1.5 GiB or an eighth, whichever is more. */
+static uint64_t host_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE); }
+uint64_t backend_host_cap(void) {
+    uint64_t all = host_memory();
+    uint64_t reserve = all / 8 > 3ull << 29 ? all / 8 : 3ull << 29;
+    return all > 2 * reserve ? all - reserve : all / 2;
+}
+
+/* What the cap is, and what it is a part of. */
+static void print_cap(const config *c, const backend *b, FILE *f) {
+    char cap[32], all[32], left[32], is_free[32];
+    uint64_t memory = b->memory;
+    fprintf(f, "memory: %s of the device's %s", bytes_print(b->limits.cap, cap, sizeof cap),
+            bytes_print(memory, all, sizeof all));
+    if (b->memory_free) fprintf(f, " (%s free)", bytes_print(b->memory_free, is_free, sizeof is_free));
+    if (!c->vram_cap)
+        fprintf(f, "; vram_cap=0 leaves %s to others", bytes_print(memory - b->limits.cap, left, sizeof left));
+    else if (b->limits.cap > memory)
+        fprintf(f, ": a cap that can't be reached");
+    fprintf(f, "\n");
+}
+
+size_t backend_real_bytes(const config *c) { return strcmp(c->dtype, "float64") ? 4 : 8; }
+bool backend_wants_tf32(const config *c) { return !strcmp(c->matmul_precision, "high"); }
+
+const char *backend_precision(size_t real_bytes, scratch_rule *rule) {
+    if (real_bytes == 8) return "float64";
+    return rule == opencl_scratch_tf32 ? "float32, matrix products in tf32" : "float32";
+}
+
+status backend_check_cpu(const config *c, error *e) {
+    if (!backend_wants_tf32(c)) return OK;
+    return fail(e, BAD_INPUT,
+                "matmul_precision 'high' is for NVIDIA cards with matrix units, and here the CPU backend computes: use "
+                "--matmul_precision=highest, or name a card with --device");
+}
+
+#ifdef OPENCL
+static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
+    if (backend_real_bytes(c) == 8)
+        return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
+    opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .tf32 = backend_wants_tf32(c)};
+    return opencl_open(&o, b, e);
+}
+static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
+    opencl_options o = {.selector = c->device, .cap = c->vram_cap};
+    return opencl_tune(&o, g, c->tune_minutes, report, e);
+}
+status backend_list(FILE *f, error *e) { return devices_print(f, e); }
+#else
+status backend_list(FILE *f, error *e) {
+    (void)f;
+    return fail(e, BAD_INPUT,
+                "device 'opencl': this build has no OpenCL (built with OPENCL=0); --device=cpu needs none");
+}
+static bool opencl_has_gpu(char *why, size_t size) {
+    snprintf(why, size, "this build has no OpenCL");
+    return false;
+}
+static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
+    (void)gemm, (void)b;
+    return fail(e, BAD_INPUT, "device '%s': this build has no OpenCL (built with OPENCL=0); use --device=cpu",
+                c->device);
+}
+static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
+    (void)g, (void)report;
+    return open_gpu(c, NULL, NULL, e);
+}
+#endif
+
+static bool wants_cpu(const config *c, FILE *report) {
+    char why[256];
+    if (!strcmp(c->device, "cpu")) return true;
+    if (strcmp(c->device, "auto")) return false;
+    if (backend_real_bytes(c) == 8) return true;
+    if (opencl_has_gpu(why, sizeof why)) return false;
+    if (report) fprintf(report, "device: the CPU backend, since %s\n", why);
+    return true;
+}
+
+char *backend_print(const backend *b, char text[DEVICE_TEXT]) {
+    int n = snprintf(text, DEVICE_TEXT, "%s", b->device);
+    if (b->threads)
+        snprintf(text + n, (size_t)(DEVICE_TEXT - n), ", %d thread%s", b->threads, b->threads == 1 ? "" : "s");
+    return text;
+}
+
+status backend_open_as(const config *c, const char *gemm, backend **b, FILE *report, error *e) {
+    char text[DEVICE_TEXT];
+    if (!wants_cpu(c, report)) {
+        TRY(open_gpu(c, gemm, b, e));
+    } else {
+        TRY(backend_check_cpu(c, e));
+        *b = cpu_open(backend_real_bytes(c), c->vram_cap ? c->vram_cap : backend_host_cap());
+        (*b)->memory = host_memory();
+    }
+    if (report) fprintf(report, "device: %s\n", backend_print(*b, text));
+    if (report) print_cap(c, *b, report);
+    if (report && (*b)->advice[0]) fprintf(report, "%s\n", (*b)->advice);
+    return OK;
+}
+
+status backend_open(const config *c, backend **b, FILE *report, error *e) {
+    return backend_open_as(c, NULL, b, report, e);
+}
+
+status backend_tune(const config *c, const graph *g, FILE *report, error *e) {
+    if (wants_cpu(c, NULL))
+        return fail(e, BAD_INPUT, "tune is for OpenCL devices; the CPU backend needs none: --device=opencl takes one");
+    if (backend_wants_tf32(c))
+        fprintf(report, "tune: matmul_precision=high has nothing to tune; what is tuned are the float32 products of "
+                        "matmul_precision=highest\n");
+    return tune_gpu(c, g, report, e);
+}
+
+bool backend_means_cpu(const config *c) { return !strcmp(c->device, "cpu") || backend_real_bytes(c) == 8; }

@@ -1,0 +1,98 @@
+/* shape.c: see shape.h. */
+#include "run/shape.h"
+#include "config/config_value.h"
+#include "save/checkpoint.h"
+#include "save/foreign.h"
+#include "save/runs.h"
+#include "text/data.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+status shape_new(const config *c, int64_t vocabulary, gpt_shape *s, int *length, error *e) {
+    enum { GPT2_VOCABULARY = 50304 }; /* 50257, rounded up as nanoGPT does */
+    *s = (gpt_shape){.layers = (int)c->n_layer,
+                     .heads = (int)c->n_head,
+                     .channels = (int)c->n_embd,
+                     .positions = (int)c->block_size,
+                     .vocabulary = c->vocab_size ? c->vocab_size
+                                   : vocabulary  ? vocabulary
+                                                 : GPT2_VOCABULARY,
+                     .bias = c->bias,
+                     .tanh_gelu = !strcmp(c->activation, "gelu_tanh"),
+                     .norm_epsilon = 1e-5};
+    *length = s->positions;
+    if (s->vocabulary < vocabulary && c->vocab_size)
+        return fail(e, BAD_INPUT,
+                    "vocab_size %lld is smaller than the data's vocabulary of %lld: raise it, or leave it out",
+                    (long long)s->vocabulary, (long long)vocabulary);
+    return OK;
+}
+
+static status agree(const config *c, option_id id, const char *folder, int64_t wanted, int64_t there, error *e) {
+    if (!c->given[id] || wanted == there) return OK;
+    return fail(e, BAD_INPUT, "%s: %s is %lld, but the checkpoint %s has %lld: leave it out, or start from scratch",
+                c->given[id], option_table[id].name, (long long)wanted, folder, (long long)there);
+}
+
+status shape_of_checkpoint(const config *c, const char *folder, gpt_shape *s, int *length, error *e) {
+    TRY(checkpoint_shape(folder, s, e));
+    TRY(agree(c, OPTION_n_layer, folder, c->n_layer, s->layers, e));
+    TRY(agree(c, OPTION_n_head, folder, c->n_head, s->heads, e));
+    TRY(agree(c, OPTION_n_embd, folder, c->n_embd, s->channels, e));
+    TRY(agree(c, OPTION_bias, folder, c->bias, s->bias, e));
+    if (c->vocab_size) TRY(agree(c, OPTION_vocab_size, folder, c->vocab_size, s->vocabulary, e));
+    *length = s->positions;
+    if (!c->given[OPTION_block_size]) return OK;
+    if (c->block_size > s->positions)
+        return fail(e, BAD_INPUT, "%s: block_size %lld is more than the %d positions that %s has",
+                    c->given[OPTION_block_size], (long long)c->block_size, s->positions, folder);
+    *length = (int)c->block_size;
+    return OK;
+}
+
+/* The vocabulary needs no data: where the dataset isn't there yet, it is GPT-2's. */
+static status shape_of_data(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
+    int64_t vocabulary = 0;
+    char *folder;
+    *vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
+    if (c->vocab_size)
+        *vocabulary_from = "vocab_size";
+    else if (data_folder(c, &folder, NULL) == OK) {
+        status read = data_vocabulary_of(folder, &vocabulary, e);
+        free(folder);
+        TRY(read);
+        *vocabulary_from = vocabulary ? "the dataset's" : "GPT-2's 50257 rounded up, since the dataset does not say";
+    }
+    return shape_new(c, vocabulary, s, length, e);
+}
+
+status shape_of_settings(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
+    if (!strcmp(c->init_from, "scratch")) return shape_of_data(c, s, length, vocabulary_from, e);
+    char *folder = NULL;
+    if (!strcmp(c->init_from, "resume"))
+        TRY(run_find_latest(c->out_dir, &folder, e));
+    else
+        folder = xstrdup(c->init_from);
+    status found = shape_of_checkpoint(c, folder, s, length, e);
+    *vocabulary_from = "the checkpoint's";
+    free(folder);
+    return found;
+}
+
+status shape_check_source(const config *c, error *e) {
+    struct stat st;
+    if (!strcmp(c->init_from, "scratch") || !strcmp(c->init_from, "resume")) return OK;
+    if (stat(c->init_from, &st) == 0) return S_ISDIR(st.st_mode) ? OK : foreign_explain(c->init_from, e);
+    const char *where = c->given[OPTION_init_from];
+    excerpt shown = excerpt_of(c->init_from, sizeof c->init_from);
+    if (strncmp(c->init_from, "gpt2", 4) == 0)
+        return fail(e, BAD_INPUT,
+                    "%s: init_from '%s': nothing is downloaded: give a folder that holds this model's "
+                    "config.json and model.safetensors (Hugging Face layout)",
+                    where, shown.text);
+    return fail(e, BAD_INPUT,
+                "%s: init_from '%s' is no folder: write scratch, resume, or a folder with config.json "
+                "and model.safetensors",
+                where, shown.text);
+}
