@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 export XDG_CACHE_HOME="${XDG_CACHE_HOME:-$work/cache}" OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
-cat common/*.c | head -c 200000 >"$work/text.txt"
+awk -v bytes=200000 -f tests/support_text.awk >"$work/text.txt"
 "$snug" prepare "$work/text.txt" --out="$work/data" --tokenizer=char >"$work/prepared" 2>&1 ||
     { cat "$work/prepared" >&2; exit 1; }
 # save_minutes=0: only the evaluations save, so that both runs of a pair do the same.
