@@ -174,8 +174,8 @@ $(OBJ)/%.cpp.o: %.cpp $(BUILD)/flags
 $(OBJ)/tests/%.o: private LIB_CFLAGS += $(CHECK_CFLAGS)
 $(OBJ)/tests/main.o: private LIB_CFLAGS += -iquote $(BUILD)
 $(OBJ)/tests/main.o: $(BUILD)/suites.h
-$(OBJ)/common/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"$(BUILD_ID)"'
-$(OBJ)/common/version.o: $(BUILD)/build_id
+$(OBJ)/common/base/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"$(BUILD_ID)"'
+$(OBJ)/common/base/version.o: $(BUILD)/build_id
 
 # Every `Suite *NAME_suite(void)` in tests/test_*.c is run: nobody edits a list.
 $(BUILD)/suites.h: FORCE
@@ -316,7 +316,7 @@ FUZZ_CC := clang -std=c11 -O1 -g -fno-sanitize-recover=undefined $(DEFINES) $(IN
 FUZZ_SECONDS ?= 60
 fuzz: $(FUZZERS)
 .SECONDARY: $(FUZZ_OBJECTS)
-$(BUILD)/fuzz/common/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"fuzz"'
+$(BUILD)/fuzz/common/base/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"fuzz"'
 $(BUILD)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<

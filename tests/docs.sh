@@ -31,6 +31,8 @@ check_help() {
         ! grep -q '.\{101\}' "$work/help" || fail "'snug help $c': a line is longer than 100 columns"
     done
     if "$snug" help no_such_thing 2>/dev/null; then fail "help on nothing succeeds"; fi
+    # Bits depend on the build, so that what a run records must say which one it was.
+    ! "$snug" version | grep -q unknown || fail "'snug version' does not know its build: $("$snug" version)"
 }
 
 # ---- links ----
