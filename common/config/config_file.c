@@ -1,5 +1,5 @@
 /* config_file.c: nanoGPT's config files: Python of which only `key = value` lines are read. Nothing is executed. */
-#include "config/config_value.h"
+#include "config/config_store.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

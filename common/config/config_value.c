@@ -175,6 +175,19 @@ static status read_number(reader *r, value *v) {
     return OK;
 }
 
+/* The value that an option has so far; not for BYTES. */
+static value value_of_option(const config *c, option_id id) {
+    const void *from = (const char *)c + option_table[id].offset;
+    value v = {0};
+    switch (option_table[id].type) {
+    case OPTION_INT: v.type = VALUE_INT, v.integer = *(const int64_t *)from, v.real = (double)v.integer; break;
+    case OPTION_REAL: v.type = VALUE_REAL, v.real = *(const double *)from; break;
+    case OPTION_BOOL: v.type = VALUE_BOOL, v.truth = *(const bool *)from; break;
+    default: v.type = VALUE_TEXT, strcpy(v.text, from);
+    }
+    return v;
+}
+
 static status read_name(reader *r, value *v) {
     size_t n = name_length(r->at);
     char name[NUMBER_MAX] = "";
@@ -201,7 +214,7 @@ static status read_name(reader *r, value *v) {
     else if (option_table[id].type == OPTION_BYTES)
         return reader_fail(r, "%s can't be used in arithmetic: write the value itself", name);
     else
-        *v = config_load(r->c, id);
+        *v = value_of_option(r->c, id);
     r->at += n;
     return OK;
 }

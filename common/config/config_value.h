@@ -1,4 +1,4 @@
-/* config_value.h: inside of config: reading one Python value and storing it. Not for other modules. */
+/* config_value.h: inside of config: reading one Python value. Not for other modules. */
 #ifndef SNUG_CONFIG_VALUE_H
 #define SNUG_CONFIG_VALUE_H
 
@@ -41,12 +41,5 @@ typedef struct {
     char text[64];
 } excerpt;
 excerpt excerpt_of(const char *s, size_t bytes);
-
-/* config.c */
-bool config_is_ignored(const char *name);
-void config_ignore(config *c, const char *name);
-status config_store(config *c, option_id id, const value *v, const reader *r);
-value config_load(const config *c, option_id id); /* not for BYTES */
-status config_unknown(const reader *r, const char *name, size_t bytes);
 
 #endif

@@ -16,5 +16,7 @@ status help_print(FILE *f, const command *commands, int n, const char *topic, er
 
 /* The options, by group, in lines of at most 100 columns: those that `command` reads, or all of them (NULL). */
 void help_options(FILE *f, const char *command);
+/* The man page, in roff. */
+void help_man(FILE *f, const command *commands, int n);
 
 #endif

@@ -1,5 +1,6 @@
 /* help_man.c: the man page, in roff's man macros. */
-#include "config/help_internal.h"
+#include "config/help.h"
+#include "config/help_text.h"
 #include "base/version.h"
 #include <string.h>
 

@@ -50,12 +50,11 @@ struct tokenizer {
     uint32_t n_added;
 };
 
-/* tokenizer.c */
+/* tokenizer_vocabulary.c */
 tokenizer *tokenizer_new(token_kind kind, uint32_t size);
 void tokenizer_set_text(tokenizer *t, uint32_t id, const char *text, size_t bytes);
 /* Builds what encoding looks things up in, from text, merges and added; decides between BYTES and BPE. */
 void tokenizer_finish(tokenizer *t);
-status not_utf8(const char *text, size_t at, error *e);
 
 /* tokenizer_json.c: GPT-2 writes each byte as one visible letter. */
 uint32_t letter_of_byte(unsigned char byte);
@@ -70,6 +69,7 @@ void split_work_free(split_work *w);
 /* Length in bytes of the word at text[at]; 0 when the regex library failed. The text is UTF-8. */
 size_t split_next(split_work *w, const char *text, size_t bytes, size_t at);
 bool is_space(uint32_t code);
+status not_utf8(const char *text, size_t at, error *e); /* BAD_INPUT: names the byte text[at] */
 /* A place in (begin, end], near begin + want, at which a text can be cut without changing its words. */
 size_t split_cut(const char *text, size_t begin, size_t end, size_t want);
 

@@ -100,3 +100,8 @@ size_t split_cut(const char *text, size_t begin, size_t end, size_t want) {
         if (can_cut(text, begin, i)) return i;
     return end;
 }
+
+status not_utf8(const char *text, size_t at, error *e) {
+    return fail(e, BAD_INPUT, "byte %zu (0x%02x) is not UTF-8; convert the text, or take --tokenizer=byte", at,
+                (unsigned char)text[at]);
+}

@@ -1,8 +1,8 @@
-/* help_internal.h: what help.c and help_man.c share. Not for other modules. */
-#ifndef SNUG_HELP_INTERNAL_H
-#define SNUG_HELP_INTERNAL_H
+/* help_text.h: what help.c and help_man.c say, as tables. Not for other modules. */
+#ifndef SNUG_HELP_TEXT_H
+#define SNUG_HELP_TEXT_H
 
-#include "config/help.h"
+#include "config/config.h"
 #include <stddef.h>
 
 typedef struct {
@@ -21,7 +21,5 @@ const help_text *help_text_of(const char *command);
 bool help_reads(const char *command, const option_info *o);
 /* " (1..1024)", " (random|sequential)" or "". */
 char *help_limits(const option_info *o, char *text, size_t size);
-
-void help_man(FILE *f, const command *commands, int n);
 
 #endif
