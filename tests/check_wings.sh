@@ -7,9 +7,8 @@ cd "${1:-$(dirname "$0")/..}" || exit 1
 
 # A line for every include of a file of ours: includer, included.
 includes() {
-    find common cpu opencl -name '*.[ch]' | sort | while read -r file; do
-        sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file" | sed "s|^|$file |"
-    done
+    find common cpu opencl -name '*.[ch]' | sort |
+        xargs awk '/^ *# *include *"/ { split($0, part, "\""); print FILENAME, part[2] }' /dev/null
 }
 
 includes | awk '
@@ -20,10 +19,15 @@ includes | awk '
     function wing(path, part, k) {
         sub(/^common\//, "", path)
         k = split(path, part, "/")
-        return k == 1 ? "main" : part[1]
+        return path == "main.c" ? "main" : k == 1 ? "none" : part[1]
     }
     # A header and its source are one node: "graph/plan"
     function node(path) { sub(/^common\//, "", path); sub(/\.[ch]$/, "", path); return path }
+    function next_left(x,   k, part) {
+        k = split(uses[x], part, " ")
+        while (!(part[k] in nodes)) k--
+        return part[k]
+    }
     function fault(text) { print "wings: " text > "/dev/stderr"; faults++ }
     {
         from = wing($1); to = wing($2)
@@ -53,7 +57,12 @@ includes | awk '
                 changed = 1
             }
         }
-        for (x in nodes) left = left " " x
-        if (left != "") fault("a circle of includes among:" left)
+        # From any of these, following what is used leads round a circle.
+        for (x in nodes) break
+        if (x in nodes) {
+            for (steps = 0; !(x in at); x = next_left(x)) { at[x] = ++steps; path[steps] = x }
+            for (i = at[x]; i <= steps; i++) circle = circle path[i] " -> "
+            fault("a circle of includes: " circle x)
+        }
         exit faults > 0
     }'

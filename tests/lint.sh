@@ -54,6 +54,8 @@ if have shellcheck; then
     shellcheck -x -S warning -e SC1007 $scripts || found "shellcheck"
 fi
 
+sh tests/check_wings.sh || found "check_wings.sh: docs/architecture.md says which wing may use which"
+
 for f in $c_files $h_files $kernels $scripts Makefile; do
     lines=$(wc -l <"$f")
     if [ "$lines" -gt 700 ]; then found "$f has $lines lines; 700 is the most"; fi
