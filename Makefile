@@ -94,7 +94,7 @@ OPENCL_CXX := $(wildcard opencl/*.cpp)
 KERNELS    := $(wildcard opencl/kernels/*.cl)
 TEST_SRC   := $(wildcard tests/test_*.c)
 else
-OPENCL_SRC := $(wildcard opencl/scratch.c)
+OPENCL_SRC := opencl/scratch.c opencl/type.c
 TEST_SRC   := $(filter-out tests/test_opencl%,$(wildcard tests/test_*.c))
 endif
 TEST_HELP  := $(wildcard tests/support*.c)

@@ -2,6 +2,7 @@
  */
 #include "cpu/ops.h"
 #include "cpu/vmath.h"
+#include "graph/cost.h"
 #include <float.h>
 
 /* Constants, so that nothing but the sequence itself decides the bits. KEYS is a multiple of ROWS. Rows of scores lie

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 typedef struct {
     backend b;
@@ -27,7 +28,7 @@ uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes, int lane
     return (uint64_t)(rows * (vocabulary + 1)) * real_bytes; /* logits, and a loss for each row */
 }
 
-uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
+static uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
     switch (o->code) {
     case OP_HEAD:
     case OP_HEAD_LOSS: *kind = KIND_HEAD; return cpu_head_bytes(g, o, real_bytes, 1);
@@ -37,6 +38,33 @@ uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind
     default: return 0;
     }
 }
+
+/* The host's memory less 1.5 GiB or an eighth, whichever is more: what no cap means. */
+static uint64_t host_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE); }
+static uint64_t host_cap(void) {
+    uint64_t all = host_memory();
+    uint64_t reserve = all / 8 > 3ull << 29 ? all / 8 : 3ull << 29;
+    return all > 2 * reserve ? all - reserve : all / 2;
+}
+
+static memory_limits limits(compute_precision p, uint64_t cap) {
+    return (memory_limits){.real_bytes = precision_table[p].real_bytes, .alignment = 64, .cap = cap ? cap : host_cap()};
+}
+
+/* The costs are those of two cores of a desktop. Only their ratios are ever shown. */
+#define TYPE(p)                                                                                                        \
+    [p] = {.kind = BACKEND_CPU,                                                                                        \
+           .precision = p,                                                                                             \
+           .name = "cpu",                                                                                              \
+           .planned_for = "the CPU backend",                                                                           \
+           .memory = "RAM",                                                                                            \
+           .scratch = cpu_scratch,                                                                                     \
+           .cost = {15e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false},                                \
+           .limits = limits}
+
+static const backend_type types[PRECISION_COUNT] = {TYPE(PRECISION_FLOAT32), TYPE(PRECISION_FLOAT64)};
+
+const backend_type *cpu_type(compute_precision p) { return types[p].scratch ? &types[p] : NULL; }
 
 static void release(cpu *c) {
     for (int i = 0; c->blocks && i < c->p->n_blocks; i++)
@@ -238,12 +266,13 @@ static void cpu_close(backend *b) {
 }
 
 backend *cpu_open(size_t real_bytes, uint64_t cap) {
+    const backend_type *type = cpu_type(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32);
     cpu *c = xcalloc(1, sizeof *c);
     c->functions = real_bytes == 8 ? cpu_functions_f64 : cpu_functions_f32;
-    c->b = (backend){.name = "cpu",
+    c->b = (backend){.type = type,
                      .gemm = "default",
-                     .limits = {.real_bytes = real_bytes, .alignment = 64, .cap = cap},
-                     .scratch = cpu_scratch,
+                     .limits = type->limits(type->precision, cap),
+                     .memory = host_memory(),
                      .bind = cpu_bind,
                      .run = cpu_run,
                      .write = cpu_write,

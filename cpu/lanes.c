@@ -2,6 +2,7 @@
    share the weights and the gradients and nothing else: they never meet at an op's end, and what a thread has written
    stays in its cache. Compiled once. */
 #include "cpu/cpu.h"
+#include "graph/cost.h"
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -273,8 +273,7 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
     TRY(devices_list(&list, &count, e));
     status s = devices_choose(list, count, o->selector, &index, why, sizeof why, e);
     opencl *b = xcalloc(1, sizeof *b);
-    b->base = (backend){.name = "opencl",
-                        .scratch = o->tf32 ? opencl_scratch_tf32 : opencl_scratch,
+    b->base = (backend){.type = opencl_type(o->precision),
                         .bind = backend_bind,
                         .run = backend_run,
                         .write = backend_write,
@@ -289,7 +288,7 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
-        s = o->tf32 ? mma_open(b, o, e) : gemm_open(b, o->gemm, o->min_indirect, e);
+        s = o->precision == PRECISION_TF32 ? mma_open(b, o, e) : gemm_open(b, o->gemm, o->min_indirect, e);
     }
     if (s == OK) s = build_common(b, e);
     free(list);

@@ -19,9 +19,10 @@ typedef struct {
     /* A backend's text of that name, to compute as it did, where this device can; NULL: what `snug tune` found for the
        device, else "default"; GEMM_OWN: CLBlast's own numbers, but for min_indirect. */
     const char *gemm;
-    bool tf32;   /* matmul_precision=high: products by matrix units (mma.h) instead of CLBlast; gemm means nothing */
+    /* 0: float32. TF32: products by matrix units (mma.h) instead of CLBlast; gemm means nothing. */
+    compute_precision precision;
     bool as_gpu; /* kernels in the shapes for GPUs, whatever the device is */
-    enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* with tf32, for tests alone: on any device, slowly */
+    enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* with TF32, for tests alone: on any device, slowly */
     int mma_tile; /* with tf32: 1 or 2 forces the large or the small tiles; 0: by the product's size */
 } opencl_options;
 #define GEMM_OWN "CLBlast"

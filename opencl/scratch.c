@@ -2,7 +2,6 @@
    open. bind asserts that CLBlast asks for no more; matrix units (tf32) need none. Compiled in every build: no OpenCL
    here. */
 #include "opencl/scratch.h"
-#include "graph/backend.h"
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -4,7 +4,7 @@
 #ifndef SNUG_OPENCL_SCRATCH_H
 #define SNUG_OPENCL_SCRATCH_H
 
-#include "graph/graph.h"
+#include "graph/backend_type.h"
 
 enum {
     GEMM_ROWS = 2048,           /* rows of activations in one matrix product, at most */
@@ -17,6 +17,9 @@ enum {
     SQUARE_GROUPS = 128,        /* work-groups of SUM_SQUARES; at most 256 */
     SCRATCH_ALIGNMENT = 4096    /* of the parts of a scratch tensor */
 };
+
+/* By CLBlast, whose temporaries are bounded from above, and by matrix units, which need none. real_bytes is 4. */
+scratch_rule opencl_scratch, opencl_scratch_tf32;
 
 /* What CLBlast may need for C[m,n] = A[m,k] B[k,n], in bytes: padded copies of all three. */
 uint64_t scratch_gemm(int64_t m, int64_t n, int64_t k);

@@ -33,7 +33,7 @@ static inline backend *open_device_with(opencl_options o) {
  */
 static inline backend *open_matrix_units(bool prove, int tile) {
     backend *b;
-    opencl_options o = {.selector = test_device(), .tf32 = true, .mma_tile = tile};
+    opencl_options o = {.selector = test_device(), .precision = PRECISION_TF32, .mma_tile = tile};
     if (opencl_open(&o, &b, NULL) == OK) return b;
     o.mma = prove ? MMA_EMULATED_AND_PROVED : MMA_EMULATED;
     return open_device_with(o);

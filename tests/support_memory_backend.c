@@ -39,7 +39,7 @@ static void shut(backend *b) {
 
 backend *memory_backend_open(const gpt *m, size_t real_bytes) {
     memory_backend *b = xcalloc(1, sizeof *b);
-    b->base = (backend){.name = "memory", .read = get, .write = put, .close = shut};
+    b->base = (backend){.read = get, .write = put, .close = shut};
     b->base.limits.real_bytes = real_bytes;
     b->g = m->graph;
     b->data = xcalloc((unsigned long)b->g->n_tensors, sizeof *b->data);

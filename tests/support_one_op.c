@@ -106,7 +106,7 @@ void one_op_run(one_op *k) {
                                  k->dim[i]);
     *graph_op(g, k->code, id) = k->attr;
     g->micro = (span){0, 1};
-    graph_add_scratch(g, b->scratch, k->real_bytes);
+    graph_add_scratch(g, b->type->scratch, k->real_bytes);
     ck_assert_msg(plan_make(g, &b->limits, &p, &e) == OK && b->bind(b, g, &p, &e) == OK, "%s", e.text);
     for (int i = 0; i < k->arguments; i++)
         if (id[i]) move(k, b, id[i], i, k->in[i], true);

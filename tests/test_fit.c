@@ -46,8 +46,8 @@ static fit_request random_request(uint64_t *s) {
                              .beta1 = 0.9,
                              .beta2 = 0.95},
                      .limits = {.real_bytes = 4, .alignment = 64},
-                     .scratch = below(s, 2) ? cpu_scratch : opencl_scratch,
-                     .cost = below(s, 2) ? cost_default_cpu : cost_default_gpu};
+                     .type = below(s, 2) ? cpu_type(PRECISION_FLOAT32) : opencl_type(PRECISION_FLOAT32),
+                     .cost = below(s, 2) ? cpu_type(PRECISION_FLOAT32)->cost : opencl_type(PRECISION_FLOAT32)->cost};
     if (!below(s, 4)) r.limits.max_block = 30000 + next(s) % 60000;
     if (!below(s, 4)) r.micro_batch = 1 + below(s, (int)r.run.sequences);
     if (!below(s, 4)) r.policy = &recompute_policies[below(s, RECOMPUTE_POLICIES)];
@@ -198,8 +198,8 @@ static fit_request gpt2(const char *device, int layers, int heads, int channels,
     c->batch_invariant = invariant;
     c->vram_cap = (uint64_t)(cap_gib * 0x1p30);
     open_request(c, &shape, GRAPH_TRAIN, 1024, 512, &r);
-    ck_assert_int_eq(open_limits(c, &r.limits, &r.scratch, &r.cost, &e), OK);
-    r.cost = cost_default_gpu;
+    ck_assert_int_eq(open_limits(c, &r, &e), OK);
+    r.cost = opencl_type(PRECISION_FLOAT32)->cost;
     free(c);
     return r;
 }
@@ -432,7 +432,7 @@ static config *cpu_config(void) {
 
 static double own_seconds(const model *m, const cost_model *c) {
     fit_request r = {
-        .shape = m->shape, .run = m->run, .limits = m->backend->limits, .scratch = m->backend->scratch, .cost = *c};
+        .shape = m->shape, .run = m->run, .limits = m->backend->limits, .type = m->backend->type, .cost = *c};
     const recompute_policy *policy = recompute_policies;
     while (policy->dropped != m->run.recompute) policy++;
     fit_option o = {.micro_batch = m->run.micro_batch, .policy = policy};
@@ -448,28 +448,29 @@ START_TEST(constants_are_measured_once_and_kept) {
     backend *b;
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("XDG_CACHE_HOME", folder, 1);
-    ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
+    ck_assert(!calibrate_recall(c, cpu_type(PRECISION_FLOAT32), NULL, &none));
     ck_assert_int_eq(backend_open(c, &b, NULL, &e), OK);
     ck_assert_msg(calibrate_ensure(c, b, NULL, &first, &e) == OK, "%s", e.text);
     ck_assert(first.measured && first.launch > 0 && first.byte > 0);
     for (int w = 0; w < WORK_KINDS; w++) ck_assert(first.flop[w] > 0 && first.flop[w] < 1e-7);
-    ck_assert(calibrate_recall(c, "cpu", b, &again));
-    ck_assert(calibrate_recall(c, "cpu", NULL, &again));
+    ck_assert(calibrate_recall(c, cpu_type(PRECISION_FLOAT32), b, &again));
+    ck_assert(calibrate_recall(c, cpu_type(PRECISION_FLOAT32), NULL, &again));
     ck_assert_double_eq_tol(again.launch / first.launch, 1, 1e-12); /* through 15 to 17 digits of text */
     ck_assert_double_eq_tol(again.flop[WORK_MATRIX] / first.flop[WORK_MATRIX], 1, 1e-12);
     backend other = *b;
     other.threads++;
-    ck_assert(!calibrate_recall(c, "cpu", &other, &none) && !calibrate_recall(c, "opencl", NULL, &none));
+    ck_assert(!calibrate_recall(c, cpu_type(PRECISION_FLOAT32), &other, &none) &&
+              !calibrate_recall(c, opencl_type(PRECISION_FLOAT32), NULL, &none));
     other = *b;
     strcpy(other.gemm, "tuned since");
-    ck_assert(!calibrate_recall(c, "cpu", &other, &none));
+    ck_assert(!calibrate_recall(c, cpu_type(PRECISION_FLOAT32), &other, &none));
     ck_assert(!calibrate_doubt(c, b, 1, 0.6) && !calibrate_doubt(c, b, 1, 30)); /* as predicted, or slow now */
-    ck_assert(calibrate_recall(c, "cpu", b, &again));
-    ck_assert(calibrate_doubt(c, b, 1, 0.4) && !calibrate_recall(c, "cpu", b, &again));
+    ck_assert(calibrate_recall(c, cpu_type(PRECISION_FLOAT32), b, &again));
+    ck_assert(calibrate_doubt(c, b, 1, 0.4) && !calibrate_recall(c, cpu_type(PRECISION_FLOAT32), b, &again));
     ck_assert_int_eq(calibrate_ensure(c, b, NULL, &first, &e), OK);
     snprintf(shell, sizeof shell, "for f in %s/snug/*; do echo '{\"launch\": -1}' >$f; done", folder);
     ck_assert_int_eq(system(shell), 0);
-    ck_assert(!calibrate_recall(c, "cpu", NULL, &none));
+    ck_assert(!calibrate_recall(c, cpu_type(PRECISION_FLOAT32), NULL, &none));
     c->vram_cap = 1 << 20; /* too small to measure in: stated constants, no failure */
     ck_assert_int_eq(calibrate_ensure(c, b, NULL, &none, &e), OK);
     ck_assert(!none.measured);

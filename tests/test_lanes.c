@@ -18,7 +18,7 @@ static int lanes_of(const gpt_shape *shape, const gpt_run *run, size_t real_byte
     gpt m;
     plan p;
     memory_limits limits = {.real_bytes = real_bytes, .alignment = 64};
-    ck_assert_msg(gpt_build(shape, run, cpu_scratch, real_bytes, &m, &e) == OK, "%s", e.text);
+    ck_assert_msg(gpt_build(shape, run, cpu_type(PRECISION_FLOAT32)->scratch, real_bytes, &m, &e) == OK, "%s", e.text);
     ck_assert_msg(plan_make(m.graph, &limits, &p, &e) == OK, "%s", e.text);
     int lanes = lanes_choose(m.graph, &p, real_bytes, threads);
     plan_free(&p);

@@ -111,7 +111,7 @@ static void open_side(side *s, const shape *shape_, backend *b) {
     add_forward(s->g, shape_, &ids);
     add_backward(s->g, shape_, &ids);
     s->g->micro = (span){0, s->g->n_ops};
-    graph_add_scratch(s->g, b->scratch, b->limits.real_bytes);
+    graph_add_scratch(s->g, b->type->scratch, b->limits.real_bytes);
     ck_assert_msg(plan_make(s->g, &b->limits, &s->p, &e) == OK, "%s", e.text);
     ck_assert_msg(b->bind(b, s->g, &s->p, &e) == OK, "%s", e.text);
     ck_assert_uint_eq(b->allocated, s->p.total);

@@ -131,7 +131,7 @@ START_TEST(the_stated_limits_without_a_device_are_upper_bounds) {
     gpt_run run = steps_run(4, 33, 3, 0);
     memory_limits stated = {.real_bytes = 4, .alignment = 4096};
     ck_assert_int_eq(model_open(&m, open_device(0, 0), &shapes[0], &run, &e), OK);
-    ck_assert_int_eq(gpt_build(&shapes[0], &run, opencl_scratch, 4, &g, &e), OK);
+    ck_assert_int_eq(gpt_build(&shapes[0], &run, opencl_type(PRECISION_FLOAT32)->scratch, 4, &g, &e), OK);
     ck_assert_int_eq(plan_make(g.graph, &stated, &p, &e), OK);
     ck_assert_uint_ge(p.total, m.plan.total);
     plan_free(&p);
@@ -151,7 +151,7 @@ START_TEST(gemm_temporaries_of_gpt2_124m_stay_under_64_mib) {
                        .bias = true,
                        .norm_epsilon = 1e-5};
     gpt_run run = steps_run(16, 1024, 16, 0);
-    ck_assert_int_eq(gpt_build(&shape, &run, opencl_scratch, 4, &g, &e), OK);
+    ck_assert_int_eq(gpt_build(&shape, &run, opencl_type(PRECISION_FLOAT32)->scratch, 4, &g, &e), OK);
     for (int i = 0; i < g.graph->n_ops; i++) {
         const op *o = &g.graph->ops[i];
         bool head = o->code == OP_HEAD || o->code == OP_HEAD_LOSS;

@@ -218,7 +218,7 @@ END_TEST
 START_TEST(a_device_without_matrix_units_is_refused_in_one_line) {
     error e = {""};
     backend *b;
-    status s = opencl_open(&(opencl_options){.selector = test_device(), .tf32 = true}, &b, &e);
+    status s = opencl_open(&(opencl_options){.selector = test_device(), .precision = PRECISION_TF32}, &b, &e);
     if (s == OK) {
         ck_assert_ptr_nonnull(strstr(b->device, "NVIDIA"));
         b->close(b);
@@ -235,7 +235,8 @@ END_TEST
 START_TEST(a_cap_below_the_proof_is_refused) {
     error e = {""};
     backend *b;
-    opencl_options o = {.selector = test_device(), .cap = 1 << 20, .tf32 = true, .mma = MMA_EMULATED_AND_PROVED};
+    opencl_options o = {
+        .selector = test_device(), .cap = 1 << 20, .precision = PRECISION_TF32, .mma = MMA_EMULATED_AND_PROVED};
     ck_assert_int_eq(opencl_open(&o, &b, &e), NO_MEMORY);
     ck_assert_ptr_nonnull(strstr(e.text, "cap"));
 }

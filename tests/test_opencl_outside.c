@@ -71,7 +71,7 @@ static uint64_t planned(const backend *b, const gpt_shape *shape, const gpt_run 
     error e = {""};
     gpt g;
     plan p;
-    ck_assert_msg(gpt_build(shape, run, b->scratch, b->limits.real_bytes, &g, &e) == OK, "%s", e.text);
+    ck_assert_msg(gpt_build(shape, run, b->type->scratch, b->limits.real_bytes, &g, &e) == OK, "%s", e.text);
     ck_assert_msg(plan_make(g.graph, &b->limits, &p, &e) == OK, "%s", e.text);
     uint64_t total = p.total;
     plan_free(&p);

@@ -201,7 +201,7 @@ static void open_tuner(tuner **t) {
     gpt g;
     gpt_run run = run_of(6);
     opencl_options o = {.selector = device_selector()};
-    ck_assert_msg(gpt_build(&small, &run, opencl_scratch, 4, &g, &e) == OK, "%s", e.text);
+    ck_assert_msg(gpt_build(&small, &run, opencl_type(PRECISION_FLOAT32)->scratch, 4, &g, &e) == OK, "%s", e.text);
     ck_assert_msg(tuner_open(&o, g.graph, NULL, t, &e) == OK, "%s", e.text);
     gpt_free(&g);
 }
@@ -334,7 +334,7 @@ START_TEST(tune_keeps_what_later_runs_use) {
     char by[GEMM_TEXT_MAX], text[GEMM_TEXT_MAX], hash[65];
     own_cache();
     opencl_options o = {.selector = device_selector()};
-    ck_assert_msg(gpt_build(&small, &run, opencl_scratch, 4, &g, &e) == OK, "%s", e.text);
+    ck_assert_msg(gpt_build(&small, &run, opencl_type(PRECISION_FLOAT32)->scratch, 4, &g, &e) == OK, "%s", e.text);
     ck_assert_msg(opencl_tune(&o, g.graph, 0.02, NULL, &e) == OK, "%s", e.text);
     gpt_free(&g);
     backend *b = open_device(0, 0);

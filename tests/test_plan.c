@@ -253,7 +253,9 @@ START_TEST(plans_of_gpt2_are_tight_aligned_and_within_blocks) {
                     memory_limits limits = {.real_bytes = 4, .alignment = opencl ? 512 : 64};
                     if (variant & 2) limits.max_block = 700u << 20;
                     gpt_run run = run_of(GRAPH_TRAIN, micro[b], 1024, variant != 3, size ? 0 : 0.1, policy);
-                    check_gpt(&SIZES[size], &run, opencl ? opencl_scratch : cpu_scratch, &limits);
+                    check_gpt(&SIZES[size], &run,
+                              opencl ? opencl_type(PRECISION_FLOAT32)->scratch : cpu_type(PRECISION_FLOAT32)->scratch,
+                              &limits);
                 }
 }
 END_TEST
@@ -263,7 +265,7 @@ START_TEST(gpt_steps_survive_in_the_planned_memory) {
         for (int variant = 0; variant < 8; variant++) {
             memory_limits limits = {.real_bytes = 4, .alignment = 64, .max_block = variant & 4 ? 20000 : 0};
             gpt_run run = run_of(GRAPH_TRAIN, 3, 8, variant & 1, variant & 2 ? 0.1 : 0, policy);
-            gpt m = build(&SMALL, run, cpu_scratch);
+            gpt m = build(&SMALL, run, cpu_type(PRECISION_FLOAT32)->scratch);
             plan p = make(m.graph, &limits);
             check_run(m.graph, &p, recompute_policies[policy].name);
             plan_free(&p);
@@ -317,7 +319,7 @@ START_TEST(policies_come_in_order_of_memory) {
     uint64_t before = UINT64_MAX;
     for (int policy = 0; policy < RECOMPUTE_POLICIES; policy++) {
         memory_limits limits = {.real_bytes = 4, .alignment = 64};
-        gpt m = build(&SIZES[0], run_of(GRAPH_TRAIN, 4, 1024, true, 0, policy), cpu_scratch);
+        gpt m = build(&SIZES[0], run_of(GRAPH_TRAIN, 4, 1024, true, 0, policy), cpu_type(PRECISION_FLOAT32)->scratch);
         plan p = make(m.graph, &limits);
         ck_assert_uint_lt(p.total, before);
         before = p.total;
@@ -364,7 +366,7 @@ static void plant(int fault, graph *g) {
 enum { FAULTS = 13 };
 
 START_TEST(graph_check_notices_planted_faults) {
-    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 1), cpu_scratch);
+    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 1), cpu_type(PRECISION_FLOAT32)->scratch);
     error e = {""};
     plant(_i, m.graph);
     ck_assert_msg(!graph_check(m.graph, &e), "fault %d went by", _i);
@@ -375,7 +377,7 @@ END_TEST
 
 START_TEST(plan_check_notices_planted_faults) {
     memory_limits limits = {.real_bytes = 4, .alignment = 64};
-    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 1), cpu_scratch);
+    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 1), cpu_type(PRECISION_FLOAT32)->scratch);
     plan p = make(m.graph, &limits);
     error e;
     int x = m.graph->ops[find_op(m.graph, OP_LINEAR, 0)].arg[1],
@@ -396,7 +398,7 @@ START_TEST(plan_check_notices_planted_faults) {
 END_TEST
 
 START_TEST(a_tensor_larger_than_the_largest_allocation_is_named) {
-    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0, 0), cpu_scratch);
+    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0, 0), cpu_type(PRECISION_FLOAT32)->scratch);
     plan p;
     error e;
     ck_assert_int_eq(plan_make(m.graph, &(memory_limits){.real_bytes = 4, .alignment = 64, .max_block = 1024}, &p, &e),

@@ -178,10 +178,11 @@ START_TEST(run_json_gives_the_bound_plan_again) {
     cJSON *facts;
     config_defaults(&c);
     backend *b = cpu_open(4, 64 << 20);
-    static scratch_rule *const rules[] = {cpu_scratch, opencl_scratch, opencl_scratch_tf32};
-    b->scratch = rules[_i / 2];
+    const backend_type *const types[] = {cpu_type(PRECISION_FLOAT32), opencl_type(PRECISION_FLOAT32),
+                                         opencl_type(PRECISION_TF32)};
+    b->type = types[_i / 2];
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
-    fit_request asked = {.shape = shape, .run = run, .limits = b->limits, .scratch = b->scratch};
+    fit_request asked = {.shape = shape, .run = run, .limits = b->limits, .type = b->type};
     chosen.one_upload = run.one_upload;
     chosen.peak = m.plan.total;
     ck_assert_int_eq(run_facts_write(out, &c, b->device, &asked, &chosen, &e), OK);
@@ -191,6 +192,7 @@ START_TEST(run_json_gives_the_bound_plan_again) {
     ck_assert_uint_eq(again.peak, m.plan.total);
     ck_assert_uint_eq(again.peak, b->allocated);
     ck_assert_ptr_eq(again.policy, chosen.policy);
+    ck_assert_ptr_eq(r.type, b->type);
     cJSON_Delete(facts);
     free(path);
     model_close(&m);

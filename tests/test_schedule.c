@@ -136,9 +136,9 @@ static void check_split(int sequences, int micro, bool ignore, bool one_upload) 
                    .one_upload = one_upload,
                    .batch_invariant = true};
     batch b = batch_new(sequences, LENGTH);
-    recorder r = {.base = {.name = "recorder",
+    static const backend_type type = {.name = "recorder", .scratch = no_scratch};
+    recorder r = {.base = {.type = &type,
                            .limits = {.real_bytes = 4, .alignment = 64},
-                           .scratch = no_scratch,
                            .bind = record_bind,
                            .run = record_run,
                            .write = record_write,

@@ -62,7 +62,7 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
     g->micro.first = g->n_ops;
     graph_op(g, OP_LINEAR, (tensor_id[MAX_ARGUMENTS]){y, x, w});
     g->micro.end = g->n_ops;
-    graph_add_scratch(g, b->scratch, b->limits.real_bytes);
+    graph_add_scratch(g, b->type->scratch, b->limits.real_bytes);
     status s = plan_make(g, &b->limits, &p, e);
     if (s == OK) s = b->bind(b, g, &p, e);
     if (s == OK) s = fill_tensor(b, g, w, e);

@@ -15,7 +15,7 @@ static void print_head(const bench *b, FILE *f) {
     fprintf(f,
             "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
-            s->bias ? "True" : "False", backend_precision(be->limits.real_bytes, be->scratch));
+            s->bias ? "True" : "False", precision_table[be->type->precision].text);
     fprintf(f, "step   %lld sequences, micro_batch_size %d, recompute %s, batch_invariant %s, dropout %g\n",
             (long long)r->sequences, b->option.micro_batch, b->option.policy->name,
             r->batch_invariant ? "True" : "False", r->dropout);
@@ -72,6 +72,7 @@ static void add_row(cJSON *list, const char *name, const bench_row *r) {
 void bench_json(const bench *b, FILE *f) {
     const gpt_shape *s = &b->m.shape;
     const gpt_run *r = &b->request.run;
+    const precision_info *precision = &precision_table[b->m.backend->type->precision];
     char device[DEVICE_TEXT];
     cJSON *root = cJSON_CreateObject(), *model = cJSON_AddObjectToObject(root, "model");
     cJSON_AddNumberToObject(model, "parameters", (double)gpt_parameters(s));
@@ -82,13 +83,12 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddNumberToObject(model, "vocab_size", (double)s->vocabulary);
     cJSON_AddBoolToObject(model, "bias", s->bias);
     cJSON_AddStringToObject(root, "device", backend_print(b->m.backend, device));
-    cJSON_AddStringToObject(root, "dtype", b->m.backend->limits.real_bytes == 8 ? "float64" : "float32");
+    cJSON_AddStringToObject(root, "dtype", precision->dtype);
     cJSON_AddNumberToObject(root, "effective_batch", (double)r->sequences);
     cJSON_AddNumberToObject(root, "micro_batch_size", b->option.micro_batch);
     cJSON_AddStringToObject(root, "recompute", b->option.policy->name);
     cJSON_AddBoolToObject(root, "batch_invariant", r->batch_invariant);
-    cJSON_AddStringToObject(root, "matmul_precision",
-                            b->m.backend->scratch == opencl_scratch_tf32 ? "high" : "highest");
+    cJSON_AddStringToObject(root, "matmul_precision", precision->matmul);
     cJSON_AddNumberToObject(root, "dropout", r->dropout);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)b->m.backend->allocated);
     cJSON *limit = cJSON_AddObjectToObject(root, "limit");

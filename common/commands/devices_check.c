@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOLERANCE 1e-5 /* float32 against float64, norm-wise, per tensor */
 enum { SEQUENCES = 12, STEPS = 5, SEED = 7 };
 
 /* Multiples of nothing, and multiples of tiles and alignments: matrix products by either of CLBlast's kernels, whole
@@ -111,6 +110,7 @@ static status check_gradients(const config *c, int i, FILE *f, int *bad, error *
     double worst = 0;
     char name[96] = "";
     TRY(open_device(c, 0, &b, e));
+    double tolerance = precision_table[b->type->precision].tolerance;
     TRY(compute_gradients(i, b, 5, &got, e));
     status s = compute_gradients(i, cpu_open(8, 0), SEQUENCES, &want, e);
     if (s == OK) {
@@ -119,7 +119,7 @@ static status check_gradients(const config *c, int i, FILE *f, int *bad, error *
     }
     model_close(&got);
     TRY(s);
-    bool good = worst <= TOLERANCE;
+    bool good = worst <= tolerance;
     fprintf(f, "  gradients  %s: %.1e from float64 at most (%s)%s\n", MODELS[i].name, worst, name,
             good ? "" : "   TOO MUCH");
     *bad += !good;

@@ -60,7 +60,7 @@ static status find_device(equivalence *q, error *e) {
     TRY(backend_open(q->config, &b, stdout, e));
     status s = calibrate_ensure(q->config, b, stdout, &q->request.cost, e);
     q->request.limits = b->limits;
-    q->request.scratch = b->scratch;
+    q->request.type = b->type;
     snprintf(q->device, sizeof q->device, "%s", b->device);
     snprintf(q->gemm, sizeof q->gemm, "%s", b->gemm);
     b->close(b);

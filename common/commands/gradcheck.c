@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP 3e-4           /* h: truncation h^4 and rounding 1e-16 / h are both near 1e-13 of the loss */
-#define TOLERANCE 1e-7      /* backward pass against differences */
-#define TOLERANCE_F32 1e-5  /* OpenCL's float32 against float64 */
-#define TOLERANCE_TF32 5e-3 /* with products of inputs of 11 bits */
+#define STEP 3e-4      /* h: truncation h^4 and rounding 1e-16 / h are both near 1e-13 of the loss */
+#define TOLERANCE 1e-7 /* backward pass against differences */
 #define NO_GRADIENT                                                                                                    \
     1e-4 /* norms below count as this much: differences are no better than 1e-12, whatever they are of */
 
@@ -139,16 +137,16 @@ static status against_device(check *k, const config *c, error *e) {
     backend *device;
     model m;
     TRY(backend_open(c, &device, NULL, e));
-    bool cpu = !strcmp(device->name, "cpu");
+    bool cpu = device->type->kind == BACKEND_CPU;
     status s = cpu ? OK : model_open(&m, device, &k->shape, &k->run, e);
     if (cpu || s != OK) {
         device->close(device);
         return s;
     }
-    bool tf32 = backend_wants_tf32(c);
-    double tolerance = tf32 ? TOLERANCE_TF32 : TOLERANCE_F32;
-    fprintf(k->out, "%s, float32%s, against the CPU's float64: at most %g\n", device->device,
-            tf32 ? " with products in tf32" : "", tolerance);
+    const precision_info *p = &precision_table[device->type->precision];
+    double tolerance = p->tolerance;
+    fprintf(k->out, "%s, %s%s%s, against the CPU's float64: at most %g\n", device->device, p->dtype,
+            *p->products ? " with products in " : "", p->products, tolerance);
     double **got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
     s = read_gradients(k, &m, got, e);
     for (tensor_id p = 1; p <= m.gpt.n_params && s == OK; p++)

@@ -12,18 +12,11 @@
 static status find_request(plan_report *p, error *e) {
     const config *c = p->config;
     fit_request r;
-    memory_limits limits;
-    scratch_rule *scratch;
-    cost_model cost;
     int length;
     TRY(shape_of_settings(c, &p->request.shape, &length, &p->vocabulary_from, e));
-    TRY(open_limits(c, &limits, &scratch, &cost, e));
     open_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
-    r.limits = limits;
-    r.scratch = scratch;
-    r.cost = cost;
+    TRY(open_limits(c, &r, e));
     p->request = r;
-    p->planned_for = scratch == cpu_scratch ? "the CPU backend" : "an OpenCL GPU that need not be here";
     int64_t wish = c->micro_batch_size ? c->micro_batch_size : c->batch_size;
     p->asked_micro_batch = (int)(wish < r.run.sequences ? wish : r.run.sequences);
     return OK;

@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
     const config *config;
     fit_request request; /* the settings asked for, with the cap */
-    const char *planned_for, *vocabulary_from;
+    const char *vocabulary_from;
     bool fits;             /* something that keeps the effective batch, and bits if they were asked to be kept */
     fit_option chosen;     /* or, where nothing fits, the smallest */
     int asked_micro_batch; /* micro_batch_size, else batch_size */

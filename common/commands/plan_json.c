@@ -80,7 +80,7 @@ static cJSON *report(const plan_report *p) {
     const gpt_run *run = &p->request.run;
     cJSON *root = cJSON_CreateObject();
     add_model(root, &p->request.shape, run->length);
-    cJSON_AddStringToObject(root, "planned_for", p->planned_for);
+    cJSON_AddStringToObject(root, "planned_for", p->request.type->planned_for);
     cJSON_AddNumberToObject(root, "effective_batch", (double)run->sequences);
     add_split(root, p->chosen.micro_batch, run->sequences);
     cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);

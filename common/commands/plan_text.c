@@ -48,8 +48,8 @@ static void print_head(const plan_report *p, FILE *f) {
     fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
-            backend_precision(p->request.limits.real_bytes, p->request.scratch));
-    fprintf(f, "device   planned for %s", p->planned_for);
+            precision_table[p->request.type->precision].text);
+    fprintf(f, "device   planned for %s", p->request.type->planned_for);
     if (p->request.limits.max_block)
         fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));
     fputc('\n', f);
@@ -64,7 +64,7 @@ static void print_head(const plan_report *p, FILE *f) {
 /* Cards are sold by a rounder number than they offer. */
 static void print_card_note(const plan_report *p, FILE *f) {
     double cap = gib(p->request.limits.cap);
-    if (!strcmp(p->planned_for, "the CPU backend") || (cap && (cap <= 10.4 || cap > 12.01))) return;
+    if (p->request.type->kind == BACKEND_CPU || (cap && (cap <= 10.4 || cap > 12.01))) return;
     fprintf(f, "         A \"12 GB\" card offers about 11.7 GiB, about 10.4 GiB with a desktop on it.\n");
 }
 

@@ -9,21 +9,15 @@ static status make_graph(const config *c, gpt *m, error *e) {
     gpt_shape shape;
     fit_request r;
     fit_option o;
-    memory_limits limits;
-    scratch_rule *scratch;
-    cost_model cost;
     int length;
     const char *from;
     TRY(shape_of_settings(c, &shape, &length, &from, e));
-    TRY(open_limits(c, &limits, &scratch, &cost, e));
     open_request(c, &shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
-    r.limits = limits;
-    r.scratch = scratch;
-    r.cost = cost;
+    TRY(open_limits(c, &r, e));
     status s = fit_choose(&r, &o, e);
     if (s != OK && s != NO_MEMORY) return s;
     gpt_run run = fit_run(&r, &o);
-    return gpt_build(&shape, &run, scratch, limits.real_bytes, m, e);
+    return gpt_build(&shape, &run, r.type->scratch, r.limits.real_bytes, m, e);
 }
 
 status tune_run(const config *c, FILE *f, error *e) {

@@ -2,16 +2,14 @@
 #ifndef SNUG_BACKEND_H
 #define SNUG_BACKEND_H
 
-#include "graph/graph.h"
-#include "graph/plan.h"
+#include "graph/backend_type.h"
 
 typedef struct backend backend;
 struct backend {
-    const char *name; /* "cpu", "opencl" */
+    const backend_type *type;
     char device[256]; /* what bits depend on (P4), readable: "CPU, OpenBLAS Haswell" */
     int threads;      /* that share out its work, which changes no bit; 0: the device's own */
     memory_limits limits;
-    scratch_rule *scratch;
     uint64_t memory, memory_free; /* bytes that the device has in all and free when opened; 0: unknown */
     uint64_t allocated;           /* bytes taken by bind; equals plan.total */
     bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
@@ -37,12 +35,7 @@ struct backend {
     void (*close)(backend *);
 };
 
-/* real_bytes 4 or 8; cap in bytes, 0 = none. Never fails. cpu/backend.c */
+/* real_bytes 4 or 8; cap in bytes, 0: the host's memory less a reserve. Never fails. cpu/backend.c */
 backend *cpu_open(size_t real_bytes, uint64_t cap);
-scratch_rule cpu_scratch;
-
-/* What a plan made without a device takes for OpenCL: stated upper bounds (opencl/scratch.c, in every build; to open
-   one: opencl/opencl.h). */
-scratch_rule opencl_scratch, opencl_scratch_tf32; /* the second for matmul_precision=high */
 
 #endif

@@ -1,5 +1,5 @@
-/* cost.c: what an op costs in arithmetic and in bytes moved, from the graph's own shapes. Part of graph.h. */
-#include "graph/graph.h"
+/* cost.c: see cost.h. Everything follows from the graph's own shapes. */
+#include "graph/cost.h"
 
 static double elements_of(const graph *g, tensor_id t, int sequences) {
     if (!t) return 0;
@@ -51,4 +51,34 @@ double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes)
         n += (o->code == OP_HEAD ? 6 : 3) * (double)sequences * g->length *
              (double)g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]].dim[0];
     return n * (double)real_bytes;
+}
+
+/* ---- time ---- */
+
+work_kind cost_work(op_code code) {
+    switch (code) {
+    case OP_LINEAR:
+    case OP_LINEAR_DX:
+    case OP_LINEAR_DW: return WORK_MATRIX;
+    case OP_ATTENTION:
+    case OP_ATTENTION_DX: return WORK_ATTENTION;
+    case OP_HEAD:
+    case OP_HEAD_LOSS: return WORK_HEAD;
+    default: return WORK_VECTOR;
+    }
+}
+
+double cost_launches(const graph *g, const op *o, int sequences) {
+    enum { CHUNK_ROWS = 256, CHUNK_KERNELS = 5 }; /* R7: logits, softmax, and two products, one of them in two parts */
+    if (o->code == OP_LINEAR_DW && g->batch_invariant) return sequences;
+    if (o->code != OP_HEAD && o->code != OP_HEAD_LOSS) return 1;
+    int64_t piece = (int64_t)g->length * (g->batch_invariant ? 1 : sequences),
+            pieces = g->batch_invariant ? sequences : 1;
+    return (double)((piece + CHUNK_ROWS - 1) / CHUNK_ROWS * pieces * CHUNK_KERNELS);
+}
+
+double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c) {
+    double arithmetic = op_flops(g, o, sequences) * c->flop[cost_work(o->code)];
+    double traffic = op_traffic(g, o, sequences, real_bytes) * c->byte;
+    return c->launch * cost_launches(g, o, sequences) + (arithmetic > traffic ? arithmetic : traffic);
 }

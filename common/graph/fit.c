@@ -5,39 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Two cores of a desktop; a card of 10 TFLOP/s. Only their ratios are ever shown. */
-const cost_model cost_default_cpu = {15e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false};
-const cost_model cost_default_gpu = {10e-6, {1 / 8e12, 1 / 4e12, 1 / 6e12, 1 / 4e12}, 1 / 350e9, false};
-
 /* ---- time ---- */
-
-work_kind cost_work(op_code code) {
-    switch (code) {
-    case OP_LINEAR:
-    case OP_LINEAR_DX:
-    case OP_LINEAR_DW: return WORK_MATRIX;
-    case OP_ATTENTION:
-    case OP_ATTENTION_DX: return WORK_ATTENTION;
-    case OP_HEAD:
-    case OP_HEAD_LOSS: return WORK_HEAD;
-    default: return WORK_VECTOR;
-    }
-}
-
-double cost_launches(const graph *g, const op *o, int sequences) {
-    enum { CHUNK_ROWS = 256, CHUNK_KERNELS = 5 }; /* R7: logits, softmax, and two products, one of them in two parts */
-    if (o->code == OP_LINEAR_DW && g->batch_invariant) return sequences;
-    if (o->code != OP_HEAD && o->code != OP_HEAD_LOSS) return 1;
-    int64_t piece = (int64_t)g->length * (g->batch_invariant ? 1 : sequences),
-            pieces = g->batch_invariant ? sequences : 1;
-    return (double)((piece + CHUNK_ROWS - 1) / CHUNK_ROWS * pieces * CHUNK_KERNELS);
-}
-
-double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c) {
-    double arithmetic = op_flops(g, o, sequences) * c->flop[cost_work(o->code)];
-    double traffic = op_traffic(g, o, sequences, real_bytes) * c->byte;
-    return c->launch * cost_launches(g, o, sequences) + (arithmetic > traffic ? arithmetic : traffic);
-}
 
 static double span_seconds(const graph *g, span s, int sequences, const cost_model *c, size_t real_bytes,
                            double *flops) {
@@ -72,7 +40,7 @@ gpt_run fit_run(const fit_request *r, const fit_option *o) {
 
 static status build(const fit_request *r, const fit_option *o, gpt *m, error *e) {
     gpt_run run = fit_run(r, o);
-    return gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e);
+    return gpt_build(&r->shape, &run, r->type->scratch, r->limits.real_bytes, m, e);
 }
 
 static bool fits(const fit_request *r, uint64_t bytes) { return !r->limits.cap || bytes <= r->limits.cap; }
@@ -303,7 +271,7 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
 
 status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
     gpt_run run = fit_run(r, o);
-    TRY(gpt_build(&r->shape, &run, r->scratch, r->limits.real_bytes, m, e));
+    TRY(gpt_build(&r->shape, &run, r->type->scratch, r->limits.real_bytes, m, e));
     status s = plan_make(m->graph, &r->limits, p, e);
     if (s != OK) gpt_free(m);
     return s;

@@ -3,32 +3,15 @@
 #ifndef SNUG_FIT_H
 #define SNUG_FIT_H
 
+#include "graph/backend_type.h"
 #include "graph/gpt.h"
-#include "graph/plan.h"
 #include "graph/recompute.h"
-
-/* What an op mostly does: each has a speed of its own. */
-typedef enum { WORK_MATRIX, WORK_ATTENTION, WORK_HEAD, WORK_VECTOR, WORK_KINDS } work_kind;
-
-/* Seconds of an op = launches + the slower of its arithmetic and its traffic: so the speed of a micro-batch saturates
-   as it grows. */
-typedef struct {
-    double launch;           /* seconds a kernel costs however small it is */
-    double flop[WORK_KINDS]; /* seconds per arithmetic operation */
-    double byte;             /* seconds per byte moved */
-    bool measured;           /* false: stated constants, good for ratios only */
-} cost_model;
-extern const cost_model cost_default_cpu, cost_default_gpu;
-work_kind cost_work(op_code code);
-/* Kernels that a run of o starts: batch-invariant weight gradients take one a sequence (R6), the head some a chunk. */
-double cost_launches(const graph *g, const op *o, int sequences);
-double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c);
 
 typedef struct {
     gpt_shape shape;
     gpt_run run;          /* micro_batch, recompute and one_upload are what is sought; sequences: the effective batch */
     memory_limits limits; /* with the cap; 0 = any size fits */
-    scratch_rule *scratch;
+    const backend_type *type; /* whose working space counts */
     cost_model cost;
     int micro_batch;                /* 0 = to be found */
     const recompute_policy *policy; /* NULL = to be found */

@@ -215,12 +215,6 @@ void graph_add_scratch(graph *g, scratch_rule *rule, size_t real_bytes);
    in batch-invariant graphs each gradient has one accumulating op (R4). Otherwise e names the op and the tensor. */
 bool graph_check(const graph *g, error *e);
 
-/* Arithmetic operations of one run of op o on `sequences` sequences (a multiply-add counts 2), causal attention at its
-   triangle; 0 for ops that only move data. */
-double op_flops(const graph *g, const op *o, int sequences);
-/* Bytes that the op must read and write at least. */
-double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes);
-
 /* Prints tensors and ops, a line each. */
 void graph_dump(const graph *g, size_t real_bytes, FILE *f);
 

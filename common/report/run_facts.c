@@ -1,18 +1,35 @@
 /* run_facts.c: see run_facts.h. */
 #include "report/run_facts.h"
-#include "graph/backend.h"
 #include "base/files.h"
 #include "base/json_file.h"
 #include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- which backend ---- */
+
+/* `opencl`: 0 is the CPU, whose precision real_bytes says; the others are these, from 1. */
+static const compute_precision OPENCL_PRECISIONS[] = {PRECISION_FLOAT32, PRECISION_TF32};
+enum { N_OPENCL = sizeof OPENCL_PRECISIONS / sizeof *OPENCL_PRECISIONS };
+
+static int number_of_type(const backend_type *type) {
+    int i = 0;
+    if (type->kind == BACKEND_CPU) return 0;
+    while (i < N_OPENCL - 1 && OPENCL_PRECISIONS[i] != type->precision) i++;
+    return i + 1;
+}
+
+static const backend_type *type_of_number(int64_t opencl, int64_t real_bytes) {
+    if (!opencl) return cpu_type(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32);
+    return opencl_type(OPENCL_PRECISIONS[opencl - 1]);
+}
+
 /* ---- numbers of the plan: one table writes and reads them ---- */
 
 typedef struct {
     int64_t layers, heads, channels, positions, vocabulary, bias, tanh_gelu; /* the model */
     int64_t micro_batch, length, sequences, batch_invariant, one_upload;     /* the run */
-    int64_t real_bytes, alignment, max_block, cap, opencl;                   /* the limits; opencl: SCRATCH */
+    int64_t real_bytes, alignment, max_block, cap, opencl;                   /* the limits, and the backend */
 } numbers;
 #define X(name, low, high) {#name, offsetof(numbers, name), low, high},
 static const struct {
@@ -23,10 +40,8 @@ static const struct {
                   X(vocabulary, 1, 1 << 24) X(bias, 0, 1) X(tanh_gelu, 0, 1) X(micro_batch, 1, 1 << 24)
                       X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(one_upload, 0, 1)
                           X(real_bytes, 4, 8) X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52)
-                              X(opencl, 0, 2)};
+                              X(opencl, 0, N_OPENCL)};
 #undef X
-/* By the number in `opencl`. */
-static scratch_rule *const SCRATCH[] = {cpu_scratch, opencl_scratch, opencl_scratch_tf32};
 enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 
 static int64_t *field(numbers *n, int i) { return (int64_t *)(void *)((char *)n + FIELDS[i].offset); }
@@ -34,8 +49,6 @@ static int64_t *field(numbers *n, int i) { return (int64_t *)(void *)((char *)n 
 static numbers numbers_of(const fit_request *r, const fit_option *o) {
     const memory_limits *l = &r->limits;
     const gpt_run run = fit_run(r, o);
-    int opencl = 2;
-    while (opencl && SCRATCH[opencl] != r->scratch) opencl--;
     return (numbers){.layers = r->shape.layers,
                      .heads = r->shape.heads,
                      .channels = r->shape.channels,
@@ -52,7 +65,7 @@ static numbers numbers_of(const fit_request *r, const fit_option *o) {
                      .alignment = (int64_t)l->alignment,
                      .max_block = (int64_t)l->max_block,
                      .cap = (int64_t)l->cap,
-                     .opencl = opencl};
+                     .opencl = number_of_type(r->type)};
 }
 
 /* ---- writing ---- */
@@ -126,6 +139,6 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
                                   .alignment = (size_t)n.alignment,
                                   .max_block = (uint64_t)n.max_block,
                                   .cap = (uint64_t)n.cap},
-                       .scratch = SCRATCH[n.opencl]};
+                       .type = type_of_number(n.opencl, n.real_bytes)};
     return fit_measure_as(r, chosen, e);
 }

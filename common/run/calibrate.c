@@ -90,8 +90,8 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
     out->byte = seconds[BYTES] / counts[BYTES];
     /* Threads that have just met at one op meet at the next almost for nothing; between the ops of a step they don't.
      */
-    if (!strcmp(t->m.backend->name, "cpu") && out->launch < cost_default_cpu.launch)
-        out->launch = cost_default_cpu.launch;
+    const backend_type *type = t->m.backend->type;
+    if (type->kind == BACKEND_CPU && out->launch < type->cost.launch) out->launch = type->cost.launch;
     out->measured = true;
     return OK;
 }
@@ -163,9 +163,9 @@ static bool is_quick(const bench_size *z, const cost_model *c) {
 /* ---- the cache ---- */
 
 /* One file for each kind of device, choice of device, precisions and build; NULL where there is no place. */
-static char *cache_path(const config *c, const char *backend_name) {
+static char *cache_path(const config *c, const backend_type *type) {
     char hex[HASH_HEX];
-    char *key = xprintf("%s|%s|%s|%s|%s|%s", backend_name, c->device, c->dtype, c->matmul_precision, snug_version(),
+    char *key = xprintf("%s|%s|%s|%s|%s|%s", type->name, c->device, c->dtype, c->matmul_precision, snug_version(),
                         snug_build());
     hash_bytes(key, strlen(key), hex);
     free(key);
@@ -189,11 +189,11 @@ static bool has_text(const cJSON *object, const char *key, const char *text) {
     return cJSON_IsString(v) && !strcmp(v->valuestring, text);
 }
 
-bool calibrate_recall(const config *c, const char *backend_name, const backend *open, cost_model *out) {
+bool calibrate_recall(const config *c, const backend_type *type, const backend *open, cost_model *out) {
     char device[DEVICE_TEXT];
     cJSON *object = NULL;
     cost_model m = {.measured = true};
-    char *path = cache_path(c, backend_name);
+    char *path = cache_path(c, type);
     bool found = path && json_read_object(path, &object, NULL) == OK;
     if (found && open)
         found = has_text(object, "device", backend_print(open, device)) && has_text(object, "gemm", open->gemm);
@@ -207,7 +207,7 @@ bool calibrate_recall(const config *c, const char *backend_name, const backend *
 
 static void keep(const config *c, const backend *b, const cost_model *m) {
     char device[DEVICE_TEXT];
-    char *path = cache_path(c, b->name);
+    char *path = cache_path(c, b->type);
     if (!path) return;
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "device", backend_print(b, device));
@@ -222,15 +222,15 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
 bool calibrate_doubt(const config *c, const backend *b, double predicted, double took) {
     const double telling = 0.02; /* below it a step is mostly launches, which are predicted roughly */
     bool wrong = predicted > telling && took < predicted / 2;
-    char *path = wrong ? cache_path(c, b->name) : NULL;
+    char *path = wrong ? cache_path(c, b->type) : NULL;
     bool forgotten = path && unlink(path) == 0;
     free(path);
     return forgotten;
 }
 
 status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e) {
-    *out = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
-    if (calibrate_recall(c, b->name, b, out)) return OK;
+    *out = b->type->cost;
+    if (calibrate_recall(c, b->type, b, out)) return OK;
     if (report) fprintf(report, "measuring this device's speed, once\n");
     for (int i = 0; i < N_SIZES; i++) {
         backend *again;

@@ -6,10 +6,10 @@
 #include "config/config.h"
 #include "graph/fit.h"
 
-/* The constants kept for these settings' device: measured by this build on a backend of that name ("cpu", "opencl"),
+/* The constants kept for these settings' device: measured by this build on a backend of that type,
    and on a device and by matrix products like those of `open` (NULL: whichever the settings meant last). False, and
    *out as it was, when there are none. Opens no device. */
-bool calibrate_recall(const config *c, const char *backend_name, const backend *open, cost_model *out);
+bool calibrate_recall(const config *c, const backend_type *type, const backend *open, cost_model *out);
 
 /* Recalls them for b, which is open and not yet bound; or else opens the same device again, measures within the cap in
    about a second, closes it, and keeps the result (a cache that can't be written is no failure). Says on `report` (may

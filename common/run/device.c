@@ -2,18 +2,9 @@
 #include "run/device.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #ifdef OPENCL
 #include "opencl/opencl.h"
 #endif
-
-/* The host's memory less 1.5 GiB or an eighth, whichever is more. */
-static uint64_t host_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE); }
-uint64_t backend_host_cap(void) {
-    uint64_t all = host_memory();
-    uint64_t reserve = all / 8 > 3ull << 29 ? all / 8 : 3ull << 29;
-    return all > 2 * reserve ? all - reserve : all / 2;
-}
 
 /* What the cap is, and what it is a part of. */
 static void print_cap(const config *c, const backend *b, FILE *f) {
@@ -29,26 +20,36 @@ static void print_cap(const config *c, const backend *b, FILE *f) {
     fprintf(f, "\n");
 }
 
-size_t backend_real_bytes(const config *c) { return strcmp(c->dtype, "float64") ? 4 : 8; }
-bool backend_wants_tf32(const config *c) { return !strcmp(c->matmul_precision, "high"); }
+static bool wants_float64(const config *c) { return !strcmp(c->dtype, precision_table[PRECISION_FLOAT64].dtype); }
 
-const char *backend_precision(size_t real_bytes, scratch_rule *rule) {
-    if (real_bytes == 8) return "float64";
-    return rule == opencl_scratch_tf32 ? "float32, matrix products in tf32" : "float32";
+/* Products that are rounded decide; where they are not, dtype does. */
+static compute_precision precision_of(const config *c) {
+    for (compute_precision p = 0; p < PRECISION_COUNT; p++)
+        if (*precision_table[p].products && !strcmp(c->matmul_precision, precision_table[p].matmul)) return p;
+    return wants_float64(c) ? PRECISION_FLOAT64 : PRECISION_FLOAT32;
 }
 
-status backend_check_cpu(const config *c, error *e) {
-    if (!backend_wants_tf32(c)) return OK;
+static const backend_type *type_of(const config *c, bool cpu) {
+    return cpu ? cpu_type(precision_of(c)) : opencl_type(precision_of(c));
+}
+
+const backend_type *backend_type_of(const config *c) {
+    return type_of(c, !strcmp(c->device, "cpu") || wants_float64(c));
+}
+
+status backend_check_type(const config *c, const backend_type *type, error *e) {
+    if (type) return OK;
     return fail(e, BAD_INPUT,
-                "matmul_precision 'high' is for NVIDIA cards with matrix units, and here the CPU backend computes: use "
-                "--matmul_precision=highest, or name a card with --device");
+                "matmul_precision '%s' is for NVIDIA cards with matrix units, and here the CPU backend computes: use "
+                "--matmul_precision=highest, or name a card with --device",
+                c->matmul_precision);
 }
 
 #ifdef OPENCL
 static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
-    if (backend_real_bytes(c) == 8)
+    if (wants_float64(c))
         return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
-    opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .tf32 = backend_wants_tf32(c)};
+    opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .precision = precision_of(c)};
     return opencl_open(&o, b, e);
 }
 static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
@@ -81,7 +82,7 @@ static bool wants_cpu(const config *c, FILE *report) {
     char why[256];
     if (!strcmp(c->device, "cpu")) return true;
     if (strcmp(c->device, "auto")) return false;
-    if (backend_real_bytes(c) == 8) return true;
+    if (wants_float64(c)) return true;
     if (opencl_has_gpu(why, sizeof why)) return false;
     if (report) fprintf(report, "device: the CPU backend, since %s\n", why);
     return true;
@@ -99,9 +100,8 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
     if (!wants_cpu(c, report)) {
         TRY(open_gpu(c, gemm, b, e));
     } else {
-        TRY(backend_check_cpu(c, e));
-        *b = cpu_open(backend_real_bytes(c), c->vram_cap ? c->vram_cap : backend_host_cap());
-        (*b)->memory = host_memory();
+        TRY(backend_check_type(c, type_of(c, true), e));
+        *b = cpu_open(precision_table[precision_of(c)].real_bytes, c->vram_cap);
     }
     if (report) fprintf(report, "device: %s\n", backend_print(*b, text));
     if (report) print_cap(c, *b, report);
@@ -116,10 +116,10 @@ status backend_open(const config *c, backend **b, FILE *report, error *e) {
 status backend_tune(const config *c, const graph *g, FILE *report, error *e) {
     if (wants_cpu(c, NULL))
         return fail(e, BAD_INPUT, "tune is for OpenCL devices; the CPU backend needs none: --device=opencl takes one");
-    if (backend_wants_tf32(c))
-        fprintf(report, "tune: matmul_precision=high has nothing to tune; what is tuned are the float32 products of "
-                        "matmul_precision=highest\n");
+    if (*precision_table[precision_of(c)].products)
+        fprintf(report,
+                "tune: matmul_precision=%s has nothing to tune; what is tuned are the float32 products of "
+                "matmul_precision=highest\n",
+                c->matmul_precision);
     return tune_gpu(c, g, report, e);
 }
-
-bool backend_means_cpu(const config *c) { return !strcmp(c->device, "cpu") || backend_real_bytes(c) == 8; }

@@ -14,21 +14,14 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
 /* "CPU, OpenBLAS Haswell, 2 threads": what speed depends on; returns text. */
 enum { DEVICE_TEXT = 300 };
 char *backend_print(const backend *b, char text[DEVICE_TEXT]);
-/* Does matmul_precision ask for products in tf32? */
-bool backend_wants_tf32(const config *c);
-/* "float32, matrix products in tf32": what a plan or a backend with this rule computes in. */
-const char *backend_precision(size_t real_bytes, scratch_rule *rule);
+/* What the settings mean, as far as can be said without looking for a GPU: "auto" is taken for one, unless dtype is for
+   the CPU alone. NULL: a precision that the CPU backend does not have. */
+const backend_type *backend_type_of(const config *c);
+/* BAD_INPUT where type is NULL, saying why. */
+status backend_check_type(const config *c, const backend_type *type, error *e);
 /* Finds faster matrix products for the device that the settings ask for, at the shapes of g's micro-batch (tune.h). */
 status backend_tune(const config *c, const graph *g, FILE *report, error *e);
 /* The OpenCL devices, and which one "auto" takes. */
 status backend_list(FILE *f, error *e);
-/* Bytes of a real in the dtype that the settings ask for. */
-size_t backend_real_bytes(const config *c);
-/* BAD_INPUT where the settings ask for a precision that the CPU backend does not have. */
-status backend_check_cpu(const config *c, error *e);
-/* Does `device` name the CPU backend, as far as can be said without looking for a GPU? */
-bool backend_means_cpu(const config *c);
-/* The cap that vram_cap=0 means for the CPU backend: the host's memory less a reserve. */
-uint64_t backend_host_cap(void);
 
 #endif

@@ -9,7 +9,7 @@ enum { CHUNK = 1 << 16 }; /* reals moved at once between host and backend */
 
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
     *m = (model){.shape = *shape, .run = *run};
-    TRY(gpt_build(shape, run, b->scratch, b->limits.real_bytes, &m->gpt, e));
+    TRY(gpt_build(shape, run, b->type->scratch, b->limits.real_bytes, &m->gpt, e));
     status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
     if (s == OK)

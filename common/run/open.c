@@ -2,41 +2,26 @@
 #include "run/open.h"
 #include "run/calibrate.h"
 #include "run/device.h"
-#include <string.h>
 
-/* Bounds for an OpenCL device that is not open: no device known to us aligns sub-buffers by more than 4 KiB, and
-   OpenCL 1.2 promises single allocations of a quarter of the device's memory. That is the cap at least, and 2 GiB on
-   any card worth the name. */
-static memory_limits limits_unopened(uint64_t cap) {
-    uint64_t memory = cap > 2ull << 30 ? cap : 2ull << 30;
-    return (memory_limits){.real_bytes = 4, .alignment = 4096, .max_block = cap ? memory / 4 : 0, .cap = cap};
-}
-
-static cost_model cost_of(const config *c) {
-    cost_model cost = backend_means_cpu(c) ? cost_default_cpu : cost_default_gpu;
-    calibrate_recall(c, backend_means_cpu(c) ? "cpu" : "opencl", NULL, &cost);
-    return cost;
-}
-
-status open_limits(const config *c, memory_limits *limits, scratch_rule **scratch, cost_model *cost, error *e) {
-    bool cpu = backend_means_cpu(c);
-    if (cpu) TRY(backend_check_cpu(c, e));
-    *scratch = cpu ? cpu_scratch : backend_wants_tf32(c) ? opencl_scratch_tf32 : opencl_scratch;
-    *cost = cost_of(c);
-    *limits = limits_unopened(c->vram_cap);
-    if (cpu)
-        *limits = (memory_limits){.real_bytes = backend_real_bytes(c),
-                                  .alignment = 64,
-                                  .cap = c->vram_cap ? c->vram_cap : backend_host_cap()};
+status open_limits(const config *c, fit_request *r, error *e) {
+    TRY(backend_check_type(c, r->type, e));
+    r->limits = r->type->limits(r->type->precision, c->vram_cap);
     return OK;
+}
+
+static cost_model cost_of(const config *c, const backend_type *type) {
+    cost_model cost = type->cost;
+    calibrate_recall(c, type, NULL, &cost);
+    return cost;
 }
 
 void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
                   fit_request *r) {
     *r = (fit_request){.shape = *shape,
-                       .cost = cost_of(c),
+                       .type = backend_type_of(c),
                        .micro_batch = (int)c->micro_batch_size,
                        .policy = recompute_find(c->recompute) /* NULL for auto */};
+    if (r->type) r->cost = cost_of(c, r->type);
     if (r->micro_batch > sequences) r->micro_batch = (int)sequences;
     r->run = (gpt_run){.purpose = purpose,
                        .length = length,
@@ -79,8 +64,8 @@ static status open_stepping_down(fit_request *r, backend *b, model *m, fit_optio
 status open_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e) {
     fit_option o;
     r->limits = b->limits;
-    r->scratch = b->scratch;
-    if (!r->cost.measured) r->cost = strcmp(b->name, "cpu") ? cost_default_gpu : cost_default_cpu;
+    r->type = b->type;
+    if (!r->cost.measured) r->cost = b->type->cost;
     status s = open_stepping_down(r, b, m, &o, report, e);
     if (s != OK) {
         b->close(b);

@@ -22,14 +22,20 @@ static int64_t whole(const run_state *s, const char *key) {
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
+/* Has the setting another value than when the run was saved? value: what it is now. */
+static bool was_other(const config *c, const run_state *s, option_id id, char value[VALUE_TEXT_MAX]) {
+    const char *own = run_state_get(s, option_table[id].name);
+    return own && strcmp(own, config_value(c, id, value));
+}
+
 static void note_settings(const config *c, const run_state *s, FILE *f) {
     char value[VALUE_TEXT_MAX];
     const char *before = "note: since this run was saved, settings have changed: ";
     for (size_t i = 0; i < sizeof decisive / sizeof *decisive; i++) {
-        const char *name = option_table[decisive[i]].name, *own = run_state_get(s, name);
-        if (decisive[i] == OPTION_block_size && !c->given[OPTION_block_size]) continue;
-        if (!own || !strcmp(own, config_value(c, decisive[i], value))) continue;
-        fprintf(f, "%s%s is %s, was %s", before, name, value, own);
+        option_id id = decisive[i];
+        const char *name = option_table[id].name;
+        if ((id == OPTION_block_size && !c->given[id]) || !was_other(c, s, id, value)) continue;
+        fprintf(f, "%s%s is %s, was %s", before, name, value, run_state_get(s, name));
         before = "; ";
     }
     int64_t was = whole(s, "batch_size") * whole(s, "gradient_accumulation_steps");
@@ -42,11 +48,12 @@ static void note_settings(const config *c, const run_state *s, FILE *f) {
 }
 
 void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f) {
+    char value[VALUE_TEXT_MAX];
     if (strcmp(s->device, b->device) || strcmp(s->build, snug_build()))
         fprintf(f, "note: this run was made on '%s' by build '%s': the bits may differ from here on\n", s->device,
                 s->build);
-    bool was_tf32 = !strncmp(s->gemm, "tf32", 4), is_tf32 = !strncmp(b->gemm, "tf32", 4);
-    if (strcmp(s->gemm, b->gemm) && was_tf32 == is_tf32) /* else matmul_precision has changed, and that is said */
+    if (strcmp(s->gemm, b->gemm) &&
+        !was_other(c, s, OPTION_matmul_precision, value)) /* that alone changes them: see below */
         fprintf(f, "note: this run's matrix products went by '%s', and this device can't: the bits may differ\n",
                 s->gemm);
     note_settings(c, s, f);

@@ -97,7 +97,7 @@ static status open_tokenizer(run *r, const char *checkpoint, error *e) {
 /* A GPU's memory, or the machine's own. */
 static void show_memory(run *r) {
     const backend *b = r->m.backend;
-    r->show.memory = strcmp(b->name, "cpu") ? "VRAM" : "RAM";
+    r->show.memory = b->type->memory;
     r->show.used = b->allocated;
     r->show.cap = b->limits.cap;
     r->m.progress = progress_part;
