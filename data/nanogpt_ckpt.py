@@ -118,6 +118,8 @@ def to_snug(path, out):
         if len(done) != 1:
             stop(f"{path}: the optimizer's parameters have taken different numbers of steps")
         step = done.pop()  # AdamW's count decides its bias correction
+    if os.path.lexists(os.path.join(out, "latest")) or (os.path.isdir(out) and any(n.startswith("ckpt-") for n in os.listdir(out))):
+        stop(f"{out}: holds a run; name another folder, or delete that one")
     folder = os.path.join(out, f"ckpt-{step:06d}") if moments else out
     os.makedirs(folder, exist_ok=True)
     turned = {n: turn(n, t) for n, t in weights.items()}

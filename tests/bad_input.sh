@@ -83,6 +83,7 @@ gradient_accumulation_steps = 1
 max_iters = 2
 eval_interval = 2
 eval_iters = 1
+overwrite = True
 END
     safetensors batch.safetensors \
         '{"x":{"dtype":"I32","shape":[1,4],"data_offsets":[0,16]},"y":{"dtype":"I32","shape":[1,4],"data_offsets":[16,32]}}' 32

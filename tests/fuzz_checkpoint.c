@@ -11,7 +11,7 @@ static void load(const gpt_shape *shape) {
     error e = {""};
     gpt m = memory_gpt(shape, GRAPH_EVAL);
     backend *b = memory_backend_open(&m, 4);
-    status s = checkpoint_load_weights(fuzz_folder(), shape, &m, b, &e);
+    status s = checkpoint_load_weights(fuzz_folder(), NULL, shape, &m, b, &e);
     fuzz_check_error(s, &e);
     for (tensor_id p = 1; s == OK && p <= m.n_params; p++)
         for (int64_t i = 0; i < tensor_elements(&m.graph->tensors[p]); i++) FUZZ_ASSERT(isfinite(memory_get(b, p, i)));

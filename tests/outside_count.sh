@@ -35,7 +35,7 @@ run() {
     SNUG_REFUSE_ABOVE=$refuse SNUG_COUNT_FILE="$work/count" LD_PRELOAD="$library" "$snug" train \
         --init_from=tests/golden/train --dataset="$work/data" --data_order=sequential --device="$device" \
         --batch_size=12 --gradient_accumulation_steps=1 --max_iters=2 --eval_interval=1000 --eval_iters=1 \
-        --dropout=0.1 --out_dir="$work/$name" "$@" >"$work/log" 2>&1 || status=$?
+        --dropout=0.1 --overwrite=True --out_dir="$work/$name" "$@" >"$work/log" 2>&1 || status=$?
     peak=$(sed -n 's/^buffers: peak \([1-9][0-9]*\) .*/\1/p' "$work/count")
 }
 

@@ -1,10 +1,13 @@
 /* support_faultfs.c: stands before the C library's file calls and lets the k-th fail, as a full disk or a dying one
    would. By itself it does nothing. Linked into the tests it is told by faultfs_arm; as build/preload_faultfs.so by
        FAULTFS_K=12 FAULTFS_ERRNO=28 [FAULTFS_STICKY=1] [FAULTFS_PATH=out/] LD_PRELOAD=build/preload_faultfs.so snug
-   train ... where only calls on paths that contain FAULTFS_PATH count, and with FAULTFS_SYNC=1 of those only fsync. */
+   train ... where only calls on paths that contain FAULTFS_PATH count, and with FAULTFS_SYNC=1 of those only fsync.
+   With FAULTFS_STOP=1 the call does not fail: the process stops itself before it, as by SIGSTOP, and does the call when
+   it is told to go on. So a script comes between two calls of its choice. */
 #include "support_faultfs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +17,7 @@
 #include <unistd.h>
 
 static struct {
-    bool armed, sticky, sync_only;
+    bool armed, sticky, sync_only, stops;
     int k, number, calls;
     const char *path;
 } fault;
@@ -36,6 +39,8 @@ __attribute__((constructor)) static void arm_by_environment(void) {
     const char *k = getenv("FAULTFS_K"), *number = getenv("FAULTFS_ERRNO");
     fault.path = getenv("FAULTFS_PATH");
     fault.sync_only = getenv("FAULTFS_SYNC") != NULL;
+    fault.stops = getenv("FAULTFS_STOP") != NULL;
+    if (k && fault.stops) faultfs_arm(atoi(k), false, 0);
     if (k && number) faultfs_arm(atoi(k), getenv("FAULTFS_STICKY") != NULL, atoi(number));
 }
 
@@ -44,8 +49,9 @@ static bool call_fails(const char *path, bool sync) {
     if (!fault.armed || (fault.sync_only && !sync) || (fault.path && !strstr(path, fault.path))) return false;
     fault.calls++;
     if (!fault.k || fault.calls < fault.k || (fault.calls > fault.k && !fault.sticky)) return false;
+    if (fault.stops) raise(SIGSTOP);
     errno = fault.number;
-    return true;
+    return !fault.stops;
 }
 
 static bool fails(const char *path) { return call_fails(path, false); }

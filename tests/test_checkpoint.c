@@ -115,7 +115,7 @@ START_TEST(saved_weights_come_back_bit_for_bit) {
     ck_assert_str_eq(first, second);
     ck_assert_msg(checkpoint_shape(in_folder("new/hf"), &again, &e) == OK, "%s", e.text);
     ck_assert(again.layers == 2 && again.bias == shape.bias && again.tanh_gelu == shape.tanh_gelu);
-    ck_assert_msg(checkpoint_load_weights(in_folder("new/hf"), &again, &m, b, &e) == OK, "%s", e.text);
+    ck_assert_msg(checkpoint_load_weights(in_folder("new/hf"), NULL, &again, &m, b, &e) == OK, "%s", e.text);
     ck_assert(memory_holds(b, &m, 7));
     ck_assert_int_eq(checkpoint_save_weights(in_folder("two"), &shape, &m, b, second, &e), OK);
     ck_assert_str_eq(first, second);
@@ -158,7 +158,7 @@ START_TEST(golden_folders_load) {
     gpt m = memory_gpt(&shape, GRAPH_EVAL);
     for (size_t real_bytes = 4; real_bytes <= 8; real_bytes += 4) {
         backend *b = memory_backend_open(&m, real_bytes);
-        ck_assert_msg(checkpoint_load_weights(golden[_i], &shape, &m, b, &e) == OK, "%s", e.text);
+        ck_assert_msg(checkpoint_load_weights(golden[_i], NULL, &shape, &m, b, &e) == OK, "%s", e.text);
         char path[100], name[100];
         st_file f;
         snprintf(path, sizeof path, "%s/model.safetensors", golden[_i]);
@@ -224,7 +224,7 @@ static void edit_remove(edited *x, const char *name) {
 static status edit_load(edited *x, const gpt_shape *shape, const gpt *m, backend *b) {
     ck_assert_int_eq(st_write(in_folder("model.safetensors"), x->t, x->n, NULL, NULL, NULL, &e), OK);
     for (int i = 0; i < x->n; i++) free(x->t[i].name), free(x->owned[i]);
-    return checkpoint_load_weights(folder, shape, m, b, &e);
+    return checkpoint_load_weights(folder, NULL, shape, m, b, &e);
 }
 
 static void no_prefix(edited *x) {
@@ -343,13 +343,13 @@ START_TEST(sets_of_tensors_come_back) {
     checkpoint_set sets[2] = {{"m.", m.m}, {"v.", m.v}}, grads = {"", m.grad};
     memory_fill(a, &m, 3);
     ck_assert_int_eq(checkpoint_save_tensors(in_folder("o.safetensors"), &m, sets, 2, a, NULL, &e), OK);
-    ck_assert_msg(checkpoint_load_tensors(in_folder("o.safetensors"), &m, sets, 2, b, &e) == OK, "%s", e.text);
+    ck_assert_msg(checkpoint_load_tensors(in_folder("o.safetensors"), NULL, &m, sets, 2, b, &e) == OK, "%s", e.text);
     for (tensor_id p = 1; p <= m.n_params; p++)
         for (int64_t i = 0; i < tensor_elements(&m.graph->tensors[p]); i++) {
             ck_assert(memory_get(a, m.m[p], i) == memory_get(b, m.m[p], i));
             ck_assert(memory_get(a, m.v[p], i) == memory_get(b, m.v[p], i));
         }
-    ck_assert_int_eq(checkpoint_load_tensors(in_folder("o.safetensors"), &m, &grads, 1, b, &e), BAD_INPUT);
+    ck_assert_int_eq(checkpoint_load_tensors(in_folder("o.safetensors"), NULL, &m, &grads, 1, b, &e), BAD_INPUT);
     ck_assert_ptr_nonnull(strstr(e.text, "belongs to another model"));
     ck_assert_int_eq(checkpoint_save_tensors(in_folder("g.safetensors"), &m, &grads, 1, a, NULL, &e), OK);
     st_file f;

@@ -31,7 +31,7 @@ static void open_case(const char *folder, size_t real_bytes, graph_purpose purpo
     backend *b = cpu_open(real_bytes, 0);
     ck_assert_msg(model_open(m, b, &shape, &run, &e) == OK, "%s", e.text);
     ck_assert_uint_eq(b->allocated, m->plan.total); /* P1 */
-    ck_assert_msg(checkpoint_load_weights(folder, &m->shape, &m->gpt, b, &e) == OK, "%s", e.text);
+    ck_assert_msg(checkpoint_load_weights(folder, NULL, &m->shape, &m->gpt, b, &e) == OK, "%s", e.text);
 }
 
 static batch read_batch(const char *folder) {

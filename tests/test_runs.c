@@ -68,11 +68,21 @@ static uint64_t load_folder(const char *folder, int64_t *iter) {
     ck_assert_msg(run_load_state(folder, &s, &e) == OK, "%s", e.text);
     uint64_t salt = strtoull(run_state_get(&s, "salt"), NULL, 10);
     if (iter) *iter = s.iter;
-    run_state_free(&s);
     memory_fill(b, &m, 999999);
-    ck_assert_msg(run_load_tensors(folder, &small, &m, b, &e) == OK, "%s", e.text);
+    ck_assert_msg(run_load_tensors(folder, &s, &small, &m, b, &e) == OK, "%s", e.text);
+    run_state_free(&s);
     ck_assert(memory_holds(b, &m, salt));
     return salt;
+}
+
+/* The same of one that may be damaged: the status of the first step that notices. */
+static status try_to_load(const char *folder) {
+    run_state s;
+    status result = run_load_state(folder, &s, &e);
+    if (result != OK) return result;
+    result = run_load_tensors(folder, &s, &small, &m, b, &e);
+    run_state_free(&s);
+    return result;
 }
 
 static uint64_t load_latest(int64_t *iter) {
@@ -126,7 +136,7 @@ START_TEST(run_comes_back_as_it_was_saved) {
     ck_assert_ptr_null(run_state_get(&again, "none"));
     ck_assert_str_eq(again.sha256[RUN_MODEL], s.sha256[RUN_MODEL]);
     memory_fill(b, &m, 6);
-    ck_assert_msg(run_load_tensors(folder, &small, &m, b, &e) == OK, "%s", e.text);
+    ck_assert_msg(run_load_tensors(folder, &again, &small, &m, b, &e) == OK, "%s", e.text);
     ck_assert(memory_holds(b, &m, 5));
     run_state_free(&s);
     run_state_free(&again);
@@ -167,8 +177,29 @@ START_TEST(newest_best_and_latest_stay) {
 }
 END_TEST
 
-/* A run begun anew in the same folder: its small numbers are the newest, and it does not delete them as old. */
-START_TEST(new_run_in_an_old_folder_keeps_its_own) {
+static int checkpoints(void) {
+    DIR *folder = opendir(out);
+    int n = 0;
+    const struct dirent *d;
+    while ((d = readdir(folder))) n += !strncmp(d->d_name, "ckpt-", 5);
+    closedir(folder);
+    return n;
+}
+
+/* Losses repeat: where nothing is learnt, and in 16-bit data sets of one batch. Only one of equals is the best. */
+START_TEST(of_equal_losses_one_is_the_best) {
+    must_save(1, 1, 1.5, 1.5, 1);
+    for (int i = 2; i < 40; i++) {
+        must_save(i, (uint64_t)i, i % 3 ? 2.0 : 1.5, 1.5, 1);
+        ck_assert_int_le(checkpoints(), 2);
+        ck_assert(load_latest(NULL) == (uint64_t)i);
+    }
+    ck_assert(there("ckpt-000039") && checkpoints() == 1); /* at once the newest and the best */
+}
+END_TEST
+
+/* A run gone on with from an older checkpoint: its small numbers are the newest, and it does not delete them as old. */
+START_TEST(run_that_went_back_keeps_its_own) {
     must_save(1000, 1, NAN, INFINITY, 2);
     must_save(2000, 2, NAN, INFINITY, 2);
     must_save(10, 3, NAN, INFINITY, 2);
@@ -177,6 +208,45 @@ START_TEST(new_run_in_an_old_folder_keeps_its_own) {
     ck_assert(load_latest(&iter) == 3 && iter == 10);
     must_save(20, 4, NAN, INFINITY, 2);
     ck_assert(!there("ckpt-002000") && there("ckpt-000010") && there("ckpt-000020"));
+}
+END_TEST
+
+/* A new run is told what is there, and only what was asked for goes: other files stay. */
+START_TEST(folder_that_holds_a_run_is_named_and_emptied_only_when_asked) {
+    ck_assert_int_eq(run_check_empty(&r, &e), OK);
+    must_save(10, 1, NAN, INFINITY, 2);
+    must_save(20, 2, NAN, INFINITY, 2);
+    ck_assert_int_eq(run_check_empty(&r, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, "2 checkpoints, the newest after step 20") && strstr(e.text, "--init_from=resume") &&
+                      strstr(e.text, "--out_dir=") && strstr(e.text, "--overwrite=True"),
+                  "%s", e.text);
+    ck_assert(load_latest(NULL) == 2);
+    char *notes = xprintf("%s/notes.txt", out), *link = xprintf("%s/latest", out);
+    ck_assert_int_eq(file_write(notes, "mine", 4, false, NULL, &e), OK);
+    ck_assert_msg(run_remove_checkpoints(&r, &e) == OK, "%s", e.text);
+    ck_assert(checkpoints() == 0 && leftovers() == 0 && !there("latest") && there("notes.txt"));
+    ck_assert_int_eq(run_check_empty(&r, &e), OK);
+    ck_assert_int_eq(symlink("ckpt-000077", link), 0); /* its checkpoints were moved away, perhaps for a while */
+    ck_assert_int_eq(run_check_empty(&r, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, "`latest` names ckpt-000077"), "%s", e.text);
+    free(link);
+    free(notes);
+}
+END_TEST
+
+/* Whatever call fails or whenever the process ends: there is a run that loads, or none. */
+START_TEST(removing_a_run_leaves_no_half_of_one) {
+    for (int k = 1;; k++) {
+        must_save(10, 1, 1.0, 1.0, 2);
+        must_save(20, 2, 2.0, 1.0, 2);
+        must_save(30, 3, 2.0, 1.0, 2);
+        faultfs_arm(k, true, EIO);
+        status s = run_remove_checkpoints(&r, &e);
+        int calls = faultfs_disarm();
+        ck_assert_msg((s == OK) == (calls < k), "k = %d: %s", k, e.text);
+        if (checkpoints()) ck_assert(load_latest(NULL) == 3);
+        if (calls < k) return;
+    }
 }
 END_TEST
 
@@ -215,6 +285,44 @@ START_TEST(second_run_in_the_same_folder_is_refused) {
     ck_assert_ptr_nonnull(strstr(e.text, "another run"));
     run_close(&r);
     ck_assert_int_eq(run_open(out, &r, &e), OK);
+}
+END_TEST
+
+/* A pipe would be waited for, at the first save at the latest. */
+START_TEST(what_is_no_file_where_a_run_writes_is_named_at_once) {
+    static const char *const names[] = {".snug-lock", "log.jsonl", "run.json", "report.html", "latest"};
+    must_save(10, 1, NAN, INFINITY, 2);
+    run_close(&r);
+    for (int i = 0; i < 10; i++) {
+        char *path = xprintf("%s/%s", out, names[i / 2]);
+        ck_assert_int_eq(folder_remove(path, &e), OK);
+        ck_assert_int_eq(i % 2 ? mkfifo(path, 0666) : mkdir(path, 0777), 0);
+        ck_assert_int_eq(run_open(out, &r, &e), BAD_INPUT);
+        ck_assert_msg(strstr(e.text, path) == e.text && strstr(e.text, "move it away"), "%s", e.text);
+        ck_assert(there(names[i / 2]) && checkpoints() == 1);
+        ck_assert_int_eq(folder_remove(path, &e), OK);
+        free(path);
+    }
+    ck_assert_int_eq(run_open(out, &r, &e), OK);
+}
+END_TEST
+
+/* Only what was made, and only if nothing was put there. */
+START_TEST(opening_and_closing_leaves_no_trace) {
+    char *inner = xprintf("%s/new", out), *file = xprintf("%s/new/log.jsonl", out);
+    run_folder other;
+    ck_assert(run_open(inner, &other, &e) == OK && there("new/.snug-lock"));
+    run_close(&other);
+    ck_assert(!there("new"));
+    ck_assert(run_open(inner, &other, &e) == OK && file_write(file, "{}", 2, false, NULL, &e) == OK);
+    run_close(&other);
+    ck_assert(there("new/log.jsonl") && !there("new/.snug-lock"));
+    unlink(file);
+    ck_assert_int_eq(run_open(inner, &other, &e), OK);
+    run_close(&other);
+    ck_assert(there("new"));
+    free(inner);
+    free(file);
 }
 END_TEST
 
@@ -261,10 +369,9 @@ START_TEST(damaged_checkpoint_is_named_and_the_one_before_offered) {
     char *older = xprintf("%s/ckpt-000020/model.safetensors", out);
     damage(path, how);
     if (how % 2) damage(older, how); /* the one before is bad too: then the one before that */
-    run_state s;
     ck_assert_int_eq(run_find_latest(out, &folder, &e), OK);
     ck_assert_str_eq(folder, newest);
-    ck_assert_int_ne(run_load_state(folder, &s, &e), OK);
+    ck_assert_int_ne(try_to_load(folder), OK);
     ck_assert_msg(strstr(e.text, path) == e.text && !strchr(e.text, '\n'), "%s", e.text);
     const char *from = strstr(e.text, "type  ln "), *to = strstr(e.text, "  and resume");
     ck_assert_msg(from && to, "%s", e.text);
@@ -283,8 +390,7 @@ START_TEST(when_nothing_is_good_the_message_says_so) {
     must_save(10, 1, NAN, INFINITY, 3);
     char *folder = xprintf("%s/ckpt-000010", out), *path = xprintf("%s/model.safetensors", folder);
     damage(path, 3);
-    run_state s;
-    ck_assert_int_eq(run_load_state(folder, &s, &e), BAD_INPUT);
+    ck_assert_int_eq(try_to_load(folder), BAD_INPUT);
     ck_assert_ptr_nonnull(strstr(e.text, "no other checkpoint here is good"));
     free(folder);
     free(path);
@@ -447,10 +553,15 @@ Suite *runs_suite(void) {
     tcase_add_test(t, run_comes_back_as_it_was_saved);
     tcase_add_test(t, weights_and_moments_that_are_no_numbers_are_not_saved);
     tcase_add_test(t, newest_best_and_latest_stay);
-    tcase_add_test(t, new_run_in_an_old_folder_keeps_its_own);
+    tcase_add_test(t, of_equal_losses_one_is_the_best);
+    tcase_add_test(t, run_that_went_back_keeps_its_own);
+    tcase_add_test(t, folder_that_holds_a_run_is_named_and_emptied_only_when_asked);
+    tcase_add_test(t, removing_a_run_leaves_no_half_of_one);
     tcase_add_test(t, checkpoint_of_the_same_step_is_replaced);
     tcase_add_test(t, what_killed_runs_left_is_cleared_away);
     tcase_add_test(t, second_run_in_the_same_folder_is_refused);
+    tcase_add_test(t, what_is_no_file_where_a_run_writes_is_named_at_once);
+    tcase_add_test(t, opening_and_closing_leaves_no_trace);
     tcase_add_test(t, without_latest_the_newest_complete_one_counts);
     tcase_add_loop_test(t, damaged_checkpoint_is_named_and_the_one_before_offered, 0, 4 * 23);
     tcase_add_test(t, when_nothing_is_good_the_message_says_so);

@@ -161,6 +161,18 @@ status file_copy(const char *from, const char *to, char *sha256, error *e) {
     return s;
 }
 
+bool file_exists(const char *path) {
+    struct stat there;
+    return lstat(path, &there) == 0;
+}
+
+status file_check_plain(const char *path, error *e) {
+    struct stat there;
+    if (stat(path, &there) < 0 || S_ISREG(there.st_mode)) return OK;
+    return fail(e, BAD_INPUT, "%s: is %s, and should be a file: move it away", path,
+                S_ISDIR(there.st_mode) ? "a folder" : "no regular file");
+}
+
 char *file_cache_path(const char *name) {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (xdg && xdg[0] == '/') return xprintf("%s/snug/%s", xdg, name);

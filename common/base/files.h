@@ -31,6 +31,11 @@ status file_write(const char *path, const void *data, size_t bytes, bool durable
 status file_copy(const char *from, const char *to, char *sha256, error *e);
 /* All of a regular file, with a zero after it; the caller frees *text. BAD_INPUT when it is longer than limit. */
 status file_read(const char *path, size_t limit, char **text, size_t *bytes, error *e);
+/* Is there anything of this name, be it a link to nothing? */
+bool file_exists(const char *path);
+/* OK for a regular file, or none at all. BAD_INPUT for a folder, a pipe and the like, which a later write or read would
+   trip over or wait for. */
+status file_check_plain(const char *path, error *e);
 /* Flushes a file or folder to the disk. */
 status file_sync(const char *path, error *e);
 

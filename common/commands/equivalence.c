@@ -160,7 +160,7 @@ status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_b
         b->close(b);
         return s;
     }
-    s = q->checkpoint ? checkpoint_load_weights(q->checkpoint, &m->shape, &m->gpt, m->backend, e)
+    s = q->checkpoint ? run_load_weights(q->checkpoint, &m->shape, &m->gpt, m->backend, e)
                       : model_init(m, q->order.seed, e);
     if (s != OK) model_close(m);
     return s;

@@ -60,7 +60,7 @@ static status open_both(const config *c, graph_purpose purpose, model *m, batch 
     status s = backend_open(c, &device, NULL, e);
     if (s == OK) s = open_model(&r, device, m, NULL, NULL, e);
     if (s == OK) {
-        s = checkpoint_load_weights(folder, &shape, &m->gpt, m->backend, e);
+        s = run_load_weights(folder, &shape, &m->gpt, m->backend, e);
         if (s != OK) model_close(m);
     }
     if (s != OK) batch_free(b);

@@ -46,6 +46,7 @@ enum { TEXT_MAX = 512 };
     X(INT, seed, 1337, 0, 9223372036854775807, TRAIN, "of everything random")                                          \
     X(TEXT, out_dir, "out", 0, NULL, FILES, "folder for checkpoints and the log")                                      \
     X(TEXT, init_from, "scratch", 0, NULL, FILES, "scratch, resume, or a folder in Hugging Face GPT-2 layout")         \
+    X(BOOL, overwrite, false, 0, 0, FILES, "train: delete the run that out_dir holds, when the new one begins")        \
     X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "False: at evaluations save only when val loss improved")       \
     X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "newest checkpoints kept, beside the best")                         \
     X(REAL, save_minutes, 15, 0, 1e9, FILES, "also save after so many minutes; 0 = only at evaluations")               \

@@ -74,13 +74,13 @@ status report_write(const char *out, error *e) {
     TRY(report_read(out, &d, e));
     char *text = NULL, *path = xprintf("%s/report.html", out);
     size_t bytes = 0;
-    status s = OK;
-    FILE *f = open_memstream(&text, &bytes);
+    status s = file_check_plain(path, e);
+    FILE *f = s == OK ? open_memstream(&text, &bytes) : NULL;
     if (f) {
         put_page(f, out, &d);
         fclose(f);
         s = file_write(path, text, bytes, false, NULL, e);
-    } else
+    } else if (s == OK)
         s = fail(e, FAILED, "%s: no memory for the page", path);
     free(text);
     free(path);

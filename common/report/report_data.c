@@ -1,5 +1,6 @@
 /* report_data.c: see report_data.h. */
 #include "report/report_data.h"
+#include "base/files.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,16 +44,18 @@ static void take_line(report_data *d, const char *line, size_t bytes) {
     cJSON_Delete(json);
 }
 
-static void read_log(const char *out, report_data *d) {
+static status read_log(const char *out, report_data *d, error *e) {
     char *path = xprintf("%s/log.jsonl", out), *line = NULL;
     size_t room = 0;
-    FILE *f = fopen(path, "r");
+    status s = file_check_plain(path, e);
+    FILE *f = s == OK ? fopen(path, "r") : NULL;
     free(path);
-    if (!f) return;
+    if (!f) return s;
     d->logged = true;
     for (ssize_t n; (n = getline(&line, &room, f)) > 0;) take_line(d, line, (size_t)n);
     free(line);
     fclose(f);
+    return OK;
 }
 
 static status read_object(const char *out, const char *name, cJSON **to, error *e) {
@@ -66,7 +69,7 @@ status report_read(const char *out, report_data *d, error *e) {
     *d = (report_data){0};
     status s = read_object(out, "run.json", &d->facts, e);
     if (s == OK) s = read_object(out, "equivalence.json", &d->equivalence, e);
-    if (s == OK) read_log(out, d);
+    if (s == OK) s = read_log(out, d, e);
     if (s == OK && !d->logged && !d->facts && !d->equivalence)
         s = fail(e, BAD_INPUT,
                  "%s: no log.jsonl, run.json or equivalence.json there: name the out_dir of a run, as in `snug report "

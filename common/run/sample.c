@@ -3,7 +3,6 @@
 #include "base/utf8.h"
 #include "save/run_log.h"
 #include <cjson/cJSON.h>
-#include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/rng.h"
 #include "save/runs.h"
@@ -138,7 +137,7 @@ status sample_run(const config *c, error *e) {
         open_request(c, &shape, GRAPH_EVAL, length, 1, &r);
         s = open_model(&r, b, &m, NULL, NULL, e);
     }
-    if (s == OK) s = checkpoint_load_weights(folder, &shape, &m.gpt, m.backend, e);
+    if (s == OK) s = run_load_weights(folder, &shape, &m.gpt, m.backend, e);
     for (int k = 0; k < c->num_samples && s == OK; k++) {
         s = sample_text(stdout, &m, t, c, k, c->max_new_tokens, e);
         if (s == OK) printf("\n---------------\n");

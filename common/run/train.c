@@ -1,7 +1,6 @@
 /* train.c: the loop over steps: draw, gradients, update, and now and then evaluate, log and save. */
 #include "run/train.h"
 #include "run/calibrate.h"
-#include "save/checkpoint.h"
 #include "run/nonfinite.h"
 #include "base/progress.h"
 #include "report/report.h"
@@ -19,6 +18,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { STREAM_TRAIN, STREAM_EVAL_TRAIN, STREAM_EVAL_VAL };
@@ -163,6 +163,7 @@ static status not_finite(run *r, span what, const batch *b, const step_settings 
 
 static status log_begin(run *r, error *e) {
     if (r->log_open) return OK;
+    if (r->c->overwrite && r->log_from < 0) TRY(run_remove_checkpoints(&r->out, e));
     TRY(run_log_cut(r->c->out_dir, r->log_from, e));
     TRY(run_log_open(r->c->out_dir, &r->log, e));
     r->log_open = true;
@@ -259,9 +260,9 @@ static status start(run *r, const char *resumed, error *e) {
     snprintf(value, sizeof value, "%lld", (long long)r->batch.length);
     run_state_set(&r->state, "block_size", value);
     if (resumed)
-        TRY(run_load_tensors(resumed, &r->m.shape, &r->m.gpt, r->m.backend, e));
+        TRY(run_load_tensors(resumed, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, e));
     else if (strcmp(c->init_from, "scratch"))
-        TRY(checkpoint_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e));
+        TRY(run_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e));
     else
         TRY(model_init(&r->m, (uint64_t)c->seed, e));
     r->log_from = resumed ? r->state.iter : -1;
@@ -344,8 +345,9 @@ static status loop(run *r, error *e) {
             TRY(evaluate_both(r, iter, &val_loss, e));
             save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
         }
-        if (c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes) save_now = true;
-        if (done || stop_wanted()) save_now = true; /* the end of a run saves too */
+        bool late = c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes;
+        /* The end of a run saves too. Before its first step there is nothing that a checkpoint would be worth. */
+        if (done || (iter > first && (late || stop_wanted()))) save_now = true;
         if (save_now && saved != iter) {
             TRY(save(r, iter, val_loss, e));
             saved = iter;
@@ -356,9 +358,34 @@ static status loop(run *r, error *e) {
         TRY(step(r, iter, e));
     }
     check_prediction(r);
-    if (iter < c->max_iters)
+    if (iter < c->max_iters && saved < 0)
+        progress_print(&r->show, "stopped before the first step: nothing was saved\n");
+    else if (iter < c->max_iters)
         progress_print(&r->show, "stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
     return OK;
+}
+
+/* Takes the out_dir, before anything is read there that the run goes on from. */
+static status open_out(run *r, bool resume, error *e) {
+    const config *c = r->c;
+    struct stat there;
+    if (resume && !(stat(c->out_dir, &there) == 0 && S_ISDIR(there.st_mode))) {
+        char *none; /* is found: the line says what is there instead */
+        return run_find_latest(c->out_dir, &none, e);
+    }
+    TRY(run_open(c->out_dir, &r->out, e));
+    r->out_open = true;
+    r->out.progress = progress_part;
+    r->out.context = &r->show;
+    if (resume && c->overwrite) fprintf(stderr, "note: a run that is resumed is not overwritten\n");
+    return resume || c->overwrite ? OK : run_check_empty(&r->out, e);
+}
+
+static status evaluate_once(run *r, const char *from, error *e) {
+    double unused;
+    TRY(from ? run_load_weights(from, &r->m.shape, &r->m.gpt, r->m.backend, e)
+             : model_init(&r->m, (uint64_t)r->c->seed, e));
+    return evaluate_both(r, 0, &unused, e);
 }
 
 static status train(run *r, error *e) {
@@ -366,22 +393,16 @@ static status train(run *r, error *e) {
     bool resume = !strcmp(c->init_from, "resume"), scratch = !strcmp(c->init_from, "scratch");
     char *resumed = NULL;
     TRY(data_folder(c, &r->folder, e));
+    if (!c->eval_only) TRY(open_out(r, resume, e));
     if (resume) TRY(run_find_latest(c->out_dir, &resumed, e));
     const char *from = resume ? resumed : scratch ? NULL : c->init_from;
     status s = resume ? run_load_state(resumed, &r->state, e) : from ? run_check_model(from, e) : OK;
     if (s == OK) s = open_tokenizer(r, from, e);
     if (s == OK) s = open_run(r, GRAPH_TRAIN, from, e);
-    if (s == OK && c->eval_only) {
-        double unused;
-        s = from ? checkpoint_load_weights(from, &r->m.shape, &r->m.gpt, r->m.backend, e)
-                 : model_init(&r->m, (uint64_t)c->seed, e);
-        if (s == OK) s = evaluate_both(r, 0, &unused, e);
-    } else if (s == OK) {
-        s = run_open(c->out_dir, &r->out, e);
-        r->out_open = s == OK;
-        r->out.progress = progress_part;
-        r->out.context = &r->show;
-        if (s == OK) s = start(r, resumed, e);
+    if (s == OK && c->eval_only)
+        s = evaluate_once(r, from, e);
+    else if (s == OK) {
+        s = start(r, resumed, e);
         if (s == OK && resume && r->state.iter >= c->max_iters)
             printf("this run has done its %lld steps: nothing to do (raise --max_iters to go on)\n",
                    (long long)r->state.iter);
@@ -412,7 +433,7 @@ status eval_run(const config *c, error *e) {
     if (s == OK) s = run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e);
     if (s == OK) s = run_check_model(folder, e);
     if (s == OK) s = open_run(&r, GRAPH_EVAL, folder, e);
-    if (s == OK) s = checkpoint_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
+    if (s == OK) s = run_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
     if (s == OK) s = evaluate_both(&r, 0, &unused, e);
     free(folder);
     close_run(&r);

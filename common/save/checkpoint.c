@@ -261,10 +261,11 @@ static status load_params(const st_file *f, const gpt_shape *shape, const gpt *m
     return OK;
 }
 
-status checkpoint_load_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+status checkpoint_load_weights(const char *folder, const char *sha256, const gpt_shape *shape, const gpt *m, backend *b,
+                               error *e) {
     char *path = xprintf("%s/model.safetensors", folder);
     st_file f;
-    status s = st_open(path, &f, e);
+    status s = st_open_hashed(path, sha256, &f, e);
     if (s == OK) {
         s = load_params(&f, shape, m, b, e);
         st_close(&f);
@@ -291,10 +292,10 @@ static status load_sets(const st_file *f, const gpt *m, const checkpoint_set *se
     return OK;
 }
 
-status checkpoint_load_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
-                               error *e) {
+status checkpoint_load_tensors(const char *path, const char *sha256, const gpt *m, const checkpoint_set *sets,
+                               int n_sets, backend *b, error *e) {
     st_file f;
-    TRY(st_open(path, &f, e));
+    TRY(st_open_hashed(path, sha256, &f, e));
     status s = load_sets(&f, m, sets, n_sets, b, e);
     st_close(&f);
     return s;

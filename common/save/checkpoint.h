@@ -15,8 +15,9 @@ status checkpoint_shape(const char *folder, gpt_shape *shape, error *e);
 /* Loads model.safetensors into the bound backend's parameters. Names with and without "transformer."; attn.bias and
    attn.masked_bias buffers and a tied lm_head.weight are ignored; F32, F64, F16, BF16 are converted. Missing tensor,
    wrong shape, unknown tensor, a value that is not finite: BAD_INPUT with the name. For bias=False, biases in the file
-   must be zero and are dropped. */
-status checkpoint_load_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e);
+   must be zero and are dropped. sha256: what the file's hash must be; NULL or "": whatever it is. */
+status checkpoint_load_weights(const char *folder, const char *sha256, const gpt_shape *shape, const gpt *m, backend *b,
+                               error *e);
 
 /* Writes folder/config.json and folder/model.safetensors from the backend's parameters, in the run's dtype; makes the
    folder. For bias=False zero biases are written for the sake of transformers. sha256[65], if not NULL, receives the
@@ -34,7 +35,7 @@ typedef struct {
 status checkpoint_save_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
                                char *sha256, error *e);
 /* The way back: every tensor of every set must be there, and no other. */
-status checkpoint_load_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
-                               error *e);
+status checkpoint_load_tensors(const char *path, const char *sha256, const gpt *m, const checkpoint_set *sets,
+                               int n_sets, backend *b, error *e);
 
 #endif

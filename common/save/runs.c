@@ -1,8 +1,7 @@
-/* runs.c: saving. See runs.h; loading is in runs_load.c. */
+/* runs.c: saving. See runs.h; opening the folder is in run_folder.c, loading in runs_load.c. */
 #include "save/runs.h"
 #include "base/files.h"
 #include "save/runs_list.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,77 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define MAKING ".snug-new-"   /* a checkpoint or link being made */
-#define ASIDE ".snug-aside-"  /* one that is being replaced by another of its name */
-#define REMOVING ".snug-old-" /* one that is being removed */
-
-/* ---- opening ---- */
-
-static bool exists(const char *path) {
-    struct stat there;
-    return lstat(path, &there) == 0;
-}
-
-/* One leftover of a killed run. A checkpoint set aside goes back if what should replace it never came. */
-static void clear_entry(const char *out, const char *name) {
-    char *path = xprintf("%s/%s", out, name);
-    if (!strncmp(name, ASIDE, strlen(ASIDE))) {
-        char *home = xprintf("%s/%s", out, name + strlen(ASIDE));
-        if (exists(home) || rename(path, home) < 0) folder_remove(path, NULL);
-        free(home);
-    } else if (!strncmp(name, MAKING, strlen(MAKING)) || !strncmp(name, REMOVING, strlen(REMOVING)) ||
-               !strncmp(name, "log.jsonl.tmp-", 14))
-        folder_remove(path, NULL);
-    free(path);
-}
-
-/* Names first, removal second: a folder must not change while it is read. */
-static void clear_leftovers(const char *out) {
-    DIR *folder = opendir(out);
-    if (!folder) return;
-    char **names = NULL;
-    int n = 0;
-    const struct dirent *d;
-    while ((d = readdir(folder))) {
-        if (strncmp(d->d_name, ".snug-", 6) && strncmp(d->d_name, "log.jsonl.", 10)) continue;
-        names = xrealloc(names, (unsigned long)(n + 1) * sizeof *names);
-        names[n++] = xstrdup(d->d_name);
-    }
-    closedir(folder);
-    for (int i = 0; i < n; i++) {
-        clear_entry(out, names[i]);
-        free(names[i]);
-    }
-    free(names);
-}
-
-status run_open(const char *out, run_folder *r, error *e) {
-    *r = (run_folder){.lock = -1};
-    TRY(folder_make(out, e));
-    char *path = xprintf("%s/.snug-lock", out);
-    int lock = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    status s = lock < 0 ? fail(e, FAILED, "%s: cannot write there: %s", out, strerror(errno)) : OK;
-    free(path);
-    if (s != OK) return s;
-    /* File systems without locks are let through: the lock guards against a slip, and a kill releases it. */
-    if (flock(lock, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        close(lock);
-        return fail(e, BAD_INPUT, "%s: another run is writing there; wait for it or give another --out_dir", out);
-    }
-    *r = (run_folder){.path = xstrdup(out), .lock = lock};
-    clear_leftovers(out);
-    return OK;
-}
-
-void run_close(run_folder *r) {
-    if (r->lock >= 0) close(r->lock);
-    free(r->path);
-    *r = (run_folder){.lock = -1};
-}
 
 /* ---- making a checkpoint under its temporary name ---- */
 
@@ -130,7 +59,7 @@ static status cannot(const char *what, const char *path, error *e) {
 /* Afterwards the new checkpoint is at home, and at `aside` is what was there before, if anything. The exchange is one
    step; on file systems that lack it run_open mends what a kill between the two renames leaves. */
 static status place(const char *made, const char *home, const char *aside, error *e) {
-    if (!exists(home)) return rename(made, home) < 0 ? cannot("rename into place", home, e) : OK;
+    if (!file_exists(home)) return rename(made, home) < 0 ? cannot("rename into place", home, e) : OK;
     folder_remove(aside, NULL);
     if (renameat2(AT_FDCWD, made, AT_FDCWD, home, RENAME_EXCHANGE) == 0) {
         if (rename(made, aside) == 0) return OK;
@@ -146,7 +75,7 @@ static status place(const char *made, const char *home, const char *aside, error
 
 /* Undoes place: the folder at home becomes `made` again, and what was aside comes back. */
 static void unplace(const char *made, const char *home, const char *aside) {
-    if (rename(home, made) == 0 && exists(aside)) rename(aside, home);
+    if (rename(home, made) == 0 && file_exists(aside)) rename(aside, home);
 }
 
 static status switch_latest(const char *out, const char *name, error *e) {
@@ -182,15 +111,15 @@ static status publish(const char *out, const char *name, const char *made, error
 /* ---- which old ones stay ---- */
 
 /* Failures here are let pass: the new checkpoint is safe, and the next save tries again. */
-static void prune(const char *out, const run_state *s, int keep) {
+static void prune(const char *out, int keep) {
     run_list l = run_list_make(out);
     char *latest = run_latest_name(out);
-    double best = INFINITY;
-    for (int i = 0; i < l.n; i++) best = fmin(best, l.entries[i].val_loss); /* fmin passes over NAN */
+    const run_entry *best = NULL; /* the lowest val_loss, and of equal ones the newest: exactly one */
+    for (int i = 0; i < l.n; i++)
+        if (isfinite(l.entries[i].val_loss) && !(best && best->val_loss <= l.entries[i].val_loss)) best = &l.entries[i];
     for (int i = keep; i < l.n; i++) {
         const run_entry *x = &l.entries[i];
-        bool is_best = x->val_loss == best || x->val_loss == s->best_val_loss; /* of all that lie here; of this run */
-        if (is_best || (latest && !strcmp(latest, x->name))) continue;
+        if (x == best || (latest && !strcmp(latest, x->name))) continue;
         char *path = xprintf("%s/%s", out, x->name), *aside = xprintf("%s/" REMOVING "%s", out, x->name);
         if (rename(path, aside) == 0) folder_remove(aside, NULL); /* never a half-removed ckpt-... */
         free(path);
@@ -220,6 +149,6 @@ status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const
     char *name = xprintf("ckpt-%06" PRId64, s->iter);
     status result = save_as(r, name, s, shape, m, b, t, e);
     free(name);
-    if (result == OK) prune(r->path, s, keep < 1 ? 1 : keep);
+    if (result == OK) prune(r->path, keep < 1 ? 1 : keep);
     return result;
 }

@@ -1,8 +1,13 @@
-/* runs_list.h: the checkpoints that lie in an out_dir, newest first. For runs.c and runs_load.c. */
+/* runs_list.h: the checkpoints that lie in an out_dir, newest first, and the names of what is not one yet or no more.
+   For runs.c, run_folder.c and runs_load.c. */
 #ifndef SNUG_RUNS_LIST_H
 #define SNUG_RUNS_LIST_H
 
 #include <stdint.h>
+
+#define MAKING ".snug-new-"   /* a checkpoint or link being made */
+#define ASIDE ".snug-aside-"  /* one that is being replaced by another of its name */
+#define REMOVING ".snug-old-" /* one that is being removed */
 
 typedef struct {
     char *name;           /* "ckpt-000250" */

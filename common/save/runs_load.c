@@ -17,14 +17,14 @@ static bool has(const char *folder, const char *name) {
     return there;
 }
 
-/* Every file but `except` against its hash. */
-static status verify(const char *folder, int except, run_state *s, error *e) {
+/* state.json, and the files beside it against their hashes; large: weights and moments too. */
+static status verify(const char *folder, bool large, run_state *s, error *e) {
     char *path = xprintf("%s/state.json", folder);
     status r = run_state_read(path, s, e);
     free(path);
     if (r != OK) return r;
     for (int i = 0; r == OK && i < RUN_FILES; i++) {
-        if (i == except || !s->sha256[i][0]) continue;
+        if (!s->sha256[i][0] || (!large && (i == RUN_MODEL || i == RUN_OPTIMIZER))) continue;
         char hex[HASH_HEX];
         path = xprintf("%s/%s", folder, run_file_names[i]);
         r = hash_file(path, hex, e);
@@ -56,7 +56,7 @@ static void offer(const char *out, const char *damaged, error *e) {
     for (int i = 0; e && found < 0 && i < l.n; i++) {
         char *folder = xprintf("%s/%s", out, l.entries[i].name);
         run_state s;
-        if (strcmp(l.entries[i].name, damaged) && verify(folder, RUN_FILES, &s, NULL) == OK) {
+        if (strcmp(l.entries[i].name, damaged) && verify(folder, true, &s, NULL) == OK) {
             run_state_free(&s);
             found = i;
         }
@@ -79,9 +79,9 @@ static bool is_run_checkpoint(const char *folder) {
     return !strncmp(slash ? slash + 1 : folder, "ckpt-", 5);
 }
 
-static status verify_or_offer(const char *folder, int except, run_state *s, error *e) {
-    status r = verify(folder, except, s, e);
-    if (r == OK || !is_run_checkpoint(folder)) return r;
+/* Adds to a failure over a run's checkpoint what to do; returns r. */
+static status or_offer(status r, const char *folder, error *e) {
+    if (r == OK || r == NO_MEMORY || !is_run_checkpoint(folder)) return r;
     char *copy = xstrdup(folder), *again = xstrdup(folder);
     offer(dirname(again), basename(copy), e);
     free(again);
@@ -93,14 +93,14 @@ status run_load_state(const char *folder, run_state *s, error *e) {
     if (!has(folder, "state.json") && has(folder, "config.json") && !is_run_checkpoint(folder))
         return fail(e, BAD_INPUT, "%s: is a model, but no run's checkpoint: it has no state.json; use --init_from=%s",
                     folder, folder);
-    return verify_or_offer(folder, RUN_FILES, s, e);
+    return or_offer(verify(folder, false, s, e), folder, e);
 }
 
 status run_check_model(const char *folder, error *e) {
     run_state s;
     if (!has(folder, "config.json") || !has(folder, "model.safetensors")) TRY(foreign_explain(folder, e));
     if (!has(folder, "state.json")) return OK;
-    TRY(verify_or_offer(folder, RUN_OPTIMIZER, &s, e));
+    TRY(or_offer(verify(folder, false, &s, e), folder, e));
     run_state_free(&s);
     return OK;
 }
@@ -131,11 +131,22 @@ status run_find_latest(const char *path, char **folder, error *e) {
     return s;
 }
 
-status run_load_tensors(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+status run_load_tensors(const char *folder, const run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                        error *e) {
     const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
-    TRY(checkpoint_load_weights(folder, shape, m, b, e));
     char *path = xprintf("%s/%s", folder, run_file_names[RUN_OPTIMIZER]);
-    status s = checkpoint_load_tensors(path, m, moments, 2, b, e);
+    status r = checkpoint_load_weights(folder, s->sha256[RUN_MODEL], shape, m, b, e);
+    if (r == OK) r = checkpoint_load_tensors(path, s->sha256[RUN_OPTIMIZER], m, moments, 2, b, e);
     free(path);
-    return s;
+    return or_offer(r, folder, e);
+}
+
+status run_load_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+    run_state s = {0};
+    char *path = xprintf("%s/state.json", folder);
+    status r = has(folder, "state.json") ? run_state_read(path, &s, e) : OK;
+    free(path);
+    if (r == OK) r = checkpoint_load_weights(folder, s.sha256[RUN_MODEL], shape, m, b, e);
+    run_state_free(&s);
+    return or_offer(r, folder, e);
 }

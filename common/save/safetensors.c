@@ -1,6 +1,7 @@
 /* safetensors.c: reading. The header is text from elsewhere: every number in it is checked before it is used. Writing
    is in safetensors_write.c. */
 #include "save/safetensors.h"
+#include "base/hash.h"
 #include "base/json_value.h"
 #include "base/mapped_file.h"
 #include <errno.h>
@@ -241,13 +242,24 @@ static status map_file(st_file *f, error *e) {
     return s;
 }
 
-status st_open(const char *path, st_file *f, error *e) {
+static status check_hash(const st_file *f, const char *sha256, error *e) {
+    char hex[HASH_HEX];
+    if (!sha256 || !sha256[0]) return OK;
+    hash_bytes(f->map, f->map_bytes, hex);
+    if (!strcmp(hex, sha256)) return OK;
+    return fail(e, BAD_INPUT, "%s: is damaged: its SHA-256 is not the one in state.json", f->path);
+}
+
+status st_open_hashed(const char *path, const char *sha256, st_file *f, error *e) {
     *f = (st_file){.path = xstrdup(path)};
     status s = map_file(f, e);
+    if (s == OK) s = check_hash(f, sha256, e);
     if (s == OK) s = read_header(f, e);
     if (s != OK) st_close(f);
     return s;
 }
+
+status st_open(const char *path, st_file *f, error *e) { return st_open_hashed(path, NULL, f, e); }
 
 void st_close(st_file *f) {
     for (int i = 0; i < f->n; i++) free(f->tensors[i].name);

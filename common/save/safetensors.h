@@ -29,6 +29,9 @@ typedef struct {
 } st_file;
 
 status st_open(const char *path, st_file *f, error *e);
+/* The same where the content's SHA-256 is known (NULL or "": it isn't): BAD_INPUT when it is another. What is read
+   later is what was hashed, whatever then becomes of the name. */
+status st_open_hashed(const char *path, const char *sha256, st_file *f, error *e);
 void st_close(st_file *f);
 /* NULL if there is none. */
 const st_tensor *st_find(const st_file *f, const char *name);
