@@ -50,11 +50,11 @@ status opencl_ATTENTION_DX(opencl *b, error *e) {
     tiles_of(b, C, &t);
     cl_uint8 dropout = op_dropout(b);
     uint64_t n = (uint64_t)op_rows(b) * (uint64_t)H;
-    RUN(b, attention_delta, grid_items(n, LANES), arg_scratch(b), arg_tensor(b, 1), arg_tensor(b, 3), arg_int(T),
+    RUN(b, attention_delta, grid_items(n, LANES), arg_scratch(b, 0), arg_tensor(b, 1), arg_tensor(b, 3), arg_int(T),
         arg_int(H), arg_ulong(n));
     RUN(b, attention_dq, tiles(b, &t, t.QA), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
-        arg_scratch(b), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
+        arg_scratch(b, 0), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     RUN(b, attention_dkv, tiles(b, &t, t.KA), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
-        arg_scratch(b), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
+        arg_scratch(b, 0), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }

@@ -33,9 +33,12 @@ static const program_id kernel_program[KERNEL_COUNT] = {
 status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e) {
     cl_kernel kernel = b->kernel[k];
     if (b->listing) return OK;
+    cl_uint n = 0;
     for (int i = 0; i < count; i++) {
-        const void *value = args[i].pointer ? args[i].pointer : &args[i].number;
-        CL(&b->device, clSetKernelArg(kernel, (cl_uint)i, args[i].size, value));
+        const kernel_arg *a = &args[i];
+        if (a->block) CL(&b->device, clSetKernelArg(kernel, n++, sizeof a->block, &a->block));
+        const void *value = a->pointer ? a->pointer : &a->number;
+        CL(&b->device, clSetKernelArg(kernel, n++, a->block ? sizeof a->number.u : a->size, value));
     }
     if (b->dry || b->base.products_only) return OK;
     b->base.launches++;
@@ -175,7 +178,7 @@ static status backend_bind(backend *base, const graph *g, const plan *p, error *
     opencl *b = (opencl *)base;
     TRY(build_attention(b, g, e));
     if (base->profile) TRY(device_profile(&b->device, e));
-    TRY(memory_reserve(&b->memory, &b->device, g, p, base->limits.cap, e));
+    TRY(memory_reserve(&b->memory, &b->device, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
     status s = rehearse(b, e);
@@ -198,8 +201,9 @@ static status backend_write(backend *base, tensor_id id, const void *data, size_
     opencl *b = (opencl *)base;
     TRY(check_range(b, id, offset, bytes, e));
     if (!bytes) return OK;
-    CL(&b->device,
-       clEnqueueWriteBuffer(b->device.queue, b->memory.tensor[id], CL_TRUE, offset, bytes, data, 0, NULL, NULL));
+    const slot *s = &b->memory.plan->slots[id];
+    CL(&b->device, clEnqueueWriteBuffer(b->device.queue, b->memory.block[s->block], CL_TRUE, s->offset + offset, bytes,
+                                        data, 0, NULL, NULL));
     return OK;
 }
 
@@ -207,8 +211,9 @@ static status backend_read(backend *base, tensor_id id, void *data, size_t offse
     opencl *b = (opencl *)base;
     TRY(check_range(b, id, offset, bytes, e));
     if (!bytes) return OK;
-    CL(&b->device,
-       clEnqueueReadBuffer(b->device.queue, b->memory.tensor[id], CL_TRUE, offset, bytes, data, 0, NULL, NULL));
+    const slot *s = &b->memory.plan->slots[id];
+    CL(&b->device, clEnqueueReadBuffer(b->device.queue, b->memory.block[s->block], CL_TRUE, s->offset + offset, bytes,
+                                       data, 0, NULL, NULL));
     return OK;
 }
 
@@ -258,11 +263,12 @@ static size_t power_of_two(size_t n) {
 }
 
 /* The limits that plans for this device must keep. */
-static memory_limits limits_of(const device_info *d, uint64_t cap) {
+static memory_limits limits_of(const device_info *d, uint64_t cap, compute_precision p) {
     size_t alignment = power_of_two(d->alignment);
     memory_limits l = {.real_bytes = 4, .alignment = alignment > 512 ? alignment : 512};
     l.max_block = d->largest / l.alignment * l.alignment;
     l.cap = cap ? cap : device_default_cap(d);
+    l.gemm_first = p != PRECISION_TF32;
     return l;
 }
 
@@ -284,7 +290,7 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
     if (s == OK) {
         const device_info *d = &b->device.info;
         b->serial = (d->type & CL_DEVICE_TYPE_CPU) && !o->as_gpu;
-        b->base.limits = limits_of(d, o->cap);
+        b->base.limits = limits_of(d, o->cap, o->precision);
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);

@@ -89,10 +89,10 @@ status opencl_SUM_SQUARES(opencl *b, error *e) {
     uint64_t n = elements(b, 1);
     size_t lanes = group_lanes(b, LANES);
     uint64_t groups = n > ONE_GROUP ? SQUARE_GROUPS : 1;
-    RUN(b, squares_partial, grid_groups(groups, lanes), arg_scratch(b), arg_tensor(b, 0), arg_int(b->op->attr.index),
+    RUN(b, squares_partial, grid_groups(groups, lanes), arg_scratch(b, 0), arg_tensor(b, 0), arg_int(b->op->attr.index),
         arg_tensor(b, 1), arg_ulong(n));
     if (groups > 1)
-        RUN(b, squares_total, grid_groups(1, lanes), arg_tensor(b, 0), arg_int(b->op->attr.index), arg_scratch(b),
+        RUN(b, squares_total, grid_groups(1, lanes), arg_tensor(b, 0), arg_int(b->op->attr.index), arg_scratch(b, 0),
             arg_int(groups));
     return OK;
 }
@@ -105,30 +105,21 @@ status opencl_GRAD_NORM(opencl *b, error *e) {
 
 enum { UPDATED = 4 }; /* ADAMW's p, m, v and g */
 
-/* n elements of each. The step's constants in double on the host: 1 - beta2^t loses all digits in float for small t. */
-static status update(opencl *b, const memory_range *r, uint64_t n, error *e) {
-    const op_attr *a = &b->op->attr;
-    double t = (double)b->args.step + 1, lr = b->args.lr;
-    RUN(b, adamw, grid_items(n, LANES), ARG_VALUE(r[0].buffer), ARG_VALUE(r[1].buffer), ARG_VALUE(r[2].buffer),
-        ARG_VALUE(r[3].buffer), arg_tensor(b, UPDATED), arg_ulong(n), arg_float(1 - lr * a->weight_decay),
-        arg_float(a->beta1), arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2),
-        arg_float(lr / (1 - pow(a->beta1, t))), arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
-    return OK;
-}
-
 /* The neighbours' slots are run over whole, with what rounds them up to the alignment: nothing but bind and ZERO ever
-   writes there, so p, m, v and g are 0, and AdamW makes 0 of that. (Without a finite norm there is no update.) */
+   writes there, so p, m, v and g are 0, and AdamW makes 0 of that. (Without a finite norm there is no update.)
+   The step's constants in double on the host: 1 - beta2^t loses all digits in float for small t. */
 status opencl_ADAMW(opencl *b, error *e) {
     int first = b->device.op, last = first;
     if (goes_on(b, first, UPDATED)) return OK;
     while (goes_on(b, last + 1, UPDATED)) last++;
     const slot *slots = b->memory.plan->slots;
     tensor_id begin = b->op->arg[0], end = b->graph->ops[last].arg[0];
-    uint64_t bytes = slots[end].offset - slots[begin].offset + tensor_bytes(&b->graph->tensors[end], 4);
-    memory_range r[UPDATED] = {{0}};
-    status s = OK;
-    for (int i = 0; i < UPDATED && s == OK; i++) s = memory_slice(&b->memory, b->op->arg[i], 0, bytes, &r[i], e);
-    if (s == OK) s = update(b, r, bytes / 4, e);
-    for (int i = 0; i < UPDATED; i++) memory_drop(&r[i]);
-    return s;
+    uint64_t n = (slots[end].offset - slots[begin].offset + tensor_bytes(&b->graph->tensors[end], 4)) / 4;
+    const op_attr *a = &b->op->attr;
+    double t = (double)b->args.step + 1, lr = b->args.lr;
+    RUN(b, adamw, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 3),
+        arg_tensor(b, UPDATED), arg_ulong(n), arg_float(1 - lr * a->weight_decay), arg_float(a->beta1),
+        arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2), arg_float(lr / (1 - pow(a->beta1, t))),
+        arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
+    return OK;
 }

@@ -37,32 +37,16 @@ static status touch(memory *m, error *e) {
     return OK;
 }
 
-static status make_tensors(memory *m, error *e) {
-    for (int t = 1; t < m->n_tensors; t++) {
-        const slot *s = &m->plan->slots[t];
-        if (s->first_op < 0 && !tensor_is_persistent(&m->graph->tensors[t])) continue;
-        cl_int code;
-        cl_buffer_region region = {s->offset, s->bytes};
-        if (!region.size) continue;
-        CL(m->d, (m->tensor[t] = clCreateSubBuffer(m->block[s->block], 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code),
-                  code));
-    }
-    return OK;
-}
-
 static status reserve(memory *m, error *e) {
     for (int i = 0; i < m->n_blocks; i++) TRY(create(m, m->plan->block_bytes[i], &m->block[i], e));
-    TRY(touch(m, e));
-    return make_tensors(m, e);
+    return touch(m, e);
 }
 
-status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e) {
+status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *e) {
     if (m->sealed) return fail(e, FAILED, "OpenCL: bind was called twice: a bug");
-    *m = (memory){.d = d, .cap = cap, .peak = m->peak, .graph = g, .plan = p};
+    *m = (memory){.d = d, .cap = cap, .peak = m->peak, .plan = p};
     m->n_blocks = p->n_blocks;
-    m->n_tensors = g->n_tensors;
     m->block = xcalloc((size_t)p->n_blocks, sizeof *m->block);
-    m->tensor = xcalloc((size_t)g->n_tensors, sizeof *m->tensor);
     status s = reserve(m, e);
     if (s == OK) {
         m->sealed = true;
@@ -74,38 +58,13 @@ status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint6
 
 void memory_release(memory *m) {
     if (m->d && m->d->queue && m->n_blocks) clFinish(m->d->queue);
-    for (int t = 0; t < m->n_tensors; t++)
-        if (m->tensor[t]) clReleaseMemObject(m->tensor[t]);
     for (int i = 0; i < m->n_blocks; i++)
         if (m->block[i]) {
             clReleaseMemObject(m->block[i]);
             m->live -= m->plan->block_bytes[i];
         }
-    free(m->tensor);
     free(m->block);
-    m->tensor = m->block = NULL;
-    m->n_tensors = m->n_blocks = 0;
+    m->block = NULL;
+    m->n_blocks = 0;
     m->sealed = false;
-}
-
-status memory_slice(memory *m, tensor_id t, uint64_t at, uint64_t bytes, memory_range *r, error *e) {
-    const slot *s = &m->plan->slots[t];
-    *r = (memory_range){.buffer = m->tensor[t]};
-    if (at == 0 && bytes <= s->bytes) return OK;
-    if (at % m->d->info.alignment) {
-        r->offset = at / 4;
-        return OK;
-    }
-    /* No sub-buffer of a sub-buffer: it is cut from the block. */
-    cl_int code;
-    cl_buffer_region region = {s->offset + at, bytes};
-    CL(m->d,
-       (r->buffer = clCreateSubBuffer(m->block[s->block], 0, CL_BUFFER_CREATE_TYPE_REGION, &region, &code), code));
-    r->owned = true;
-    return OK;
-}
-
-void memory_drop(memory_range *r) {
-    if (r->owned) clReleaseMemObject(r->buffer);
-    *r = (memory_range){0};
 }

@@ -13,27 +13,24 @@ typedef struct {
     bool sealed;
     cl_mem *block; /* plan->n_blocks */
     int n_blocks;
-    cl_mem *tensor; /* by tensor_id: a sub-buffer of its block; NULL for those that no op uses */
-    int n_tensors;
-    const graph *graph;
     const plan *plan;
 } memory;
 
-/* Takes the plan's blocks, fills every byte with zeros, waits for it (lazy drivers refuse only then), makes the
-   tensors' sub-buffers, and seals. NO_MEMORY: past the cap, or the device refuses; nothing is held then. */
-status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e);
+/* Takes the plan's blocks, fills every byte with zeros, waits for it (lazy drivers refuse only then), and seals.
+   NO_MEMORY: past the cap, or the device refuses; nothing is held then. */
+status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *e);
 void memory_release(memory *m);
 
-/* A range of a tensor as CLBlast likes it: at offset 0 of a buffer of its own. */
+/* Where tensors lie: in a block, from an element on. There are no sub-buffers: NVIDIA's driver does not bear many of
+   them (R8). */
 typedef struct {
-    cl_mem buffer;
-    size_t offset; /* in elements of 4 bytes; 0 unless the range starts at no multiple of the alignment */
-    bool owned;    /* released by memory_drop */
-} memory_range;
-/* bytes from `at`, which is a multiple of 4, in tensor t; or more than it has, where its neighbours in the block are
-   meant too. Takes no device memory. */
-status memory_slice(memory *m, tensor_id t, uint64_t at, uint64_t bytes, memory_range *r, error *e);
-/* May follow right after the enqueue: OpenCL keeps what queued commands use. */
-void memory_drop(memory_range *r);
+    cl_mem block;
+    uint64_t at; /* in elements of 4 bytes */
+} memory_place;
+/* The byte `bytes`, a multiple of 4, of tensor t, which some op uses. */
+static inline memory_place memory_find(const memory *m, tensor_id t, uint64_t bytes) {
+    const slot *s = &m->plan->slots[t];
+    return (memory_place){m->block[s->block], (s->offset + bytes) / 4};
+}
 
 #endif

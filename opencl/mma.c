@@ -123,22 +123,22 @@ static int choose_tile(const opencl *b, int64_t m, int64_t n) {
 }
 
 /* Whole float4 in each line of A and B, whole float2 in C's: mma.cl's `whole`. */
-static int whole_of(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const memory_range *r) {
-    bool a = (ta ? m : k) % 4 == 0 && r[0].offset % 4 == 0, b = (tb ? k : n) % 4 == 0 && r[1].offset % 4 == 0;
-    return a + 2 * b + 4 * (n % 2 == 0 && r[2].offset % 2 == 0);
+static int whole_of(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const memory_place *r) {
+    bool a = (ta ? m : k) % 4 == 0 && r[0].at % 4 == 0, b = (tb ? k : n) % 4 == 0 && r[1].at % 4 == 0;
+    return a + 2 * b + 4 * (n % 2 == 0 && r[2].at % 2 == 0);
 }
 
-status mma_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const memory_range *range, float beta,
+status mma_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const memory_place *place, float beta,
                error *e) {
     if (m > MMA_ROWS || n > INT32_MAX / 2 || k > INT32_MAX / 2)
         return fail(e, FAILED, "a product of %lld x %lld x %lld is too large for mma.cl: a bug", (long long)m,
                     (long long)n, (long long)k);
     if (b->dry) return OK;
-    int t = choose_tile(b, m, n), arg = 0, whole = whole_of(ta, tb, m, n, k, range);
+    int t = choose_tile(b, m, n), arg = 0, whole = whole_of(ta, tb, m, n, k, place);
     cl_kernel kernel = b->mma.kernel[t][ta][tb];
     for (int i = 0; i < 3; i++) {
-        cl_ulong at = range[i].offset;
-        CL(&b->device, clSetKernelArg(kernel, (cl_uint)arg++, sizeof(cl_mem), &range[i].buffer));
+        cl_ulong at = place[i].at;
+        CL(&b->device, clSetKernelArg(kernel, (cl_uint)arg++, sizeof(cl_mem), &place[i].block));
         CL(&b->device, clSetKernelArg(kernel, (cl_uint)arg++, sizeof at, &at));
     }
     const cl_int numbers[] = {(cl_int)m, (cl_int)n, (cl_int)k, whole, beta != 0};

@@ -12,8 +12,8 @@
 status mma_open(opencl *b, const opencl_options *o, error *e);
 void mma_close(opencl *b);
 
-/* C = op(A) op(B) + beta C, beta 0 or 1, as gemm_run has it; range: A, B, C. Only checks the sizes when b is dry. */
-status mma_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const memory_range *range, float beta,
+/* C = op(A) op(B) + beta C, beta 0 or 1, as gemm_run has it; place: A, B, C. Only checks the sizes when b is dry. */
+status mma_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const memory_place *place, float beta,
                error *e);
 
 /* x as the kernels round it. */

@@ -31,14 +31,15 @@ status opencl_NORM_DW(opencl *b, error *e) {
     kernel_grid grid = grid_items(vectors(b, C), group_lanes(b, ROW_LANES));
     grid.global[1] = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
     grid.global[2] = (size_t)b->args.sequences;
-    RUN(b, norm_dw, grid, arg_scratch(b), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(T), arg_int(C));
+    RUN(b, norm_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(T),
+        arg_int(C));
     TRY(partials_add(b, 0, C, 0, 2, e));
     return b->op->arg[1] ? partials_add(b, 1, C, 1, 2, e) : OK;
 }
 
 status partials_add(opencl *b, int i, int64_t C, int plane, int planes, error *e) {
     int chunks = (b->args.length + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
-    RUN(b, add_partials, grid_items((uint64_t)C, ROW_LANES), arg_tensor(b, i), arg_scratch(b), arg_int(C),
+    RUN(b, add_partials, grid_items((uint64_t)C, ROW_LANES), arg_tensor(b, i), arg_scratch(b, 0), arg_int(C),
         arg_int(plane), arg_int(planes), arg_int(chunks), arg_int(b->args.sequences));
     return OK;
 }

@@ -63,10 +63,12 @@ static inline int64_t op_tokens_at(const opencl *b, int i) {
 
 /* ---- launching: KERNEL(b, name, global sizes and local sizes by dimension, arguments ...) ---- */
 
-/* One argument of a kernel: `size` bytes at `pointer`, or the number itself. */
+/* One argument of a kernel: `size` bytes at `pointer`, or the number itself. A tensor (size 0) becomes two: its block,
+   and the number of the element where it begins (ARG in prelude.cl). */
 typedef struct {
     size_t size;
     const void *pointer;
+    cl_mem block;
     union {
         cl_int i;
         cl_ulong u;
@@ -77,13 +79,19 @@ static inline kernel_arg arg_int(int64_t x) { return (kernel_arg){.size = sizeof
 static inline kernel_arg arg_ulong(uint64_t x) { return (kernel_arg){.size = sizeof(cl_ulong), .number.u = x}; }
 static inline kernel_arg arg_float(double x) { return (kernel_arg){.size = sizeof(cl_float), .number.f = (cl_float)x}; }
 #define ARG_VALUE(x) ((kernel_arg){.size = sizeof(x), .pointer = &(x)})
-/* Argument i of the op; its first argument when there is none (the kernel is told not to read it). */
-static inline kernel_arg arg_tensor(const opencl *b, int i) {
-    tensor_id t = b->op->arg[i] ? b->op->arg[i] : b->op->arg[0];
-    return (kernel_arg){.size = sizeof(cl_mem), .pointer = &b->memory.tensor[t]};
+/* Tensor t from one of its elements on. */
+static inline kernel_arg arg_place(const opencl *b, tensor_id t, uint64_t element) {
+    if (b->listing) return (kernel_arg){0};
+    memory_place p = memory_find(&b->memory, t, 4 * element);
+    return (kernel_arg){.block = p.block, .number.u = p.at};
 }
-static inline kernel_arg arg_scratch(const opencl *b) {
-    return (kernel_arg){.size = sizeof(cl_mem), .pointer = &b->memory.tensor[b->op->scratch]};
+/* Argument i of the op; its first argument when there is none (the kernel is told not to read it). */
+static inline kernel_arg arg_tensor_from(const opencl *b, int i, int64_t element) {
+    return arg_place(b, b->op->arg[i] ? b->op->arg[i] : b->op->arg[0], (uint64_t)element);
+}
+static inline kernel_arg arg_tensor(const opencl *b, int i) { return arg_tensor_from(b, i, 0); }
+static inline kernel_arg arg_scratch(const opencl *b, uint64_t element) {
+    return arg_place(b, b->op->scratch, element);
 }
 
 /* As in prelude.cl: lanes of a group that shares a sum, and work-items for n channels in vectors of W. */

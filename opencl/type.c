@@ -2,12 +2,15 @@
    build: no OpenCL here. */
 #include "opencl/scratch.h"
 
-/* Upper bounds: no device known to us aligns sub-buffers by more than 4 KiB, and OpenCL 1.2 promises single allocations
-   of a quarter of the device's memory. That is the cap at least, and 2 GiB on any card worth the name. */
+/* Upper bounds: no device known to us asks for more than 4 KiB of alignment, and OpenCL 1.2 promises single
+   allocations of a quarter of the device's memory. That is the cap at least, and 2 GiB on any card worth the name. */
 static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
     uint64_t memory = cap > 2ull << 30 ? cap : 2ull << 30;
-    return (memory_limits){
-        .real_bytes = precision_table[p].real_bytes, .alignment = 4096, .max_block = cap ? memory / 4 : 0, .cap = cap};
+    return (memory_limits){.real_bytes = precision_table[p].real_bytes,
+                           .alignment = 4096,
+                           .max_block = cap ? memory / 4 : 0,
+                           .cap = cap,
+                           .gemm_first = p != PRECISION_TF32};
 }
 
 /* The costs are those of a card of 10 TFLOP/s. Only their ratios are ever shown. */

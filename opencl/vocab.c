@@ -9,8 +9,8 @@ status opencl_EMBED(opencl *b, error *e) {
     cl_uint8 dropout = op_dropout(b);
     kernel_grid grid = grid_items((uint64_t)(n + 3) / 4, LANES);
     grid.global[1] = (size_t)b->args.sequences;
-    RUN(b, embed, grid, arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(op_tokens_at(b, 1)), arg_tensor(b, 2),
-        arg_tensor(b, 3), arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
+    RUN(b, embed, grid, arg_tensor(b, 0), arg_tensor_from(b, 1, op_tokens_at(b, 1)), arg_tensor(b, 2), arg_tensor(b, 3),
+        arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
     return OK;
 }
 
@@ -19,7 +19,7 @@ status opencl_EMBED_DW(opencl *b, error *e) {
     cl_uint8 dropout = op_dropout(b);
     for (int s = 0; s < b->args.sequences; s++)
         RUN(b, embed_dwte, grid_groups((uint64_t)b->args.length, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0),
-            arg_tensor(b, 2), arg_tensor(b, 3), arg_ulong(op_tokens_at(b, 3)), arg_int(s), arg_int(b->args.length),
+            arg_tensor(b, 2), arg_tensor_from(b, 3, op_tokens_at(b, 3)), arg_int(s), arg_int(b->args.length),
             arg_int(C), ARG_VALUE(dropout));
     RUN(b, embed_dwpe, grid_items((uint64_t)n, LANES), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->args.sequences),
         arg_ulong(n), ARG_VALUE(dropout));
@@ -44,9 +44,10 @@ static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, err
                logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
         TRY(gemm_run(b, false, true, rows, width, h->C, x, wte, 0.0f, logits, l->logits, e));
     }
-    RUN(b, head_rows, grid_groups((uint64_t)rows, group_lanes(b, HEAD_LANES)), arg_scratch(b), arg_ulong(l->logits / 4),
-        arg_ulong(l->row_losses / 4 + row), arg_tensor(b, h->targets), arg_ulong(op_tokens_at(b, h->targets) + row),
-        arg_int(h->V), arg_int(l->tile), arg_int(h->dx != 0), arg_float(b->args.inv_targets));
+    RUN(b, head_rows, grid_groups((uint64_t)rows, group_lanes(b, HEAD_LANES)), arg_scratch(b, l->logits / 4),
+        arg_scratch(b, l->row_losses / 4 + (uint64_t)row),
+        arg_tensor_from(b, h->targets, op_tokens_at(b, h->targets) + row), arg_int(h->V), arg_int(l->tile),
+        arg_int(h->dx != 0), arg_float(b->args.inv_targets));
     if (!h->dx) return OK;
     for (int64_t v = 0; v < h->V; v += l->tile) {
         int64_t width = h->V - v < l->tile ? h->V - v : l->tile;
@@ -68,7 +69,7 @@ static status run_head(opencl *b, const head *h, error *e) {
         row += rows;
     }
     RUN(b, head_losses, grid_items((uint64_t)b->args.sequences, EMBED_LANES), arg_tensor(b, 0),
-        arg_int(b->args.first_sequence), arg_scratch(b), arg_ulong(h->l.row_losses / 4), arg_int(b->args.sequences),
+        arg_int(b->args.first_sequence), arg_scratch(b, h->l.row_losses / 4), arg_int(b->args.sequences),
         arg_int(b->args.length));
     return OK;
 }
@@ -93,7 +94,7 @@ status opencl_HEAD_LOSS(opencl *b, error *e) {
 
 status opencl_LOGITS(opencl *b, error *e) {
     int64_t V = op_tensor(b, 2)->dim[0], C = op_tensor(b, 2)->dim[1];
-    RUN(b, logits_row, grid_groups((uint64_t)V, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
-        arg_ulong((b->args.length - 1) * C), arg_tensor(b, 2), arg_int(C));
+    RUN(b, logits_row, grid_groups((uint64_t)V, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0),
+        arg_tensor_from(b, 1, (b->args.length - 1) * C), arg_tensor(b, 2), arg_int(C));
     return OK;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sizes that are multiples of nothing, and sizes whose slices are sub-buffers. */
+/* Sizes that are multiples of nothing, and sizes whose rows start at multiples of the alignment. */
 static const gpt_shape shapes[] = {
     {.layers = 2, .heads = 5, .channels = 40, .positions = 33, .vocabulary = 131, .bias = true, .norm_epsilon = 1e-5},
     {.layers = 1, .heads = 2, .channels = 128, .positions = 64, .vocabulary = 384, .norm_epsilon = 1e-5},

@@ -162,7 +162,7 @@ static void check_run(const graph *g, const plan *p, const char *what) {
 
 static uint64_t random_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
     uint64_t s = (uint64_t)(o - g->ops) * 77 + real_bytes;
-    *kind = KIND_TEMP;
+    *kind = below(&s, 2) ? KIND_TEMP : KIND_GEMM;
     return below(&s, 3) ? 0 : 1 + next(&s) % 5000;
 }
 
@@ -200,6 +200,15 @@ static graph *random_graph(uint64_t *s) {
     return g;
 }
 
+/* CLBlast writes its temporaries from the start of the buffer that it is given. */
+static void check_gemm_first(const graph *g, const plan *p, const memory_limits *limits, const char *what) {
+    for (int i = 0; i < g->n_ops && limits->gemm_first; i++) {
+        tensor_id t = g->ops[i].scratch;
+        bool products = t && (g->tensors[t].kind == KIND_GEMM || g->tensors[t].kind == KIND_HEAD);
+        ck_assert_msg(!products || p->slots[t].offset == 0, "%s: op %d's temporaries do not begin a block", what, i);
+    }
+}
+
 START_TEST(plans_of_random_graphs_never_lose_a_value) {
     for (uint64_t seed = 1; seed <= 150; seed++) {
         uint64_t s = seed;
@@ -208,11 +217,13 @@ START_TEST(plans_of_random_graphs_never_lose_a_value) {
         ck_assert_msg(graph_check(g, &e), "seed %llu: %s", (unsigned long long)seed, e.text);
         memory_limits limits = {.real_bytes = below(&s, 2) ? 4 : 8, .alignment = (size_t)1 << (4 + below(&s, 9))};
         if (below(&s, 2)) limits.max_block = 200000 + next(&s) % 400000;
+        limits.gemm_first = below(&s, 2);
         plan p = make(g, &limits);
         ck_assert_msg(plan_check(g, &p, &limits, &e), "seed %llu: %s", (unsigned long long)seed, e.text);
         char what[32];
         snprintf(what, sizeof what, "seed %llu", (unsigned long long)seed);
         check_run(g, &p, what);
+        check_gemm_first(g, &p, &limits, what);
         ck_assert_uint_ge(p.transient, p.transient_live_peak);
         plan_free(&p);
         graph_free(g);
@@ -230,6 +241,7 @@ static void check_gpt(const gpt_shape *shape, const gpt_run *run, scratch_rule *
     snprintf(what, sizeof what, "%d layers, micro-batch %d, recompute %x, blocks of %llu", shape->layers,
              run->micro_batch, run->recompute, (unsigned long long)limits->max_block);
     ck_assert_msg(plan_check(m.graph, &p, limits, &e), "%s: %s", what, e.text);
+    check_gemm_first(m.graph, &p, limits, what);
     for (int b = 0; b < p.n_blocks; b++) ck_assert(!limits->max_block || p.block_bytes[b] <= limits->max_block);
     for (int t = 1; t < m.graph->n_tensors; t++)
         ck_assert(p.slots[t].first_op < 0 || p.slots[t].offset % limits->alignment == 0);
@@ -250,7 +262,7 @@ START_TEST(plans_of_gpt2_are_tight_aligned_and_within_blocks) {
             for (int b = 0; b < (size ? 1 : 3); b++)
                 for (int variant = 0; variant < 4; variant++) {
                     bool opencl = variant & 1;
-                    memory_limits limits = {.real_bytes = 4, .alignment = opencl ? 512 : 64};
+                    memory_limits limits = {.real_bytes = 4, .alignment = opencl ? 512 : 64, .gemm_first = opencl};
                     if (variant & 2) limits.max_block = 700u << 20;
                     gpt_run run = run_of(GRAPH_TRAIN, micro[b], 1024, variant != 3, size ? 0 : 0.1, policy);
                     check_gpt(&SIZES[size], &run,

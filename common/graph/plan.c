@@ -36,6 +36,12 @@ static bool is_placed_in_arena(const graph *g, const slot *slots, int t) {
     return !tensor_is_persistent(&g->tensors[t]) && slots[t].first_op >= 0;
 }
 
+/* Must it begin a block? (memory_limits.gemm_first) HEAD's has its product's in front. */
+static bool is_first_in_block(const graph *g, const memory_limits *limits, int t) {
+    const tensor *x = &g->tensors[t];
+    return limits->gemm_first && x->role == ROLE_SCRATCH && (x->kind == KIND_GEMM || x->kind == KIND_HEAD);
+}
+
 /* The most bytes of transients alive in one op: the lower bound of any arrangement. */
 static uint64_t live_peak(const graph *g, const slot *slots, int *peak_op) {
     int64_t *change = xcalloc((size_t)g->n_ops + 1, sizeof *change);
@@ -61,15 +67,18 @@ typedef enum { BY_SIZE, BY_TIME, BY_AREA, BY_END, N_ORDERS } placing_order;
 typedef struct {
     int id, first, last;
     uint64_t bytes, offset;
+    bool first_in_block;
     placing_order order;
 } item;
 
 /* Big ones first: greedy by size stays within a few per cent of the lower bound on transformer graphs (Pisarchyk & Lee,
-   arXiv 2001.03288). By start or end of life it behaves like a stack, which fits graphs that keep everything. */
+   arXiv 2001.03288). By start or end of life it behaves like a stack, which fits graphs that keep everything. Before
+   all, what must begin a block: no two of these are alive together, so each finds the arena's start free. */
 static int compare_items(const void *pa, const void *pb) {
     const item *a = pa, *b = pb;
     uint64_t life_a = (uint64_t)(a->last - a->first + 1), life_b = (uint64_t)(b->last - b->first + 1);
     uint64_t key_a = a->bytes, key_b = b->bytes;
+    if (a->first_in_block != b->first_in_block) return a->first_in_block ? -1 : 1;
     if (a->order == BY_AREA) {
         key_a = a->bytes / 64 * life_a;
         key_b = b->bytes / 64 * life_b;
@@ -111,13 +120,18 @@ static uint64_t place(item *items, int n, item **by_offset, uint64_t max_block, 
 }
 
 /* Best of several greedy orders; stops at the lower bound. Returns the arena's extent and sets the slots' offsets. */
-static uint64_t place_transients(const graph *g, slot *slots, uint64_t max_block, uint64_t bound) {
+static uint64_t place_transients(const graph *g, const memory_limits *limits, slot *slots, uint64_t max_block,
+                                 uint64_t bound) {
     item *items = xcalloc((size_t)g->n_tensors, sizeof *items);
     item **by_offset = xcalloc((size_t)g->n_tensors, sizeof *by_offset);
     int n = 0;
     for (int t = 1; t < g->n_tensors; t++)
         if (is_placed_in_arena(g, slots, t))
-            items[n++] = (item){.id = t, .first = slots[t].first_op, .last = slots[t].last_op, .bytes = slots[t].bytes};
+            items[n++] = (item){.id = t,
+                                .first = slots[t].first_op,
+                                .last = slots[t].last_op,
+                                .bytes = slots[t].bytes,
+                                .first_in_block = is_first_in_block(g, limits, t)};
     uint64_t extent = UINT64_MAX;
     for (int pass = 0; pass < 2 * N_ORDERS && extent > bound; pass++) {
         for (int i = 0; i < n; i++) items[i].order = (placing_order)(pass / 2);
@@ -208,7 +222,7 @@ status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e)
     uint64_t max_block = whole_slots(limits), end;
     TRY(measure(g, limits, max_block, p, &end, e));
     p->persistent = cut_into_blocks(g, p, end, max_block, false);
-    uint64_t extent = place_transients(g, p->slots, max_block, p->transient_live_peak);
+    uint64_t extent = place_transients(g, limits, p->slots, max_block, p->transient_live_peak);
     p->transient = cut_into_blocks(g, p, extent, max_block, true);
     p->total = p->persistent + p->transient;
     return OK;
@@ -244,6 +258,8 @@ bool plan_check(const graph *g, const plan *p, const memory_limits *limits, erro
         if (a->block < 0 || a->block >= p->n_blocks || a->offset + a->bytes > p->block_bytes[a->block] ||
             a->offset % limits->alignment || a->bytes < tensor_bytes(&g->tensors[i], limits->real_bytes))
             return fail(e, FAILED, "plan: tensor %d does not lie in its block", i), false;
+        if (a->offset && is_first_in_block(g, limits, i))
+            return fail(e, FAILED, "plan: tensor %d does not begin a block", i), false;
         for (int j = 1; j < i; j++) {
             const slot *b = &p->slots[j];
             if (b->first_op < 0 || a->block != b->block || a->last_op < b->first_op || b->last_op < a->first_op)

@@ -15,7 +15,7 @@ typedef struct {
     char name[128], vendor[128], platform_name[128], driver[128], version[128], pci[32], extensions[4096];
     cl_device_type type;
     cl_ulong memory, largest, local; /* bytes: global memory, largest allocation, local memory */
-    cl_uint alignment;               /* of sub-buffers, in bytes */
+    cl_uint alignment;               /* of what lies in a buffer, in bytes */
     cl_uint units;
     size_t group; /* largest work-group */
     bool unified; /* shares the host's memory */

@@ -3,7 +3,8 @@
 #define LANES 256
 
 /* A work-item four elements of one sequence: one Philox draw. n = T * C. */
-__kernel void residual_dx(__global float *dp, __global const float *dy, ulong n, dropout_args dropout) {
+__kernel void residual_dx(ARG(float, dp), ARG(const float, dy), ulong n, dropout_args dropout) {
+    TENSOR(float, dp); TENSOR(const float, dy);
     ulong quad = get_global_id(0), s = get_global_id(1);
     if (4 * quad < n) {
         float4 factor = dropout_factors(dropout, s, quad);
@@ -41,10 +42,11 @@ inline float tanh_gate(float v) {
 }
 
 /* y = v * Phi(v), or its tanh form (GELU, arXiv 1606.08415), of v = x + b; a work-item a channel of a row. */
-__kernel void gelu(__global float *y,       /* [rows, C] */
-                   __global const float *x, /* [rows, C] */
-                   __global const float *b, /* [C], not read unless has_bias */
+__kernel void gelu(ARG(float, y),       /* [rows, C] */
+                   ARG(const float, x), /* [rows, C] */
+                   ARG(const float, b), /* [C], not read unless has_bias */
                    int has_bias, int C, int tanh_form) {
+    TENSOR(float, y); TENSOR(const float, x); TENSOR(const float, b);
     int c = get_global_id(0);
     if (c < C) {
         ulong i = get_global_id(1) * C + c;
@@ -59,8 +61,9 @@ __kernel void gelu(__global float *y,       /* [rows, C] */
 }
 
 /* d *= the slope of gelu at x + b. */
-__kernel void gelu_dx(__global float *d, __global const float *x, __global const float *b, int has_bias, int C,
+__kernel void gelu_dx(ARG(float, d), ARG(const float, x), ARG(const float, b), int has_bias, int C,
                       int tanh_form) {
+    TENSOR(float, d); TENSOR(const float, x); TENSOR(const float, b);
     int c = get_global_id(0);
     if (c < C) {
         ulong i = get_global_id(1) * C + c;
@@ -76,7 +79,8 @@ __kernel void gelu_dx(__global float *d, __global const float *x, __global const
     }
 }
 
-__kernel void add(__global float *y, __global const float *x, ulong n) {
+__kernel void add(ARG(float, y), ARG(const float, x), ulong n) {
+    TENSOR(float, y); TENSOR(const float, x);
     ulong i = get_global_id(0);
     if (i < n) y[i] += x[i];
 }
@@ -115,8 +119,9 @@ inline float2 group_pair_sum(float2 v, __local float2 *space) {
 /* Sums of neighbours of x side by side, a vector of them a work-item. The number of groups goes by n, so the order of
    the sum depends on n alone. One group alone writes the total. */
 __attribute__((reqd_work_group_size(SQUARE_LANES, 1, 1))) __kernel void
-squares_partial(__global float2 *partial, /* [groups] */
-                __global float *sums, int index, __global const float *x, ulong n) {
+squares_partial(ARG(float, partial), /* [groups] pairs */
+                ARG(float, sums), int index, ARG(const float, x), ulong n) {
+    TENSOR(float, partial); TENSOR(float, sums); TENSOR(const float, x);
     __local float2 space[SQUARE_LANES];
     squares high = 0.0f, low = 0.0f;
     ulong vectors = n / SQUARE_WIDTH, rest = vectors * SQUARE_WIDTH + get_global_id(0);
@@ -137,22 +142,24 @@ squares_partial(__global float2 *partial, /* [groups] */
         if (get_num_groups(0) == 1)
             sums[index] = sum.x;
         else
-            partial[get_group_id(0)] = sum;
+            vstore2(sum, get_group_id(0), partial);
     }
 }
 
 /* One group. */
 __attribute__((reqd_work_group_size(SQUARE_LANES, 1, 1))) __kernel void
-squares_total(__global float *sums, int index, __global const float2 *partial, int groups) {
+squares_total(ARG(float, sums), int index, ARG(const float, partial), int groups) {
+    TENSOR(float, sums); TENSOR(const float, partial);
     __local float2 space[SQUARE_LANES];
     float2 sum = (float2)(0.0f, 0.0f);
-    for (int i = get_local_id(0); i < groups; i += SQUARE_LANES) sum = pair_add(sum, partial[i]);
+    for (int i = get_local_id(0); i < groups; i += SQUARE_LANES) sum = pair_add(sum, vload2(i, partial));
     sum = group_pair_sum(sum, space);
     if (get_local_id(0) == 0) sums[index] = sum.x;
 }
 
 /* A single work-item: there is one sum a parameter tensor. */
-__kernel void grad_norm(__global float *norm, __global const float *sums, int count, float clip) {
+__kernel void grad_norm(ARG(float, norm), ARG(const float, sums), int count, float clip) {
+    TENSOR(float, norm); TENSOR(const float, sums);
     if (get_global_id(0) == 0) {
         float2 total = (float2)(0.0f, 0.0f);
         for (int i = 0; i < count; i++) total = pair_add(total, (float2)(sums[i], 0.0f));
@@ -164,9 +171,10 @@ __kernel void grad_norm(__global float *norm, __global const float *sums, int co
 
 /* AdamW (arXiv 1711.05101) in PyTorch's order: clip, decay, moments, step.
    keep = 1 - lr * decay; step_size = lr / (1 - beta1^t); root2 = sqrt(1 - beta2^t). */
-__kernel void adamw(__global float *p, __global float *m, __global float *v, __global const float *g,
-                    __global const float *norm, ulong n, float keep, float beta1, float beta1_rest, float beta2,
-                    float beta2_rest, float step_size, float root2, float epsilon) {
+__kernel void adamw(ARG(float, p), ARG(float, m), ARG(float, v), ARG(const float, g), ARG(const float, norm), ulong n,
+                    float keep, float beta1, float beta1_rest, float beta2, float beta2_rest, float step_size,
+                    float root2, float epsilon) {
+    TENSOR(float, p); TENSOR(float, m); TENSOR(float, v); TENSOR(const float, g); TENSOR(const float, norm);
     ulong i = get_global_id(0);
     if (i < n) {
         float grad = g[i] * norm[1];

@@ -39,12 +39,13 @@ inline void norm_row(__global float *y, __global float *stats, __global const fl
 
 /* A work-group a row, here and below. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
-norm(__global float *y,        /* [rows, C] */
-     __global float *stats,    /* [rows, 2] */
-     __global const float *x,  /* [rows, C] */
-     __global const float *w,  /* [C] */
-     __global const float *b,  /* [C], not read unless has_bias */
+norm(ARG(float, y),        /* [rows, C] */
+     ARG(float, stats),    /* [rows, 2] */
+     ARG(const float, x),  /* [rows, C] */
+     ARG(const float, w),  /* [C] */
+     ARG(const float, b),  /* [C], not read unless has_bias */
      int has_bias, int C, float epsilon) {
+    TENSOR(float, y); TENSOR(float, stats); TENSOR(const float, x); TENSOR(const float, w); TENSOR(const float, b);
     __local float space[ROW_LANES];
     ulong row = get_group_id(0);
     norm_row(y + row * C, stats + 2 * row, x + row * C, w, b, has_bias, C, epsilon, space);
@@ -76,15 +77,17 @@ inline void residual_row(__global float *y, __global const float *x, __global co
 
 /* y = x + dropout(p + pb), and its norm while the row is near. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
-residual_norm(__global float *y,        /* [sequences, T, C] */
-              __global float *normed,   /* [sequences, T, C] */
-              __global float *stats,    /* [sequences, T, 2] */
-              __global const float *x,  /* [sequences, T, C] */
-              __global const float *p,  /* [sequences, T, C] */
-              __global const float *pb, /* [C], not read unless has_pb */
-              __global const float *w,  /* [C] */
-              __global const float *b,  /* [C], not read unless has_bias */
+residual_norm(ARG(float, y),        /* [sequences, T, C] */
+              ARG(float, normed),   /* [sequences, T, C] */
+              ARG(float, stats),    /* [sequences, T, 2] */
+              ARG(const float, x),  /* [sequences, T, C] */
+              ARG(const float, p),  /* [sequences, T, C] */
+              ARG(const float, pb), /* [C], not read unless has_pb */
+              ARG(const float, w),  /* [C] */
+              ARG(const float, b),  /* [C], not read unless has_bias */
               int has_pb, int has_bias, int T, int C, float epsilon, dropout_args dropout) {
+    TENSOR(float, y); TENSOR(float, normed); TENSOR(float, stats); TENSOR(const float, x); TENSOR(const float, p);
+    TENSOR(const float, pb); TENSOR(const float, w); TENSOR(const float, b);
     __local float space[ROW_LANES];
     ulong row = get_group_id(0);
     residual_row(y + row * C, x + row * C, p + row * C, pb, has_pb, C, dropout, row / T, row % T * C);
@@ -94,13 +97,15 @@ residual_norm(__global float *y,        /* [sequences, T, C] */
 
 /* dx = dres + rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w; a work-group a row. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
-norm_dx(__global float *dx,          /* [rows, C] */
-        __global const float *dy,    /* [rows, C] */
-        __global const float *x,     /* [rows, C] */
-        __global const float *stats, /* [rows, 2] */
-        __global const float *w,     /* [C] */
-        __global const float *dres,  /* [rows, C], not read unless has_dres */
+norm_dx(ARG(float, dx),          /* [rows, C] */
+        ARG(const float, dy),    /* [rows, C] */
+        ARG(const float, x),     /* [rows, C] */
+        ARG(const float, stats), /* [rows, 2] */
+        ARG(const float, w),     /* [C] */
+        ARG(const float, dres),  /* [rows, C], not read unless has_dres */
         int has_dres, int C) {
+    TENSOR(float, dx); TENSOR(const float, dy); TENSOR(const float, x); TENSOR(const float, stats);
+    TENSOR(const float, w); TENSOR(const float, dres);
     __local float space[ROW_LANES];
     ulong row = get_group_id(0);
     int lane = get_local_id(0);
@@ -135,11 +140,12 @@ norm_dx(__global float *dx,          /* [rows, C] */
 
 /* Sums over tokens come in two passes (R6): here, of PARTIAL_ROWS rows of one sequence; add_partials then adds those up
    within each sequence, and the sequences one after the other. A work-item W channels of a chunk of a sequence. */
-__kernel void norm_dw(__global float *partial,      /* [sequences, chunks, 2, C]: dw, db */
-                      __global const float *dy,     /* [sequences, T, C] */
-                      __global const float *x,      /* [sequences, T, C] */
-                      __global const float *stats,  /* [sequences, T, 2] */
+__kernel void norm_dw(ARG(float, partial),      /* [sequences, chunks, 2, C]: dw, db */
+                      ARG(const float, dy),     /* [sequences, T, C] */
+                      ARG(const float, x),      /* [sequences, T, C] */
+                      ARG(const float, stats),  /* [sequences, T, 2] */
                       int T, int C) {
+    TENSOR(float, partial); TENSOR(const float, dy); TENSOR(const float, x); TENSOR(const float, stats);
     int c = get_global_id(0) * W;
     ulong chunk = get_global_id(1), chunks = get_global_size(1), s = get_global_id(2);
     int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
@@ -163,9 +169,10 @@ __kernel void norm_dw(__global float *partial,      /* [sequences, chunks, 2, C]
 }
 
 /* y[c] += the partial sums of one plane. */
-__kernel void add_partials(__global float *y,             /* [C] */
-                           __global const float *partial, /* [sequences, chunks, planes, C] */
+__kernel void add_partials(ARG(float, y),             /* [C] */
+                           ARG(const float, partial), /* [sequences, chunks, planes, C] */
                            int C, int plane, int planes, int chunks, int sequences) {
+    TENSOR(float, y); TENSOR(const float, partial);
     int c = get_global_id(0);
     if (c < C) {
         float total = y[c];

@@ -14,6 +14,11 @@
 #endif
 #define UNROLL _Pragma("unroll") /* PoCL unrolls nothing by itself */
 
+/* A tensor among a kernel's parameters: its block, and the element of it where it begins (R8). TENSOR, in the body,
+   makes it a pointer. */
+#define ARG(type, name) __global type *name##_block, ulong name##_at
+#define TENSOR(type, name) __global type *name = name##_block + name##_at
+
 /* A vector of n floats or ints, a load and a store of it, its sum, and 0 .. n-1; also for n = 1, where OpenCL C has
    none. */
 #define CAT(a, b) CAT_(a, b)

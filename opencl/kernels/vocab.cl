@@ -5,19 +5,19 @@
 #define HEAD_LANES GROUP_LANES(256)
 
 /* x = dropout(wte[tokens] + wpe[position]); a work-item four elements of one sequence. */
-__kernel void embed(__global float *x,            /* [sequences, T, C] */
-                    __global const int *tokens,   /* [sequences, T] from tokens_at */
-                    ulong tokens_at,
-                    __global const float *wte,    /* [V, C] */
-                    __global const float *wpe,    /* [P, C] */
+__kernel void embed(ARG(float, x),          /* [sequences, T, C] */
+                    ARG(const int, tokens), /* [sequences, T] */
+                    ARG(const float, wte),  /* [V, C] */
+                    ARG(const float, wpe),  /* [P, C] */
                     int T, int C, dropout_args dropout) {
+    TENSOR(float, x); TENSOR(const int, tokens); TENSOR(const float, wte); TENSOR(const float, wpe);
     ulong quad = get_global_id(0), s = get_global_id(1), n = (ulong)T * C;
     if (4 * quad < n) {
         float4 factor = dropout_factors(dropout, s, quad);
         ulong t = 4 * quad / C, c = 4 * quad % C;
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
             ulong i = 4 * quad + j;
-            x[s * n + i] = pick(factor, j) * (wte[(ulong)tokens[tokens_at + s * T + t] * C + c] + wpe[i]);
+            x[s * n + i] = pick(factor, j) * (wte[(ulong)tokens[s * T + t] * C + c] + wpe[i]);
             if (++c == (ulong)C) c = 0, t++;
         }
     }
@@ -26,13 +26,14 @@ __kernel void embed(__global float *x,            /* [sequences, T, C] */
 /* dwte += the gradient rows of one sequence, gathered by token: a work-group a position. The group of a token's first
    occurrence adds up all of them in the order of positions, the others do nothing, so no row has two writers. */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
-embed_dwte(__global float *dwte,       /* [V, C] */
-           __global const float *dx,   /* [sequences, T, C] */
-           __global const int *tokens, /* [sequences, T] from tokens_at */
-           ulong tokens_at, int s, int T, int C, dropout_args dropout) {
+embed_dwte(ARG(float, dwte),       /* [V, C] */
+           ARG(const float, dx),   /* [sequences, T, C] */
+           ARG(const int, tokens), /* [sequences, T] */
+           int s, int T, int C, dropout_args dropout) {
+    TENSOR(float, dwte); TENSOR(const float, dx); TENSOR(const int, tokens);
     __local int earliest, latest; /* positions of the token */
     int lane = get_local_id(0), first = get_group_id(0);
-    tokens += tokens_at + (ulong)s * T;
+    tokens += (ulong)s * T;
     dx += (ulong)s * T * C;
     int token = tokens[first], before = first, after = first;
     if (lane == 0) earliest = latest = first;
@@ -63,9 +64,10 @@ embed_dwte(__global float *dwte,       /* [V, C] */
 }
 
 /* dwpe += dx, sequence by sequence; a work-item an element. n = T * C. */
-__kernel void embed_dwpe(__global float *dwpe,     /* [P, C] */
-                         __global const float *dx, /* [sequences, T, C] */
+__kernel void embed_dwpe(ARG(float, dwpe),     /* [P, C] */
+                         ARG(const float, dx), /* [sequences, T, C] */
                          int sequences, ulong n, dropout_args dropout) {
+    TENSOR(float, dwpe); TENSOR(const float, dx);
     ulong i = get_global_id(0);
     if (i < n) {
         float total = dwpe[i];
@@ -77,15 +79,15 @@ __kernel void embed_dwpe(__global float *dwpe,     /* [P, C] */
 /* Softmax cross-entropy of a chunk of rows, and its gradient in place of the logits; a work-group a row. The logits lie
    tile after tile of `tile` words of the vocabulary, each tile dense: [rows, width]. */
 __attribute__((reqd_work_group_size(HEAD_LANES, 1, 1))) __kernel void
-head_rows(__global float *scratch,     /* the chunk's logits from logits_at, its rows' losses from losses_at */
-          ulong logits_at, ulong losses_at,
-          __global const int *targets, /* this chunk's from targets_at */
-          ulong targets_at, int V, int tile, int gradient, float inv_targets) {
+head_rows(ARG(float, logits),      /* of the chunk */
+          ARG(float, losses),      /* [rows] */
+          ARG(const int, targets), /* [rows] */
+          int V, int tile, int gradient, float inv_targets) {
+    TENSOR(float, logits); TENSOR(float, losses); TENSOR(const int, targets);
     __local float space[HEAD_LANES];
     int lane = get_local_id(0);
     ulong row = get_group_id(0), rows = get_num_groups(0);
-    __global float *logits = scratch + logits_at;
-    int target = targets[targets_at + row];
+    int target = targets[row];
     float largest = -INFINITY, sum = 0.0f;
     wide most = -INFINITY, sums = 0.0f;
     for (int start = 0; start < V; start += tile) {
@@ -108,7 +110,7 @@ head_rows(__global float *scratch,     /* the chunk's logits from logits_at, its
             int start = target / tile * tile, width = min(tile, V - start);
             loss = log(sum) - (logits[(ulong)start * rows + row * width + target - start] - largest);
         }
-        scratch[losses_at + row] = loss;
+        losses[row] = loss;
     }
     barrier(CLK_GLOBAL_MEM_FENCE); /* the target's logit is read before it is overwritten */
     if (gradient) {
@@ -129,13 +131,14 @@ head_rows(__global float *scratch,     /* the chunk's logits from logits_at, its
 /* losses[first + s] = sum of the row losses of sequence s, in the order of rows, compensated (Kahan): a plain float sum
    over a long sequence would lose digits. A work-item a sequence. */
 #pragma OPENCL FP_CONTRACT OFF
-__kernel void head_losses(__global float *losses, /* [N] */
+__kernel void head_losses(ARG(float, losses), /* [N] */
                           int first,
-                          __global const float *scratch, /* [sequences, T] from losses_at */
-                          ulong losses_at, int sequences, int T) {
+                          ARG(const float, row_losses), /* [sequences, T] */
+                          int sequences, int T) {
+    TENSOR(float, losses); TENSOR(const float, row_losses);
     int s = get_global_id(0);
     if (s < sequences) {
-        __global const float *row = scratch + losses_at + (ulong)s * T;
+        __global const float *row = row_losses + (ulong)s * T;
         float sum = 0.0f, lost = 0.0f;
         for (int t = 0; t < T; t++) {
             float y = row[t] - lost, next = sum + y;
@@ -148,15 +151,16 @@ __kernel void head_losses(__global float *losses, /* [N] */
 
 /* logits[v] = x . wte[v] for one position; a work-group a word. */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
-logits_row(__global float *logits,    /* [V] */
-           __global const float *x,   /* the position's row starts at x_at */
-           ulong x_at, __global const float *wte /* [V, C] */, int C) {
+logits_row(ARG(float, logits),    /* [V] */
+           ARG(const float, x),   /* [C], the position's */
+           ARG(const float, wte), /* [V, C] */
+           int C) {
+    TENSOR(float, logits); TENSOR(const float, x); TENSOR(const float, wte);
     __local float space[EMBED_LANES];
     ulong v = get_group_id(0);
     int lane = get_local_id(0);
     wide sums = 0.0f;
     float sum = 0.0f;
-    x += x_at;
     wte += v * C;
     EACH_WIDE(c, C, EMBED_LANES) sums += LOAD(W, x + c) * LOAD(W, wte + c);
     EACH_REST(c, C, EMBED_LANES) sum += x[c] * wte[c];

@@ -18,7 +18,7 @@ static int64_t largest_operand(const product *p) {
 }
 
 status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e) {
-    static const char *const names[] = {"A", "B", "C", "temporary"};
+    static const char *const names[] = {"temporary", "A", "B", "C"}; /* CLBlast's begins the block */
     *t = (gemm_bench){.b = b, .room = CHECK_ROOM};
     uint64_t scratch = b->tf32 ? 4 : scratch_gemm(512, 512, 512);
     for (int i = 0; i < n; i++) {
@@ -31,9 +31,9 @@ status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, err
     tensor_id id[4];
     for (int i = 0; i < 4; i++)
         id[i] = graph_tensor(t->g, names[i], -1, ROLE_STEP, KIND_TEMP, TYPE_REAL, 1,
-                             (int64_t[]){i < 3 ? t->room : (int64_t)(scratch / 4)});
-    memcpy(t->operand, id, sizeof t->operand);
-    t->op = (op){.code = OP_LINEAR, .scratch = id[3]};
+                             (int64_t[]){i ? t->room : (int64_t)(scratch / 4)});
+    memcpy(t->operand, id + 1, sizeof t->operand);
+    t->op = (op){.code = OP_LINEAR, .scratch = id[0]};
     status s = plan_make(t->g, &b->base.limits, &t->p, e);
     if (s == OK) s = b->base.bind(&b->base, t->g, &t->p, e);
     if (s != OK) {
