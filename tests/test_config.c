@@ -117,7 +117,7 @@ static const struct {
     {"n_layer = (5", NULL, "a ) is missing"},
     {"n_layer = 5)", NULL, "can't read ')'"},
     {"n_layer = 2 * 'a'", NULL, "arithmetic needs numbers"},
-    {"n_layer = -True", NULL, "a sign stands before something that is no number"},
+    {"n_layer = -True", NULL, "a sign stands before something that is not a number"},
     {"n_layer = vram_cap / 2", NULL, "can't be used in arithmetic"},
     {"n_layer = $5", NULL, "can't read '$5'"},
     /* strings */
@@ -130,34 +130,34 @@ static const struct {
     {"import os\n", NULL, "import os: nothing is imported"},
     {"import timeit\n", NULL, "nothing is imported"},
     {"import time; import os\n", NULL, "two statements on one line"},
-    {"from os import system\n", NULL, "'from os import system' is no `key = value` line"},
+    {"from os import system\n", NULL, "'from os import system' is not a `key = value` line"},
     {"exec(open('configurator.py').read())", NULL, "nothing is executed"},
     {"out_dir = str(5)", NULL, "str(...) is not read, because nothing is executed"},
     {"out_dir = time.ctime()", NULL, "nothing is executed"},
     {"out_dir = names[0]", NULL, "names[...] is not read"},
-    {"if True:\n    n_layer = 3", NULL, "'if True:' is no `key = value` line"},
+    {"if True:\n    n_layer = 3", NULL, "'if True:' is not a `key = value` line"},
     {"n_layer = 3\n  n_head = 3", NULL, "run.py:2: the line is indented"},
     {"n_layer = 3 if bias else 4", NULL, "can't read 'if bias else 4'"},
     {"n_layer += 1", NULL, "changes a value in place"},
-    {"n_layer == 1", NULL, "is no `key = value` line"},
-    {"n_layer: int = 1", NULL, "is no `key = value` line"},
-    {"n_layer", NULL, "is no `key = value` line"},
+    {"n_layer == 1", NULL, "is not a `key = value` line"},
+    {"n_layer: int = 1", NULL, "is not a `key = value` line"},
+    {"n_layer", NULL, "is not a `key = value` line"},
     {"n_layer = 1; n_head = 1", NULL, "two statements on one line"},
     {"n_layer = n_head = 4", NULL, "can't read '= 4'"},
     {"n_layer =", NULL, "a value is missing"},
     {"wandb_log =", NULL, "a value is missing"},
     {"wandb_tags = ['a',\n'b'\n", NULL, "run.py:1: a bracket opened here is never closed"},
-    {"= 5", NULL, "is no `key = value` line"},
-    {"}{", NULL, "is no `key = value` line"},
+    {"= 5", NULL, "is not a `key = value` line"},
+    {"}{", NULL, "is not a `key = value` line"},
     /* the cap */
     {"vram_cap = 12", NULL, "write vram_cap='10.5GiB' or '12GB'"},
     {"vram_cap = 10.5", NULL, "needs a size with its unit"},
     {"vram_cap = True", NULL, "needs a size with its unit"},
     {NULL, "--vram_cap=12", "--vram_cap: '12' has no unit: write 12GiB (2^30 bytes each) or 12GB (10^9)"},
     {NULL, "--vram_cap=12G", "unknown unit: write B, kB, MB, GB (1000), or KiB, MiB, GiB (1024)"},
-    {NULL, "--vram_cap=-1GB", "is no size"},
-    {NULL, "--vram_cap=", "is no size"},
-    {NULL, "--vram_cap=.GB", "is no size"},
+    {NULL, "--vram_cap=-1GB", "is not a size"},
+    {NULL, "--vram_cap=", "is not a size"},
+    {NULL, "--vram_cap=.GB", "is not a size"},
     {NULL, "--vram_cap=99999999999GiB", "past 2^64 bytes"},
     {NULL, "--vram_cap=99999999999999999999999B", "past 2^64 bytes"},
     {NULL, "--vram_cap=0.5B", "less than a byte"},
@@ -252,7 +252,7 @@ START_TEST(what_is_no_file_is_named) {
     rmdir(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
-    assert_clear(&e, "no regular file", path);
+    assert_clear(&e, "not a regular file", path);
     unlink(path);
     if (geteuid() == 0) return; /* root may read everything */
     write_file("n_layer = 3", 11);

@@ -10,8 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Writing ------------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 status file_create(file_out *f, const char *path, error *e) {
     struct stat there;
@@ -45,7 +44,8 @@ status file_put(file_out *f, const void *data, size_t bytes, error *e) {
     return OK;
 }
 
-/* Only a folder may say that it has no such thing as fsync (EINVAL on some network file systems). */
+/* Flushes fd to the disk. EINVAL means that there is no fsync for it, as for folders on some network file systems; from
+   a file that answer is an error. */
 static status sync_fd(int fd, const char *path, bool folder, error *e) {
     int r;
     do r = fsync(fd);
@@ -74,7 +74,7 @@ status file_finish(file_out *f, bool durable, char *sha256, error *e) {
     status s = durable && f->temporary ? sync_fd(f->fd, f->path, false, e) : OK;
     int fd = f->fd;
     f->fd = -1;
-    /* Some file systems report a full disk only here. After EINTR the descriptor is gone all the same (Linux). */
+    /* Some file systems report a full disk only when a file is closed. EINTR is no failure: Linux has closed it. */
     if (close(fd) < 0 && errno != EINTR && s == OK)
         s = fail(e, FAILED, "%s: cannot write: %s", f->path, strerror(errno));
     if (s == OK && f->temporary) {
@@ -112,8 +112,7 @@ status file_write(const char *path, const void *data, size_t bytes, bool durable
     return s;
 }
 
-/* Reading ------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static status read_all(int fd, const char *path, char *text, size_t bytes, error *e) {
     for (size_t at = 0; at < bytes;) {
@@ -179,8 +178,7 @@ char *file_cache_path(const char *name) {
     return home && home[0] == '/' ? xprintf("%s/.cache/snug/%s", home, name) : NULL;
 }
 
-/* Folders ------------------------------------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 status folder_make(const char *path, error *e) {
     struct stat there;

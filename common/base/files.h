@@ -1,5 +1,5 @@
-/* files.h: files that are there completely or not at all, and what the disk has to say about it. Every failure names
-   the path and the system's reason. Knows no formats. */
+/* files.h: writes files so that they are there completely or not at all; reads them; makes and removes folders. Every
+   failure names the path and the system's reason. Knows nothing of what is in a file. */
 #ifndef SNUG_FILES_H
 #define SNUG_FILES_H
 
@@ -9,24 +9,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A file being written: under a name of its own beside `path` until file_finish renames it, so that a full disk or a
-   kill leaves what was at `path` before. Where `path` is no regular file (/dev/null, a pipe), it is written directly.
- */
+/* A file being written: under a temporary name beside `path` until file_finish renames it, so that after a full disk or
+   a kill `path` still is what it was before. Something that exists and is not a regular file (/dev/null, a pipe) is
+   written to directly. */
 typedef struct {
     int fd;
     char *path, *temporary; /* temporary: NULL when written directly */
     hash *sha;
 } file_out;
 
+/* Begins a file. */
 status file_create(file_out *f, const char *path, error *e);
+/* Appends to it. */
 status file_put(file_out *f, const void *data, size_t bytes, error *e);
-/* Renames into place. durable: fsyncs file and folder as well. sha256[HASH_HEX] may be NULL. On failure as
- * file_abandon. */
+/* Renames the file to `path`. durable: fsyncs file and folder as well. sha256[HASH_HEX], which may be NULL, gets the
+   content's hash. After a failure nothing of the file remains. */
 status file_finish(file_out *f, bool durable, char *sha256, error *e);
 /* Gives up: nothing of the file remains. */
 void file_abandon(file_out *f);
 
-/* The three above in one. */
+/* The same in one call. */
 status file_write(const char *path, const void *data, size_t bytes, bool durable, char *sha256, error *e);
 status file_copy(const char *from, const char *to, char *sha256, error *e);
 /* All of a regular file, with a zero after it; the caller frees *text. BAD_INPUT when it is longer than limit. */
@@ -45,8 +47,7 @@ char *file_cache_path(const char *name);
 
 /* mkdir -p. */
 status folder_make(const char *path, error *e);
-/* Removes a file, a symbolic link (not what it points to), or a folder and all that it holds; fine when there is none.
- */
+/* Removes a file, a symbolic link (not what it points to), or a folder with all that it holds. Nothing there is OK. */
 status folder_remove(const char *path, error *e);
 
 #endif

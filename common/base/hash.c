@@ -12,7 +12,7 @@ struct hash {
     EVP_MD_CTX *context;
 };
 
-/* libcrypto fails here only when it lacks memory or SHA-256 itself: nothing that a caller could mend. */
+/* libcrypto fails only for want of memory or of SHA-256 itself, which no caller could put right: the program ends. */
 static void must(int ok) {
     if (ok) return;
     fputs("snug: libcrypto can't compute SHA-256\n", stderr);

@@ -1,4 +1,4 @@
-/* hash.h: SHA-256 of streams and files, as 64 hex digits. What checkpoints are checked by; not for secrets. */
+/* hash.h: SHA-256 of streams and files, as 64 hex digits. Finds damage in checkpoints and compares weights. */
 #ifndef SNUG_HASH_H
 #define SNUG_HASH_H
 

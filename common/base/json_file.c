@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { JSON_MAX = 1 << 29 }; /* no tokenizer comes near it; cJSON takes some ten times the file in memory */
+enum { JSON_MAX = 1 << 29 }; /* far more than any tokenizer.json; parsing takes some ten times the file's size */
 
 static status json_parse(const char *path, const mapped_file *f, cJSON **root, error *e) {
     const char *mistaken = file_mistaken(f);

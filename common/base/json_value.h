@@ -9,10 +9,10 @@
 
 /* A file that must hold one object. Free with cJSON_Delete. */
 status json_read_object(const char *path, cJSON **object, error *e);
-/* The value of a key; NULL when it is not there or null. When a key stands there twice the last counts, as in Python.
- */
+/* The value of a key; NULL when it is missing or null. Of a key that occurs twice the last value counts, as in
+   Python. */
 const cJSON *json_get(const cJSON *object, const char *key);
-/* True when v is a number without a fraction that a double tells from its neighbours (|v| < 2^53). */
+/* True when v is an integer that a double holds exactly (|v| < 2^53); then *value is set. */
 bool json_integer(const cJSON *v, int64_t *value);
 /* Writes s with its quotes. */
 void json_print(FILE *f, const char *s);

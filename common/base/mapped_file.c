@@ -22,7 +22,7 @@ static status map_descriptor(int fd, const char *path, mapped_file *f, error *e)
 
 status file_map(const char *path, const char *advice, mapped_file *f, error *e) {
     *f = (mapped_file){"", 0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not make us wait before it is refused */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return fail(e, BAD_INPUT, "%s does not exist%s%s", path, *advice ? "; " : "", advice);
     if (fd < 0) return fail(e, BAD_INPUT, "%s cannot be read: %s", path, strerror(errno));

@@ -1,4 +1,4 @@
-/* mapped_file.h: a whole file, read-only and memory-mapped, with an error line that says what is wrong with it. */
+/* mapped_file.h: maps a whole file into memory, read-only; the error says what is wrong with the file. */
 #ifndef SNUG_MAPPED_FILE_H
 #define SNUG_MAPPED_FILE_H
 
@@ -10,11 +10,12 @@ typedef struct {
     size_t bytes;
 } mapped_file; /* an empty file has data "" */
 
-/* BAD_INPUT: missing, a folder, not a regular file, no permission. `advice` ends the line for a missing file ("":
-   none). */
+/* BAD_INPUT: the file is missing, a folder or not a regular file, or there is no permission to read it. `advice` ends
+   the message about a missing file; it may be "". */
 status file_map(const char *path, const char *advice, mapped_file *f, error *e);
 void file_unmap(mapped_file *f);
-/* What a file with these first bytes is, if it is something that people give by mistake ("a pickle file"); or NULL. */
+/* What a file is by its first bytes, if it is of a kind that people give by mistake, as "a Python pickle"; else NULL.
+ */
 const char *file_mistaken(const mapped_file *f);
 
 #endif

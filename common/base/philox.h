@@ -1,6 +1,6 @@
 /* philox.h: one draw of Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) and the rule
-   for dropout, in the common subset of C11 and OpenCL C 1.2: the CPU and the kernels include this one file.
-   The includer defines u32 and u64. */
+   for dropout, written in what C11 and OpenCL C 1.2 have in common, so that the CPU and the kernels include the same
+   file. Whoever includes it defines u32 and u64 first. */
 #ifndef SNUG_PHILOX_H
 #define SNUG_PHILOX_H
 

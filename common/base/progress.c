@@ -21,7 +21,7 @@ progress progress_new(FILE *f) {
 
 /* ---- the line as text ---- */
 
-/* From everything, spelled out, to less and less: what a narrow window has to do without. */
+/* What the line says, from everything in full words to the least: the narrower the window, the further down. */
 typedef enum { SPELLED_OUT, SHORT, NO_LABEL, NO_MS, NO_SPEED, NO_MEMORY_BAR, BARE, LEVELS } level;
 enum { BAR_MIN = 3, BAR_MAX = 24, ROOM = 256 };
 
@@ -100,7 +100,7 @@ static line fit_line(const progress *p, int columns, int *gaps) {
         if (best.bar) best.bar += room < BAR_MAX - BAR_MIN ? room : BAR_MAX - BAR_MIN;
         return best;
     }
-    best.after[0] = 0; /* not even that: as much of the beginning as there is room for */
+    best.after[0] = 0; /* even the least does not fit: as much of its beginning as there is room for */
     best.before[columns > 1 ? columns - 1 : 0] = 0;
     return best;
 }
@@ -115,7 +115,7 @@ static size_t put_bar(const progress *p, int columns, char *to) {
     return at;
 }
 
-/* *from, *to: the bytes that are the bar. Returns columns. */
+/* Writes the line; *from and *to enclose the bytes of its bar. Returns its columns. */
 static int put_line(const progress *p, int columns, char *text, size_t *from, size_t *to) {
     int gaps;
     line l = fit_line(p, columns, &gaps);
@@ -142,7 +142,7 @@ static bool in_foreground(const progress *p) {
 
 static void erase(progress *p) {
     if (!p->drawn) return;
-    /* A window that became narrower has broken the line into several: terminals flow text anew. */
+    /* A window that was made narrower wraps the line that stands there, so that several rows have to be cleared. */
     int rows = (p->drawn - 1) / terminal_columns(p->f);
     if (rows) fprintf(p->f, "\033[%dA", rows);
     fputs("\r\033[J", p->f);

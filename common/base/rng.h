@@ -8,7 +8,7 @@
 /* out[4] of key = seed (low word first), counter = (c0, c1, c2, c3). */
 void philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t out[4]);
 
-/* Uniform in [0, 1) with 53 bits; from words of one draw. */
+/* Uniform in [0, 1) with 53 bits, from two words of a draw. */
 double rng_uniform(uint32_t high, uint32_t low);
 /* Two standard normals from one draw (Box-Muller, in double). */
 void rng_normal(const uint32_t words[4], double out[2]);

@@ -12,7 +12,7 @@ status fail(error *e, status s, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(e->text, sizeof e->text, format, arguments);
     va_end(arguments);
-    bool lines = strchr(format, '\n') != NULL; /* only a compiler's log has more than one */
+    bool lines = strchr(format, '\n') != NULL; /* as only the one that shows a kernel compiler's log */
     for (char *c = e->text; *c; c++)
         if (((unsigned char)*c < 0x20 && !(lines && *c == '\n')) || *c == 0x7f) *c = '?';
     return s;

@@ -6,7 +6,7 @@
 typedef enum {
     OK,
     BAD_INPUT, /* the user's file or setting is at fault; the text says what, where and what to do */
-    NO_MEMORY, /* past the cap, or refused by the device: `fit` may step down and try again */
+    NO_MEMORY, /* more than the cap, or refused by the device: a smaller plan may be tried */
     FAILED     /* everything else: i/o, a device or library error */
 } status;
 
@@ -15,18 +15,19 @@ typedef struct {
 } error;
 
 /* Formats the message into e (which may be NULL) and returns s, so that `return fail(e, BAD_INPUT, ...)` reads well.
-   Control characters, which a name from a file may have, become '?': a message is one line unless `format` has more. */
+   Control characters become '?', since names that come from files may hold them. So a message is one line unless
+   `format` itself has several. */
 status fail(error *e, status s, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* malloc family that ends the program with one line when the host is out of memory; zeroed by xcalloc. Host memory
-   only: nothing the cap counts comes from here. */
+/* calloc, realloc and strdup that end the program with one line when the host is out of memory. The host's only: what
+   the cap counts is allocated by the backends. */
 void *xcalloc(unsigned long count, unsigned long size);
 void *xrealloc(void *p, unsigned long size);
 char *xstrdup(const char *s);
 /* A new string by printf's rules; the caller frees it. */
 char *xprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Runs f and hands its failure on to the caller. */
+/* Evaluates f, and returns its status from the calling function unless it is OK. */
 #define TRY(f)                                                                                                         \
     do {                                                                                                               \
         status try_status_ = (f);                                                                                      \

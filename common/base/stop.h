@@ -1,13 +1,13 @@
-/* stop.h: SIGINT and SIGTERM end a run after the step under way. */
+/* stop.h: SIGINT and SIGTERM ask a run to end after the step under way. */
 #ifndef SNUG_STOP_H
 #define SNUG_STOP_H
 
 #include <stdbool.h>
 
-/* From here on the first such signal is noted (and says so on stderr), a second one, of either kind, ends the process
-   at once. What a shell has told us to ignore (SIGINT in the background) stays ignored. */
+/* From now on the first such signal is noted, and a line on stderr says so; a second one, of either kind, ends the
+   process at once. A signal that the shell has set to be ignored (SIGINT of a background job) stays ignored. */
 void stop_watch(void);
-/* Has one come since? */
+/* Has such a signal come? */
 bool stop_wanted(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* terminal.h: what the output can show, and numbers and times as people read them. */
+/* terminal.h: what the output can show (UTF-8, colours, a line drawn again), and numbers and times for people. */
 #ifndef SNUG_TERMINAL_H
 #define SNUG_TERMINAL_H
 

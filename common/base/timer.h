@@ -1,4 +1,4 @@
-/* timer.h: seconds of a clock that only goes forward. */
+/* timer.h: seconds, by a clock that is never set back. */
 #ifndef SNUG_TIMER_H
 #define SNUG_TIMER_H
 

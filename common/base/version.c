@@ -1,7 +1,7 @@
 /* version.c: the one file that is compiled with the build's id; the Makefile defines both names. */
 #include "base/version.h"
 
-/* For tools that read the source without the Makefile. */
+/* For tools that compile this file without the Makefile. */
 #ifndef SNUG_BUILD
 #define SNUG_VERSION "0.0.0"
 #define SNUG_BUILD "unknown"

@@ -1,5 +1,5 @@
-/* config.h: every setting of a run, from nanoGPT's config files and --key=value. One table gives the name, type,
-   default, limits and help of each; parsing, `help`, the man page and the echo of a run are made from it. */
+/* config.h: all settings of a run, from config files like nanoGPT's and from --key=value. One table holds the name,
+   type, default, limits and help of each; parsing, `help`, the man page and the echo of a run are made from it. */
 #ifndef SNUG_CONFIG_H
 #define SNUG_CONFIG_H
 
@@ -60,7 +60,7 @@ enum { TEXT_MAX = 512 };
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
     X(BOOL, batch_invariant, true, 0, 0, MEMORY, "same bits for every micro-batch size")                               \
     X(TEXT, matmul_precision, "highest", 0, "highest|high", MEMORY,                                                    \
-      "highest: float32; high: inputs rounded to tf32, by NVIDIA's matrix units (no card has run it yet)")             \
+      "highest: float32; high: inputs rounded to tf32, by NVIDIA's matrix units")                                      \
     X(REAL, tune_minutes, 5, 0.01, 10000, MEMORY, "tune: about how long to search; 0.5 finds most, more finds more")   \
     X(TEXT, start, "\n", 0, NULL, SAMPLE, "text to continue, or FILE:path")                                            \
     X(INT, num_samples, 10, 1, 1000000, SAMPLE, "texts to write")                                                      \
@@ -97,10 +97,11 @@ typedef struct {
     char *config_file;         /* NULL: none; its folder is where `dataset` is looked for too */
     char **positional;         /* arguments without --: prepare's paths, grads' folder */
     int n_positional;
-    char *notes[8]; /* lines to show once: keys that mean nothing here, dtype and device in effect */
+    char *
+        notes[8]; /* lines to show once, before the command begins: what was skipped, or taken otherwise than written */
     int n_notes;
-    char *ignored[16]; /* the first of the given keys that mean nothing here */
-    int n_ignored;     /* may count past the 16 */
+    char *ignored[16]; /* the first of the given keys that are skipped, as wandb_log */
+    int n_ignored;     /* how many there were, which may be more than 16 */
 } config;
 
 /* One row of the option table, for help, the man page and tests. */
@@ -115,28 +116,30 @@ typedef struct {
     unsigned long offset; /* of the member in config */
 } option_info;
 extern const option_info option_table[OPTION_COUNT];
-/* OPTION_COUNT: there is none of that name. */
+/* The option of that name; OPTION_COUNT when there is none. */
 option_id config_find(const char *name);
 void config_defaults(config *c);
 /* An option's value as a config file would have it ("12", "1e-3", "True", "'text'"); returns text. */
 enum { VALUE_TEXT_MAX = 4 * TEXT_MAX + 4 };
 char *config_value(const config *c, option_id id, char text[VALUE_TEXT_MAX]);
 
-/* Reads "CONFIG.py --key=value PATH ..." (the arguments after the command) in order, over the defaults; a later value
-   wins. An argument that ends in .py is a config file; the rest without --, and all after a lone --, go to positional.
-   dtype and device end up as they take effect: float32 for 16-bit types; "cuda" (the first OpenCL GPU) for cuda:0 and
-   mps, opencl:N for cuda:N; notes say so. BAD_INPUT: e has one line with file and line, or the option, and what to do,
-   and c owns nothing. */
+/* Starts from the defaults and reads a command's arguments in order, "CONFIG.py --key=value PATH ..."; a later value
+   wins. An argument that ends in .py is a config file. All others without --, and everything after a lone --, go to
+   positional. dtype and device get the values that take effect, and notes say so: float32 for 16-bit types; "cuda"
+   (the first OpenCL GPU) for cuda:0 and mps; opencl:N for cuda:N. BAD_INPUT: e says in one line in which line of a file
+   or in which option the mistake is and what to do, and c owns nothing. */
 status config_parse(config *c, int argc, char **argv, error *e);
-/* Reads one config file over what c has; or its text, which is called `name` in errors (needs no zero at its end). */
+/* Reads one config file on top of what c holds. config_read_text takes its text instead, which errors call `name` and
+   which needs no zero at its end. */
 status config_read(config *c, const char *path, error *e);
 status config_read_text(config *c, const char *name, const char *text, unsigned long bytes, error *e);
 void config_free(config *c);
-/* Checks across options (n_embd divisible by n_head and so on), and that an init_from which is a folder is there. */
+/* Checks what concerns several options, such as that n_head divides n_embd. Looks at no file. */
 status config_check(const config *c, error *e);
 /* "12GB" -> bytes, rounded down. */
 status config_bytes(const char *text, uint64_t *bytes, error *e);
-/* The echo of a run: every option that differs from its default, as config lines that read back to the same values. */
+/* The echo of a run: all options that differ from their defaults, as lines of a config file that gives the same
+   values. */
 void config_print(const config *c, FILE *f);
 /* "10.50 GiB" for a table; returns text. */
 char *bytes_print(uint64_t bytes, char *text, unsigned long size);

@@ -7,7 +7,7 @@
 
 enum { FILE_BYTES_MAX = 1 << 20 };
 
-/* Behind a statement: only a comment may follow. */
+/* What follows a statement on its line: nothing but a comment is allowed. */
 static status statement_end(reader *r) {
     reader_blank(r);
     if (!*r->at || *r->at == '\n') return OK;
@@ -66,11 +66,11 @@ static status read_statement(reader *r, config *c) {
     }
     if (n && *r->at && strchr("+-*/", *r->at) && strchr(r->at, '='))
         return reader_fail(r, "'%s' changes a value in place: write key = value", line.text);
-    return reader_fail(r, "'%s' is no `key = value` line: remove it, nothing else is read and nothing is executed",
+    return reader_fail(r, "'%s' is not a `key = value` line: remove it, nothing else is read and nothing is executed",
                        line.text);
 }
 
-/* The number of bytes up to the first that is no UTF-8 text, else `bytes`. */
+/* How many bytes come before the first that does not belong into UTF-8 text; `bytes` when all do. */
 static size_t text_length(const char *text, size_t bytes) {
     for (size_t i = 0, more; i < bytes; i += more) {
         unsigned char b = (unsigned char)text[i];
@@ -119,7 +119,7 @@ status config_read(config *c, const char *path, error *e) {
     else if (S_ISDIR(st.st_mode))
         problem = "this is a folder";
     else if (!S_ISREG(st.st_mode)) /* a pipe could wait for ever */
-        problem = "this is no regular file";
+        problem = "this is not a regular file";
     if (problem) return fail(e, BAD_INPUT, "%s: %s: give the path of a config file, CONFIG.py", shown, problem);
     FILE *f = fopen(path, "rb");
     if (!f) return fail(e, BAD_INPUT, "%s: %s: make it readable, or give another config", shown, strerror(errno));

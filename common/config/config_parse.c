@@ -6,7 +6,8 @@
 
 /* ---- the command line ---- */
 
-/* --key without =: True for a switch; else most likely "--key value", which is not supported. */
+/* --key without an =: a switch becomes True. Any other option was most likely meant as "--key value", which is not
+   supported. */
 static status store_switch(config *c, option_id id, const char *next, const reader *r) {
     const option_info *o = &option_table[id];
     bool has_next = next && strncmp(next, "--", 2) != 0;
@@ -74,7 +75,7 @@ static status parse_arguments(config *c, int argc, char **argv, error *e) {
 
 static void note(config *c, char *line) { c->notes[c->n_notes++] = line; }
 
-/* What was asked for and what it means here: says so, and leaves the values as they take effect. */
+/* Puts the values that take effect into the place of those that mean something else here, and notes each change. */
 static void take_effect(config *c) {
     enum { KEPT = sizeof c->ignored / sizeof *c->ignored };
     if (c->n_ignored) {

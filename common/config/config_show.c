@@ -1,4 +1,4 @@
-/* config_show.c: what people see of a config: the echo of a run, sizes in bytes and back. */
+/* config_show.c: a config as text: the echo of a run, and sizes in bytes from and to what people write. */
 #include "config/config.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -65,7 +65,8 @@ void config_print(const config *c, FILE *f) {
 
 /* ---- bytes ---- */
 
-/* floor(0.d1d2d3... * unit) from the last digit to the first: floors of whole steps nest, so this is exact. */
+/* floor(0.d1d2d3... * unit), exactly: from the last digit to the first, rounding down at each loses nothing, since
+   floor((n + x) / 10) = floor((n + floor(x)) / 10) for an integer n. */
 static uint64_t fraction_of(const char *digits, size_t n, uint64_t unit) {
     uint64_t sum = 0;
     while (n-- > 0) sum = (sum + (uint64_t)(digits[n] - '0') * unit) / 10;
@@ -90,7 +91,7 @@ status config_bytes(const char *text, uint64_t *bytes, error *e) {
     const char *fraction = *at == '.' ? at + 1 : at;
     size_t fraction_digits = strspn(fraction, "0123456789");
     if (at == digits && !fraction_digits)
-        return fail(e, BAD_INPUT, "'%s' is no size: write a number and a unit, like 10.5GiB or 12GB", shown);
+        return fail(e, BAD_INPUT, "'%s' is not a size: write a number and a unit, like 10.5GiB or 12GB", shown);
     at = fraction + fraction_digits;
     bool zero = digits + strspn(digits, "0.") >= at;
     at += strspn(at, " ");
@@ -116,7 +117,7 @@ char *bytes_print(uint64_t bytes, char *text, unsigned long size) {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double scaled = (double)bytes / 1024;
     int u = 0;
-    while (scaled >= 1023.995 && u < 5) scaled /= 1024, u++; /* what would print as 1024.00 */
+    while (scaled >= 1023.995 && u < 5) scaled /= 1024, u++; /* from 1023.995 on it would print as 1024.00 */
     if (bytes < 1024)
         snprintf(text, size, "%d B", (int)bytes);
     else

@@ -25,7 +25,7 @@ void config_ignore(config *c, const char *name) {
     if (c->n_ignored < INT_MAX) c->n_ignored++;
 }
 
-/* Levenshtein's distance; case and - against _ count nothing. */
+/* Levenshtein's distance, for which case makes no difference, nor - in the place of _. */
 static int edit_distance(const char *a, const char *b) {
     enum { LONGEST = 64 };
     int row[LONGEST + 1], m = (int)strlen(b);
@@ -52,16 +52,16 @@ status config_unknown(const reader *r, const char *name, size_t bytes) {
         int d = edit_distance(shown.text, option_table[i].name);
         if (d < distance) nearest = i, distance = d;
     }
-    /* Half of a name wrong: then a guess is a guess only. */
+    /* Where more than half of the name (or two letters) would have to change, it is better not to guess. */
     int trusted = (int)strlen(shown.text) / 2 > 2 ? (int)strlen(shown.text) / 2 : 2;
     const char *dashes = r->line ? "" : "--", *kind = r->line ? "key " : "option";
-    if (r->line == 0) shown.text[0] = 0; /* it is the source */
+    if (r->line == 0) shown.text[0] = 0; /* an option's name stands before the message already */
     if (distance > trusted) return reader_fail(r, "unknown %s%s: `snug help` lists what there is", kind, shown.text);
     return reader_fail(r, "unknown %s%s: did you mean %s%s? `snug help` lists all", kind, shown.text, dashes,
                        option_table[nearest].name);
 }
 
-/* ---- storing and loading one value ---- */
+/* ---- storing one value ---- */
 
 static bool word_allowed(const char *words, const char *word) {
     size_t n = strlen(word);
@@ -72,7 +72,7 @@ static bool word_allowed(const char *words, const char *word) {
 
 static status store_int(const option_info *o, int64_t *to, const value *v, const reader *r) {
     int64_t i = v->integer;
-    if (v->type == VALUE_REAL) { /* 6e5 is a number of steps; past 2^53 a double no longer says which */
+    if (v->type == VALUE_REAL) { /* as in max_iters = 6e5; beyond 2^53 a double may stand for several integers */
         if (floor(v->real) < v->real || fabs(v->real) > 9007199254740992.0)
             return reader_fail(r, "%s is %g, but must be a whole number", o->name, v->real);
         i = (int64_t)v->real;

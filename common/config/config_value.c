@@ -59,7 +59,7 @@ void reader_blank(reader *r) {
     }
 }
 
-/* r->at stands behind a backslash. Python's rule: an escape that means nothing stays as it is. */
+/* Reads what follows a backslash. As in Python, an escape that means nothing stands for its own two characters. */
 static status read_escape(reader *r, char out[2], size_t *n) {
     static const char letters[] = "ntr\\'\"", meanings[] = "\n\t\r\\'\"";
     const char *letter = *r->at ? strchr(letters, *r->at) : NULL;
@@ -240,7 +240,7 @@ static status read_operand(reader *r, value *v) {
         bool minus = *r->at++ == '-';
         s = read_operand(r, v);
         if (s == OK && v->type != VALUE_INT && v->type != VALUE_REAL)
-            s = reader_fail(r, "a sign stands before something that is no number");
+            s = reader_fail(r, "a sign stands before something that is not a number");
         if (s == OK && minus) v->real = -v->real, v->integer = -v->integer; /* no literal or result is INT64_MIN */
     } else if (*r->at == '"' || *r->at == '\'') {
         *v = (value){.type = VALUE_TEXT};

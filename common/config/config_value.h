@@ -18,7 +18,7 @@ typedef struct {
     const char *at;     /* what is still to be read; ends with a zero */
     const char *source; /* the file, or "--key" */
     int line;           /* 0: the command line */
-    int brackets;       /* open ones: a line does not end inside */
+    int brackets;       /* how many are open: while there are any, a line end does not end the statement */
     int depth;          /* of the recursion */
     const config *c;    /* for names in arithmetic */
     error *e;
@@ -26,13 +26,14 @@ typedef struct {
 
 /* "source:line: " and the message; BAD_INPUT. */
 status reader_fail(const reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Skips spaces and a comment, inside brackets also the ends of lines. */
+/* Skips spaces and a comment; inside brackets line ends as well. */
 void reader_blank(reader *r);
-/* At a quote: the string's value to text, or nowhere if text is NULL (any length then). */
+/* Reads the string that begins here. Its value goes to text[TEXT_MAX]; where that is NULL, the string is only skipped
+   and may have any length. */
 status reader_string(reader *r, char *text);
-/* Skips whatever stands up to the end of the (logical) line; nothing of it needs to make sense. */
+/* Skips everything up to the end of the statement, whether it can be read or not. */
 status reader_skip(reader *r);
-/* An expression of numbers, strings, True, False, names of options, + - * / // and parentheses. */
+/* Reads an expression of numbers, strings, True, False, names of options, + - * / // and parentheses. */
 status reader_value(reader *r, value *v);
 /* Bytes of the name at `at`; 0: there is none. */
 size_t name_length(const char *at);

@@ -7,7 +7,7 @@
 
 enum { COLUMN = 36, RIGHT = 100 };
 
-/* Writes text in lines that end before column RIGHT, indented to `column`, the first from column `at`. */
+/* Writes text in lines that end before column RIGHT and begin at `column`; the first goes on at column `at`. */
 static void print_wrapped(FILE *f, const char *text, int at, int column) {
     while (*text) {
         int word = (int)strcspn(text, " ");
@@ -86,7 +86,7 @@ status help_print(FILE *f, const command *commands, int n, const char *topic, er
         if (!strcmp(commands[i].name, topic)) return print_command(f, &commands[i]), OK;
     option_id id = config_find(topic);
     if (id == OPTION_COUNT)
-        return fail(e, BAD_INPUT, "%.100s is no command and no option; 'snug help' lists them", topic);
+        return fail(e, BAD_INPUT, "%.100s is neither a command nor an option; 'snug help' lists them", topic);
     print_option_topic(f, commands, n, id);
     return OK;
 }

@@ -4,7 +4,7 @@
 #include "base/version.h"
 #include <string.h>
 
-/* Text whose hyphens, backslashes and leading dots mean themselves. */
+/* Writes text with what roff would take as its own (hyphens, backslashes, quotes, leading dots) escaped. */
 static void put(FILE *f, const char *text) {
     if (*text == '.' || *text == '\'') fputs("\\&", f);
     for (; *text; text++) {

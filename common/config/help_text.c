@@ -66,9 +66,8 @@ static const help_text TEXTS[] = {
      "snug tune config/train_gpt2.py --device=opencl --tune_minutes=10"},
     {"bench", "MODEL MEMORY batch_size gradient_accumulation_steps dataset init_from json",
      "Times a training step op by op on random tokens, with operations and bytes from the graph, beside the rate of "
-     "this machine's own matrix product in the same run. Of a step that takes long a part is timed, and said so. Needs "
-     "no "
-     "data.",
+     "this machine's own matrix product in the same run. Of a step that takes long only a part is timed, and a line "
+     "says so. Needs no data.",
      "snug bench config/train_gpt2.py --batch_size=1 --gradient_accumulation_steps=1"},
     {"version", "", "The program's version, and the build: commit, compiler and a hash of its flags.", "snug version"},
     {"help", "", "With a command or an option: what there is to know about it. `snug help man` writes the man page.",
@@ -93,7 +92,7 @@ static bool has_word(const char *list, const char *word, const char *between) {
     return false;
 }
 
-/* Help that begins with commands ("grads, prepare: ...") is an option of theirs alone. */
+/* An option whose help begins with the names of commands ("grads, prepare: ...") is read by these alone. */
 static bool is_of_others(const option_info *o, const char *command) {
     char first[64];
     size_t n = strcspn(o->help, ":");

@@ -1,4 +1,5 @@
-/* help_text.h: what help.c and help_man.c say, as tables. Not for other modules. */
+/* help_text.h: the words that help.c and help_man.c print: groups of options, and what each command does and reads. Not
+   for other modules. */
 #ifndef SNUG_HELP_TEXT_H
 #define SNUG_HELP_TEXT_H
 
@@ -16,7 +17,7 @@ typedef struct {
     const char *reads; /* GROUPs and options, with spaces between; "": none */
     const char *details, *example;
 } help_text;
-/* NULL: nothing was written about it. */
+/* What is written about a command; NULL when there is nothing. */
 const help_text *help_text_of(const char *command);
 bool help_reads(const char *command, const option_info *o);
 /* " (1..1024)", " (random|sequential)" or "". */

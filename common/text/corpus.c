@@ -68,7 +68,7 @@ static status look_at_file(corpus *c, const char *path, bool named, error *e) {
     return s;
 }
 
-/* By bytes, whatever the locale: the same corpus everywhere. */
+/* Compares bytes, whatever the locale is, so that a folder gives the same corpus everywhere. */
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
 
 static int not_dots(const struct dirent *d) { return strcmp(d->d_name, ".") && strcmp(d->d_name, ".."); }
@@ -95,7 +95,7 @@ static status look_at_folder(walk *w, const char *path, error *e) {
     return s;
 }
 
-/* Symbolic links are followed only where the user named them: within a folder they could lead round in a circle. */
+/* Symbolic links are followed only where the user named them, since within folders they could form a circle. */
 static status look_at(walk *w, const char *path, bool named, error *e) {
     struct stat info;
     if ((named ? stat(path, &info) : lstat(path, &info)) != 0)

@@ -1,4 +1,5 @@
-/* corpus.h: the text files that `prepare` was given, folders walked in a fixed order. Knows no tokens. */
+/* corpus.h: finds the text files that `prepare` was given, in files and folders, always in the same order. Knows
+   nothing of tokens. */
 #ifndef SNUG_CORPUS_H
 #define SNUG_CORPUS_H
 
@@ -7,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* any_bytes: a file that was named itself need not be text, and its units are bytes, not characters (code points).
+/* any_bytes: a file that the user names need not be text, and is counted in bytes instead of characters (code points).
    newlines: \r\n and \r become \n, as when Python opens a text file. */
 typedef struct {
     bool any_bytes, newlines;
@@ -20,12 +21,13 @@ typedef struct {
 typedef struct {
     corpus_rules rules;
     corpus_file *files;
-    int64_t n, units, skipped; /* skipped: found in folders, and hidden, no text or no regular file */
+    int64_t n, units, skipped; /* skipped: found in folders, but hidden, not text or not a regular file */
 } corpus;
 
-/* paths in their order, folders recursively by name; `except` (may not exist) is a folder that is not entered. Reads
-   every file once, to count its units and see that it is text: UTF-8 without zero bytes. A named file that is not text,
-   and whatever cannot be read, is an error. corpus_free releases what c owns, also after a failure. */
+/* Takes paths in the order given, and what is in folders by name, recursively. The folder `except` is not entered; it
+   need not exist. Reads every file once, to count its units and to see that it is text: UTF-8 without zero bytes. A
+   file that the user named and that is not text is an error, and so is everything that cannot be read. corpus_free
+   releases what c owns, also after a failure. */
 status corpus_find(corpus *c, corpus_rules rules, char **paths, int n_paths, const char *except, error *e);
 void corpus_free(corpus *c);
 

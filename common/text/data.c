@@ -45,7 +45,7 @@ status data_folder(const config *c, char **folder, error *e) {
     int best = -1;
     for (int i = 0; i < N && best < 0; i++)
         if (candidate[i] && has_file(candidate[i], "train.bin")) best = i;
-    for (int i = 0; i < N && best < 0; i++) /* a folder without train.bin: data_open says what is missing in it */
+    for (int i = 0; i < N && best < 0; i++) /* any folder will do then: data_open says that train.bin is missing */
         if (candidate[i] && is_folder(candidate[i])) best = i;
     if (best >= 0) *folder = xstrdup(candidate[best]);
     for (int i = 0; i < N; i++) free(candidate[i]);
@@ -58,7 +58,7 @@ status data_folder(const config *c, char **folder, error *e) {
 
 /* ---- files ---- */
 
-/* What meta.json says, where there is one: the width of a token, and how many `name` must hold (-1 = unknown). */
+/* What meta.json says, if there is one: the bytes of a token, and how many tokens `name` must hold (-1: unknown). */
 static status read_meta(const char *folder, const char *name, int *token_bytes, int64_t *tokens, error *e) {
     *token_bytes = 2;
     *tokens = -1;
@@ -84,14 +84,14 @@ static status read_meta(const char *folder, const char *name, int *token_bytes, 
 
 static status check_tokens(const token_file *f, const mapped_file *map, int64_t expected, int64_t length, error *e) {
     const char *mistaken = file_mistaken(map);
-    if (mistaken && !strncmp(mistaken, "a NumPy", 7)) /* the others' first bytes can well be tokens */
+    if (mistaken && !strncmp(mistaken, "a NumPy", 7)) /* the other kinds' first bytes may be tokens */
         return fail(e, BAD_INPUT, "%s is %s; write the bare array instead: array.astype(numpy.uint16).tofile(path)",
                     f->path, mistaken);
     if (map->bytes % (size_t)f->token_bytes)
-        return fail(
-            e, BAD_INPUT,
-            "%s has %zu bytes, not a whole number of %d-byte tokens: it was cut off or is no token file; make it again",
-            f->path, map->bytes, f->token_bytes);
+        return fail(e, BAD_INPUT,
+                    "%s has %zu bytes, not a whole number of %d-byte tokens: it was cut off or is not a token file; "
+                    "make it again",
+                    f->path, map->bytes, f->token_bytes);
     if (expected >= 0 && f->tokens != expected)
         return fail(e, BAD_INPUT,
                     "%s has %lld tokens where meta.json says %lld: cut off or replaced; run `snug prepare` again, or "
@@ -129,7 +129,7 @@ void data_close(token_file *f) {
     *f = (token_file){0};
 }
 
-/* The files are little-endian, as every machine this runs on. */
+/* Token files are little-endian, and so are the machines that snug is made for. */
 static int64_t token_at(const token_file *f, int64_t i) {
     return f->token_bytes == 2 ? ((const uint16_t *)f->map)[i] : ((const uint32_t *)f->map)[i];
 }
@@ -170,8 +170,8 @@ status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e) {
 
 /* ---- sequences ---- */
 
-/* Where the sequence starts. Random: 64 random bits times the number of places, the high half of the product: no place
-   is likelier than another by more than tokens / 2^64. */
+/* The token at which the sequence starts. A random one is the high half of 64 random bits times the number of places,
+   which makes no place likelier than another by more than tokens / 2^64. */
 static int64_t start_of(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number) {
     if (order->sequential) {
         u128 sequence = (u128)(uint64_t)step * (uint64_t)order->sequences + (uint64_t)number;
@@ -179,7 +179,7 @@ static int64_t start_of(const token_file *f, const data_order *order, uint32_t s
         return (int64_t)(sequence % tokens * (uint64_t)order->length % tokens);
     }
     uint32_t w[4];
-    uint32_t high = (uint32_t)(step >> 32) | (uint32_t)(number >> 32) << 16; /* of steps and numbers past 2^32 */
+    uint32_t high = (uint32_t)(step >> 32) | (uint32_t)(number >> 32) << 16; /* both may be 2^32 and more */
     philox(order->seed, (uint32_t)step, (uint32_t)number, (uint32_t)SITE_BATCH << 16 | (stream & 0xffff), high, w);
     uint64_t bits = (uint64_t)w[0] << 32 | w[1];
     return (int64_t)((u128)bits * (uint64_t)(f->tokens - order->length) >> 64);

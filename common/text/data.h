@@ -15,20 +15,21 @@ typedef struct {
     size_t map_bytes;
     int token_bytes; /* 2 or 4 */
     int64_t tokens;
-    int64_t vocabulary; /* ids must be below it; checked where they are read; 0 = data_order's alone counts */
+    int64_t vocabulary; /* data_sequence demands ids below it; 0: below data_order's vocabulary only */
 } token_file;
 
-/* The dataset's folder: `dataset` itself, or data/NAME here, or data/NAME or NAME beside the config file, or in data/
-   beside the config file's folder; the first that holds a train.bin. The caller frees it. */
+/* The dataset's folder, which the caller frees: of `dataset` itself, data/NAME here, data/NAME and NAME beside the
+   config file, and data/NAME beside the config file's folder, the first that holds a train.bin. */
 status data_folder(const config *c, char **folder, error *e);
-/* name: "train.bin" or "val.bin". Fails when it is missing, of odd length, cut off (where meta.json knows its length),
-   or too short for one sequence of `length` + 1 tokens. data_close releases what f owns. */
+/* name: "train.bin" or "val.bin". BAD_INPUT when the file is missing, is not a whole number of tokens, has another
+   length than meta.json says, or is too short for one sequence of `length` + 1 tokens. data_close releases what f
+   owns. */
 status data_open(const char *folder, const char *name, int64_t length, token_file *f, error *e);
 void data_close(token_file *f);
-/* The largest id in the file + 1 (reads all of it). */
+/* The largest id in the file, plus 1. Reads the whole file. */
 int64_t data_vocabulary(const token_file *f);
-/* How many ids a model needs for this folder: those of tokenizer.json; else 1 + the largest id of train.bin and val.bin
-   where nanoGPT's meta.pkl lies beside them (it is never unpickled); else 0: nothing says. */
+/* How many ids a model needs for this folder: as many as tokenizer.json has; without one, where nanoGPT's meta.pkl lies
+   there (which is never unpickled), 1 + the largest id in train.bin and val.bin; else 0, for not known. */
 status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e);
 
 typedef struct {
@@ -36,12 +37,12 @@ typedef struct {
     uint64_t seed;
     int64_t sequences, length, ignore_token, vocabulary;
 } data_order;
-/* Fills x, y [length] with sequence `number` (0 .. sequences - 1) of step `step`: y is x shifted by one; targets equal
-   to ignore_token become -1. `stream` (below 65536) separates train steps from evaluations. Depends on nothing else, so
-   that no split of the step can change it. Fails when a token is not below the vocabulary: file, position, id, and what
-   to do.
-   Random order: the start is uniform over 0 .. tokens - length - 1, as nanoGPT's. Sequential: the start is token
-   (step * sequences + number) * length; past the end it goes on with the file's first token (modulo its tokens). */
+/* Fills x and y [length] with sequence `number` (0 .. sequences - 1) of step `step`: y is x shifted by one token, and
+   targets equal to ignore_token become -1. `stream` (below 65536) keeps training and the evaluations apart. The result
+   depends on nothing else, so that the split of a step cannot change it. BAD_INPUT when a token is not below the
+   vocabulary; the message names file, position and id.
+   Random order: the start is uniform over 0 .. tokens - length - 1, as in nanoGPT. Sequential: the start is token
+   (step * sequences + number) * length; behind the file's last token its first one follows. */
 status data_sequence(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number,
                      int32_t *x, int32_t *y, error *e);
 #endif

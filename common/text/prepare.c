@@ -1,5 +1,5 @@
-/* prepare.c: see prepare.h. Two passes over the texts: one finds and counts them (corpus.c), one encodes them, so that
-   no text and no list of ids has to fit in memory. */
+/* prepare.c: see prepare.h. Reads the texts twice: corpus.c finds and counts them, then they are encoded. So neither a
+   text nor a list of ids has to fit into memory. */
 #include "text/prepare.h"
 #include "text/corpus.h"
 #include "base/files.h"
@@ -42,7 +42,7 @@ static status choose(const char *spec, choice *how, int64_t *size, error *e) {
     return OK;
 }
 
-/* Calls visit for the part of every file that lies in units [begin, end) of the whole corpus. */
+/* Calls `visit` for each file that has a part in the units [begin, end) of the whole corpus, with the bytes of it. */
 typedef status visitor(void *context, const corpus_text *t, size_t begin, size_t end, error *e);
 
 static status for_each_part(const corpus *c, int64_t begin, int64_t end, visitor *visit, void *context, progress *show,
@@ -57,7 +57,7 @@ static status for_each_part(const corpus *c, int64_t begin, int64_t end, visitor
         TRY(corpus_read(c, c->files[i].path, &t, e));
         size_t first = c->rules.any_bytes ? (size_t)from : utf8_offset(t.text, t.bytes, from);
         size_t last = c->rules.any_bytes ? (size_t)to : utf8_offset(t.text, t.bytes, to);
-        if (last > t.bytes) last = t.bytes; /* the file shrank since it was counted */
+        if (last > t.bytes) last = t.bytes; /* the file has become shorter since it was counted */
         status s = visit(context, &t, first < last ? first : last, last, &inner);
         corpus_text_free(&t);
         if (s == BAD_INPUT) return fail(e, s, "%.400s: %.600s", c->files[i].path, inner.text);
@@ -93,7 +93,7 @@ static status count_words(void *context, const corpus_text *t, size_t begin, siz
     return word_counts_add(context, t->text, begin, end, e);
 }
 
-/* From the training part alone: val.bin has to stay unseen. */
+/* Learns from the training part alone, since what is in val.bin must not be known beforehand. */
 static status train_bpe(const corpus *c, int64_t cut, int64_t size, tokenizer **t, progress *show, error *e) {
     word_counts *w = word_counts_new();
     progress_doing(show, "counting words", 0, 0);
@@ -148,7 +148,7 @@ static status encode_part(void *context, const corpus_text *t, size_t begin, siz
     return w->separator >= 0 && end == t->bytes ? write_tokens(w, &id, 1, e) : OK;
 }
 
-/* Leaves the finished file under its temporary name in w->file; after a failure nothing of it remains. */
+/* Writes all of a token file, but leaves it under its temporary name in w->file. After a failure nothing remains. */
 static status encode_to(token_writer *w, const char *path, const corpus *c, int64_t begin, int64_t end, error *e) {
     TRY(file_create(&w->file, path, e));
     status s = for_each_part(c, begin, end, encode_part, w, w->show, e);
@@ -170,8 +170,8 @@ static status write_meta(const char *folder, const tokenizer *t, const token_wri
     return s;
 }
 
-/* Everything is encoded before the first old file is replaced. meta.json comes last: until then its numbers of tokens
-   do not fit the new files, which data_open notices should this be interrupted. */
+/* Everything is encoded before the first old file is replaced. meta.json comes last: should this be interrupted, the
+   old one's numbers of tokens do not fit the new files, and data_open notices. */
 static status write_folder(const corpus *c, const tokenizer *t, int64_t cut, const char *folder, token_writer w[2],
                            progress *show, error *e) {
     static const char *const names[] = {"train.bin", "val.bin"};

@@ -1,5 +1,5 @@
-/* tokenizer.h: text <-> token ids. Characters (Unicode code points), bytes, and GPT-2's byte-level BPE, all kept in a
-   tokenizer.json that Hugging Face `tokenizers` loads. */
+/* tokenizer.h: from text to token ids and back: by characters (Unicode code points), by bytes, or by GPT-2's byte-level
+   BPE. Each kind is saved as a tokenizer.json that Hugging Face `tokenizers` loads. */
 #ifndef SNUG_TOKENIZER_H
 #define SNUG_TOKENIZER_H
 
@@ -10,9 +10,9 @@
 
 typedef struct tokenizer tokenizer;
 
-/* path: a tokenizer.json, or a folder that holds one (or vocab.json + merges.txt). */
+/* path: a tokenizer.json, or a folder that holds one, or one that holds vocab.json and merges.txt. */
 status tokenizer_open(const char *path, tokenizer **t, error *e);
-/* A character vocabulary of the code points in text (sorted by code point), or the 256 bytes. */
+/* A vocabulary of the code points that occur in text, sorted; tokenizer_bytes: one of the 256 bytes. */
 status tokenizer_from_characters(const char *text, size_t bytes, tokenizer **t, error *e);
 tokenizer *tokenizer_bytes(void);
 void tokenizer_close(tokenizer *t);
@@ -22,14 +22,16 @@ bool tokenizer_same(const tokenizer *a, const tokenizer *b);
 /* "char", "byte" or "bpe". */
 const char *tokenizer_kind_name(const tokenizer *t);
 
-/* Ids of a text; *ids is the caller's to free. Fails, naming the character and its place, on text that has no token. */
+/* The ids of a text; the caller frees *ids. BAD_INPUT for a character that has no token; the message names it and its
+   place. */
 status tokenizer_encode(const tokenizer *t, const char *text, size_t bytes, uint32_t **ids, size_t *n, error *e);
-/* The bytes of one id (may be part of a UTF-8 sequence); "" for an id that has none. Lives as long as t. */
+/* The bytes that an id stands for, which may be a part of a UTF-8 sequence; "" for an id that is not in the vocabulary.
+   They live as long as t. */
 const char *tokenizer_decode(const tokenizer *t, uint32_t id, size_t *bytes);
 /* The id of a whole token such as "<|endoftext|>", -1 if there is none. */
 int64_t tokenizer_find(const tokenizer *t, const char *token);
-/* Writes a tokenizer.json; save_folder writes it into a folder together with the tokenizer_config.json by which
-   transformers' AutoTokenizer takes it as it is, instead of building GPT-2's own around it. */
+/* Writes a tokenizer.json. save_folder writes it into a folder together with a tokenizer_config.json, without which
+   transformers' AutoTokenizer would build GPT-2's own tokenizer around the vocabulary. */
 status tokenizer_save(const tokenizer *t, const char *path, error *e);
 status tokenizer_save_folder(const tokenizer *t, const char *folder, error *e);
 
@@ -39,8 +41,8 @@ typedef status token_sink(void *context, const uint32_t *ids, size_t n, error *e
 status tokenizer_stream(const tokenizer *t, const char *text, size_t begin, size_t end, token_sink *take, void *context,
                         error *e);
 
-/* Training a byte-level BPE: count the words of all texts, then merge the most frequent pairs. `size` ids are the 256
-   bytes, the merges and <|endoftext|>, fewer where no pair occurs twice any more. */
+/* Learning a byte-level BPE: count the words of all texts, then merge the most frequent pairs. `size` counts the 256
+   bytes, the merges and <|endoftext|>; the tokenizer has fewer ids when no pair is left that occurs twice. */
 typedef struct word_counts word_counts;
 enum { BPE_SIZE_MIN = 257, BPE_SIZE_MAX = 1 << 20 };
 word_counts *word_counts_new(void);

@@ -1,5 +1,5 @@
-/* tokenizer_bpe.c: byte-level BPE encoding (Sennrich et al., arXiv 1508.07909; GPT-2's bytes): many blocks of text in
-   parallel, a cache of words for each thread. */
+/* tokenizer_bpe.c: byte-level BPE encoding (Sennrich et al., arXiv 1508.07909, on bytes as GPT-2 does it): blocks of
+   the text in parallel, with a cache of words for each thread. */
 #include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <omp.h>
@@ -8,7 +8,7 @@
 
 enum {
     BLOCK = 256 << 10, /* bytes of text that one thread takes at a time */
-    BLOCKS = 64,       /* blocks encoded before their ids are handed on */
+    BLOCKS = 64,       /* blocks that are encoded before their ids are handed to the caller, in order */
     CACHE_SLOTS = 1 << 15,
     CACHED_BYTES = 27,
     CACHED_IDS = 8,
@@ -17,7 +17,7 @@ enum {
 /* ---- merges ---- */
 
 uint64_t text_hash(const char *bytes, size_t n) {
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, its bits mixed once more */
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, whose bits are mixed once more at the end */
     for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
     return h ^ h >> 29;
 }
@@ -34,8 +34,8 @@ void merge_table_build(tokenizer *t) {
         const merge *m = &t->merges[rank];
         uint64_t pair = (uint64_t)m->left << 32 | m->right, i = pair_slot(pair) & t->merge_mask;
         while (t->merge_table[i].rank != NO_ID && t->merge_table[i].pair != pair) i = (i + 1) & t->merge_mask;
-        t->merge_table[i] =
-            (merge_slot){pair, rank, m->id}; /* a merge given twice counts where it stands last, as in `tokenizers` */
+        t->merge_table[i] = (merge_slot){
+            pair, rank, m->id}; /* of a merge that is listed twice the later rank counts, as in `tokenizers` */
     }
 }
 
@@ -101,8 +101,8 @@ static void push_pair(worker *w, const tokenizer *t, int64_t left) {
     if (m) heap_push(w, (candidate){m->rank, m->id, left});
 }
 
-/* Writes the word's ids (at most one a byte) and returns their number; a byte without a token ends it: *bad is its
- * place. */
+/* Writes the word's ids, at most one for each byte, and returns their number. Stops at a byte that has no token, whose
+   place goes to *bad. */
 static size_t encode_word(worker *w, const tokenizer *t, const char *word, size_t bytes, uint32_t *ids, int64_t *bad) {
     if (bytes > w->room) {
         w->room = bytes * 2;
@@ -201,7 +201,7 @@ static status encode_block(const bpe_encoder *b, worker *w, const char *text, bl
     if (good < k->end) return not_utf8(text, good, &k->e);
     if (!w->cache) w->cache = xcalloc(CACHE_SLOTS, sizeof *w->cache);
     if (!w->split && t->split) w->split = split_work_new(t->split);
-    if (k->room < k->end - k->begin) { /* an id stands for one byte at least */
+    if (k->room < k->end - k->begin) { /* there are at most as many ids as bytes */
         k->room = k->end - k->begin;
         k->ids = xrealloc(k->ids, k->room * sizeof *k->ids);
     }

@@ -7,7 +7,8 @@
 
 enum { PORTION = 1 << 16 };
 
-/* The next added token at or after `at`: the leftmost, of those the longest. *from == end when there is none. */
+/* The next added token at or after `at`: the leftmost, and of several there the longest. *from is where it begins, or
+   `end` when there is none. */
 static const added_token *find_added(const tokenizer *t, const char *text, size_t at, size_t end, size_t *from) {
     bool first[256] = {false};
     for (uint32_t i = 0; i < t->n_added; i++) first[(unsigned char)t->added[i].content[0]] = true;
@@ -27,7 +28,7 @@ static const added_token *find_added(const tokenizer *t, const char *text, size_
     return NULL;
 }
 
-/* lstrip and rstrip: the token takes the white space beside it. */
+/* A token with lstrip or rstrip takes the white space before or after it. */
 static size_t space_before(const char *text, size_t begin, size_t at) {
     while (at > begin) {
         size_t i = at - 1;

@@ -7,11 +7,11 @@
 #include <stdio.h>
 
 #define NO_ID UINT32_MAX
-enum { TOKENIZER_SIZE_MAX = 1 << 24 }; /* ids a vocab_size can be set to */
+enum { TOKENIZER_SIZE_MAX = 1 << 24 }; /* the largest vocab_size */
 
 typedef enum { CHARACTERS, BYTES, BPE } token_kind; /* BYTES: a BPE without merges and without added tokens */
 
-/* A token that is looked for in the text before anything else, as Hugging Face's AddedToken. */
+/* A token that is looked for in the text before the text is split into words: Hugging Face's AddedToken. */
 typedef struct {
     char *content;
     size_t bytes;
@@ -53,7 +53,7 @@ struct tokenizer {
 /* tokenizer_vocabulary.c */
 tokenizer *tokenizer_new(token_kind kind, uint32_t size);
 void tokenizer_set_text(tokenizer *t, uint32_t id, const char *text, size_t bytes);
-/* Builds what encoding looks things up in, from text, merges and added; decides between BYTES and BPE. */
+/* From text, merges and added builds the tables that encoding needs; decides whether it is a BPE or BYTES. */
 void tokenizer_finish(tokenizer *t);
 
 /* tokenizer_json.c: GPT-2 writes each byte as one visible letter. */
@@ -66,7 +66,7 @@ void splitter_free(splitter *s);
 typedef struct split_work split_work; /* one thread's */
 split_work *split_work_new(const splitter *s);
 void split_work_free(split_work *w);
-/* Length in bytes of the word at text[at]; 0 when the regex library failed. The text is UTF-8. */
+/* Length in bytes of the word at text[at]; 0 when the regex library failed. The text has to be valid UTF-8. */
 size_t split_next(split_work *w, const char *text, size_t bytes, size_t at);
 bool is_space(uint32_t code);
 status not_utf8(const char *text, size_t at, error *e); /* BAD_INPUT: names the byte text[at] */

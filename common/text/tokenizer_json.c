@@ -1,5 +1,5 @@
-/* tokenizer_json.c: reading tokenizer.json (Hugging Face `tokenizers`) and GPT-2's vocab.json + merges.txt. Takes what
-   GPT-2's tokenizer and our own two simple ones are; says which part of another tokenizer it cannot do. */
+/* tokenizer_json.c: reads tokenizer.json (of Hugging Face `tokenizers`), and GPT-2's vocab.json with merges.txt.
+   Accepts tokenizers like GPT-2's and snug's own two simple ones; of any other it says which part is not supported. */
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "text/tokenizer_internal.h"
@@ -27,7 +27,7 @@ int byte_of_letter(uint32_t code) {
     return code > 32 && code < 256 && letter_of_byte((unsigned char)code) == code ? (int)code : -1;
 }
 
-/* Turns letters into bytes in place; returns their number, or -1 where a character is no letter of the alphabet. */
+/* Turns letters into bytes, in place; returns their number, or -1 if a character is not in the byte alphabet. */
 static int64_t letters_to_bytes(char *text) {
     size_t bytes = strlen(text), n = 0;
     for (size_t i = 0, length; i < bytes; i += length) {
@@ -43,7 +43,7 @@ static int64_t letters_to_bytes(char *text) {
 
 /* ---- while reading ---- */
 
-/* Tokens by their bytes: what merges and added tokens look their ids up in. */
+/* Tokens by their bytes, for looking up the ids of merges and added tokens. */
 typedef struct {
     uint32_t *slot;
     uint64_t mask;
@@ -64,7 +64,7 @@ static uint32_t *index_slot(const reader *r, const char *text, size_t bytes) {
     return &r->index.slot[i];
 }
 
-/* The object's string or number as an id below `limit`; false if it is none. */
+/* A JSON number as an id; false if it is not an integer from 0 to limit - 1. */
 static bool read_id(const cJSON *value, uint32_t limit, uint32_t *id) {
     if (!cJSON_IsNumber(value) || !(value->valuedouble >= 0 && value->valuedouble < limit)) return false;
     *id = (uint32_t)value->valuedouble;
@@ -91,7 +91,7 @@ static status read_token(reader *r, cJSON *entry, const cJSON *added) {
     tokenizer *t = r->t;
     char *text = entry->string;
     uint32_t id, code;
-    if (!read_id(entry, t->size, &id)) /* size = tokens, added ones included: a larger id leaves a hole below it */
+    if (!read_id(entry, t->size, &id)) /* `size` counts all tokens: with a larger id, one below would be missing */
         return fail(r->e, BAD_INPUT, "%s: token '%s' has no id from 0 to %u: with %u tokens a larger one leaves a hole",
                     r->path, text, t->size - 1, t->size);
     if (t->text[id])
@@ -120,7 +120,7 @@ static status read_token(reader *r, cJSON *entry, const cJSON *added) {
     return OK;
 }
 
-/* `added` may hold tokens that the vocabulary has not; together they must number 0 .. size - 1 without a hole. */
+/* `added` may have tokens that are not in the vocabulary. Together their ids must be 0 .. size - 1, none missing. */
 static status read_vocabulary(reader *r, token_kind kind, cJSON *vocabulary, const cJSON *added) {
     if (!cJSON_IsObject(vocabulary) || !vocabulary->child)
         return fail(r->e, BAD_INPUT, "%s: there is no vocabulary (an object of tokens and ids) in it", r->path);
@@ -195,7 +195,8 @@ static status read_added(reader *r, const cJSON *added) {
 
 /* ---- merges ---- */
 
-/* left and right in the byte alphabet; both are changed. `where` names the merge. */
+/* left and right are written in the byte alphabet; both are decoded in place. `where` and `number` name the merge in
+   errors. */
 static status add_merge(reader *r, char *left, char *right, const char *where, long number) {
     tokenizer *t = r->t;
     char *shown = xprintf("'%s' + '%s'", left, right);
@@ -320,7 +321,7 @@ static status read_tokenizer(reader *r, cJSON *root) {
     return characters ? OK : read_merges(r, merges);
 }
 
-/* GPT-2's older pair of files; <|endoftext|> is looked for in the text, as its tokenizer does. */
+/* GPT-2's older pair of files. They do not say so, but GPT-2's tokenizer looks for <|endoftext|> before all else. */
 static status read_pair(reader *r, cJSON *vocabulary, const char *merges) {
     cJSON *added = cJSON_Parse("[{\"content\":\"" END_OF_TEXT "\"}]");
     status s = read_vocabulary(r, BPE, vocabulary, added);

@@ -1,4 +1,4 @@
-/* tokenizer_save.c: writing a tokenizer.json that Hugging Face `tokenizers` loads and that gives the same ids there. */
+/* tokenizer_save.c: writes a tokenizer.json with which Hugging Face `tokenizers` gives the same ids. */
 #include "base/files.h"
 #include "base/json_file.h"
 #include "text/tokenizer_internal.h"
@@ -45,8 +45,8 @@ static void print_added(FILE *f, const tokenizer *t) {
     fprintf(f, "%s],\n", t->n_added ? "\n  " : "");
 }
 
-/* Characters: a BPE without merges over the whole text leaves its characters, white space and all; the decoder Fuse
-   puts them together without spaces between. Bytes: the same over GPT-2's byte alphabet. */
+/* Characters are written as a BPE without merges, which leaves each character of the text a token of its own, and with
+   the decoder Fuse, which joins them without spaces. Bytes are the same over GPT-2's byte alphabet. */
 static void print_tokenizer(FILE *f, const tokenizer *t) {
     fprintf(f, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n");
     print_added(f, t);
@@ -82,7 +82,7 @@ static void print_tokenizer(FILE *f, const tokenizer *t) {
     fprintf(f, "%s]\n  }\n}\n", t->n_merges ? "\n    " : "");
 }
 
-/* Through memory, so that files.h does the writing: all of it or nothing. */
+/* The text is made in memory first, so that file_write can write all of it or nothing. */
 static status write_text(const char *path, char *text, size_t bytes, error *e) {
     status s = file_write(path, text, bytes, true, NULL, e);
     free(text);
@@ -99,8 +99,8 @@ status tokenizer_save(const tokenizer *t, const char *path, error *e) {
     return write_text(path, text, bytes, e);
 }
 
-/* Without the class name, AutoTokenizer reads "gpt2" in config.json and rebuilds GPT-2's own tokenizer from the
-   vocabulary; without the clean-up switched off, decoding takes the space before a full stop away. */
+/* Without the class name, AutoTokenizer reads "gpt2" in config.json and builds GPT-2's own tokenizer from the
+   vocabulary. Unless the clean-up is switched off, decoding removes the space before a full stop. */
 static void print_config(FILE *f, const tokenizer *t) {
     fprintf(f, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": false");
     if (tokenizer_find(t, "<|endoftext|>") >= 0)

@@ -15,11 +15,13 @@ struct split_work {
     pcre2_jit_stack *stack;
 };
 
-/* GPT-2's rule (Radford et al. 2019): contractions, letters, numbers, other characters, each with one space before it,
-   and white space, whose last character is left to the word that follows. White space is Unicode's White_Space, written
-   out: PCRE2's own \s also has U+180E. Runs are possessive, since nothing follows them in their branch. */
+/* GPT-2's rule (Radford et al. 2019): contractions; letters, numbers or other characters, each with a space before them
+   if there is one; and white space, whose last character is left to the word that follows. White space is Unicode's
+   White_Space, written out because PCRE2's own \s has U+180E in it. Runs are possessive: nothing follows them in their
+   branch, so that giving characters back could never help. */
 #define SPACE "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-/* Letters and numbers that came with Unicode 15 to 16: `tokenizers` and `tiktoken` know them, older PCRE2s don't. */
+/* Letters and numbers new in Unicode 15 to 16: `tokenizers` and `tiktoken` know them, older releases of PCRE2 do not.
+ */
 #define NEW_LETTER                                                                                                     \
     "\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}"                                   \
     "\\x{10d4a}-\\x{10d65}\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}"                             \
@@ -82,8 +84,8 @@ bool is_space(uint32_t c) {
            c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-/* Between a character that is no white space and a space or line end, a word always ends, and no branch of the rule
-   looks back over the place: the words on both sides are those of the whole text. */
+/* Between a character that is not white space and a following space or line end a word always ends, and no branch of
+   the rule looks back. So a text that is cut there has the same words as the whole one. */
 static bool can_cut(const char *text, size_t begin, size_t at) {
     if (text[at] != ' ' && text[at] != '\n') return false;
     size_t i = at - 1;

@@ -1,5 +1,6 @@
-/* tokenizer_train.c: learning a byte-level BPE (Sennrich et al., arXiv 1508.07909): merge the most frequent pair of
-   neighbours within words, again and again. Ties go to the pair with the smaller ids, as in Hugging Face's. */
+/* tokenizer_train.c: learns a byte-level BPE (Sennrich et al., arXiv 1508.07909): merges the most frequent pair of
+   neighbours within words, again and again. Of equally frequent pairs the one with the smaller ids is merged first, as
+   in Hugging Face's trainer. */
 #include "text/tokenizer_internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ typedef struct {
     uint32_t n;
     uint64_t count;
 } word;
-/* count is what the pair's words have of it now; in_words may name words that lost it meanwhile. */
+/* `count` is how often the pair occurs now. `in_words` may name words that have lost it since. */
 typedef struct {
     uint64_t pair;
     int64_t count;
@@ -31,7 +32,7 @@ typedef struct {
     uint32_t *storage; /* all words' ids */
     pair_entry *pairs; /* open addressing */
     uint64_t mask, used;
-    pair_rank *heap; /* most frequent first; entries can be out of date, which is seen when they come up */
+    pair_rank *heap; /* most frequent first; entries may be out of date, which next_pair notices and corrects */
     size_t n_heap, heap_room;
     uint64_t *touched; /* pairs that became more frequent in the merge at hand */
     size_t n_touched, touched_room;
@@ -107,7 +108,7 @@ static uint32_t *text_slot(trainer *r, const char *text, size_t bytes) {
     return &r->by_text[i];
 }
 
-/* The token that two make: a new one, or one that another pair has made before. */
+/* The token that left and right make together: a new one, unless another pair has made the same before. */
 static uint32_t token_of(trainer *r, uint32_t left, uint32_t right, uint32_t *tokens) {
     const tokenizer *t = r->t;
     size_t a = t->text_bytes[left], b = t->text_bytes[right];
@@ -147,7 +148,7 @@ static void merge_in_word(trainer *r, uint32_t w, uint32_t left, uint32_t right,
     k->n = n;
 }
 
-/* Pairs enter the heap when they become more frequent; a pair that became rarer is put right when it comes up. */
+/* Puts the pairs that have become more frequent into the heap; those that became rarer are left to next_pair. */
 static void push_touched(trainer *r) {
     for (size_t i = 0; i < r->n_touched; i++) {
         pair_entry *p = pair_find(r, r->touched[i]);
@@ -180,7 +181,7 @@ static void merge_pair(trainer *r, pair_entry *p, uint32_t *tokens) {
     p->n = p->room = 0;
     for (uint32_t i = 0; i < n; i++) merge_in_word(r, in_words[i], left, right, id);
     free(in_words);
-    pair_find(r, pair)->count = 0; /* found anew: the table may have grown */
+    pair_find(r, pair)->count = 0; /* looked up again, since the table may have grown and moved */
     push_touched(r);
 }
 
@@ -200,7 +201,7 @@ static void load_words(trainer *r, const word_counts *counts) {
     push_touched(r);
 }
 
-/* The 256 bytes in GPT-2's order, that of their letters: printable ones first. */
+/* The 256 bytes in GPT-2's order, which is that of their letters: the printable ones come first. */
 static void add_bytes(trainer *r) {
     for (uint32_t letter = 0, id = 0; letter < 256 + 68; letter++) {
         int byte = byte_of_letter(letter);

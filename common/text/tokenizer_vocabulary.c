@@ -85,7 +85,7 @@ tokenizer *tokenizer_bytes(void) {
         char byte = (char)id;
         tokenizer_set_text(t, id, &byte, 1);
     }
-    t->split = splitter_new(); /* not used here, but what the saved file says to Hugging Face */
+    t->split = splitter_new(); /* changes nothing here, but the saved file then tells Hugging Face to split */
     tokenizer_finish(t);
     return t;
 }

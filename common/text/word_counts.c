@@ -55,7 +55,7 @@ static void count_word(word_counts *w, const char *word, size_t bytes, uint64_t 
     if (++w->used > w->mask / 2) grow(w);
 }
 
-/* *bad: the first byte in the block at which something is wrong, `end` when all is well. */
+/* *bad: the first byte of the block that is not UTF-8 or cannot be split, or `end` when all is well. */
 static void count_block(word_counts *w, split_work *split, const char *text, size_t begin, size_t end, size_t *bad) {
     int64_t characters;
     *bad = begin + utf8_valid(text + begin, end - begin, &characters);
@@ -83,7 +83,7 @@ status word_counts_add(word_counts *w, const char *text, size_t begin, size_t en
 #pragma omp for schedule(dynamic)
             for (int i = 0; i < n; i++) count_block(own, split, text, cut[i], cut[i + 1], &bad[i]);
 #pragma omp critical(word_counts)
-            for (uint64_t i = 0; i <= own->mask; i++) /* sums: their order changes nothing */
+            for (uint64_t i = 0; i <= own->mask; i++) /* counts add up to the same in whatever order threads come */
                 if (own->slots[i].count)
                     count_word(w, own->text + own->slots[i].at, own->slots[i].bytes, own->slots[i].count);
             split_work_free(split);
