@@ -1,4 +1,4 @@
-/* main.c: the command line: one function per command, and the way an error leaves the program. */
+/* main.c: the table of commands, and what becomes of their errors: one line on stderr, and exit status 1. */
 #include "commands/bench.h"
 #include "config/config.h"
 #include "commands/devices_check.h"
@@ -62,7 +62,7 @@ static status command_help(const config *c, error *e) {
     return help_print(stdout, COMMANDS, N_COMMANDS, c->n_positional ? c->positional[0] : NULL, e);
 }
 
-/* snug COMMAND --help */
+/* Is there a --help or -h among a command's arguments? */
 static bool asks_for_help(int argc, char **argv) {
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
@@ -84,7 +84,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < N_COMMANDS; i++)
         if (!strcmp(COMMANDS[i].name, name)) found = &COMMANDS[i];
     if (!found) {
-        fail(&e, BAD_INPUT, "%s is no command; 'snug help' lists them", name);
+        fail(&e, BAD_INPUT, "%s is not a command; 'snug help' lists them", name);
         return leave(&e);
     }
     if (asks_for_help(argc, argv)) {

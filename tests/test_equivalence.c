@@ -141,7 +141,7 @@ START_TEST(a_difference_is_found_and_named) {
     ck_assert(cJSON_IsFalse(json_get(root, "identical")) && cJSON_IsObject(difference));
     ck_assert(number(difference, "step") >= 1 && number(difference, "step") <= 5);
     ck_assert_ptr_nonnull(strstr(text, json_get(difference, "tensor")->valuestring));
-    ck_assert_ptr_nonnull(strstr(text, "DIFFERENT: micro-batch 12 and micro-batch "));
+    ck_assert_ptr_nonnull(strstr(text, "DIFFERENT: micro-batches 12 and "));
     cJSON_Delete(root);
     free(text);
 }

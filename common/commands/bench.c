@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds that a timed step and all timed steps may take, about; and how many steps. */
+/* About how many seconds one timed step, and all of them together, may take; and how many steps are timed. */
 static const double STEP_SECONDS = 8, ALL_SECONDS = 5;
 enum { LEAST_STEPS = 3, MOST_STEPS = 201 };
 
@@ -25,7 +25,7 @@ static double median(double *x, int n) {
 
 /* ---- the limit ---- */
 
-/* Numbers as they come in training: some devices are faster on zeros. */
+/* Fills a tensor with random numbers as they come in training, since some devices are faster on zeros. */
 static status fill_tensor(backend *b, const graph *g, tensor_id t, error *e) {
     uint64_t bytes = tensor_bytes(&g->tensors[t], sizeof(float));
     float *x = xcalloc(bytes, 1);
@@ -35,7 +35,7 @@ static status fill_tensor(backend *b, const graph *g, tensor_id t, error *e) {
     return s;
 }
 
-/* Where the backend has no library of its own to ask: a LINEAR op alone, which is one call of its library. */
+/* For a backend without gemm_rate: times a LINEAR op alone, which is one product. */
 static status time_linear(backend *b, const graph *g, tensor_id read, int64_t rows, double *seconds, error *e) {
     enum { TIMES = 7, AT_ONCE = 4 };
     step_args a = {.sequences = 1, .length = (int)rows};
@@ -75,8 +75,8 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
     return s;
 }
 
-/* OpenBLAS at one shape for all models, so that figures compare; on other devices at this model's own, since there the
-   shape decides over the rate. */
+/* Finds the rate that the ops are held against: on the CPU OpenBLAS's, always at the same shape, so that figures of
+   different models can be compared; on other devices at this model's own shape, which decides how fast they are. */
 static status find_limit(const config *c, const gpt_shape *shape, int64_t rows, bench *t, error *e) {
     backend *b;
     TRY(backend_open(c, &b, NULL, e));
@@ -113,7 +113,7 @@ static status step(bench *t, int64_t sequences, int64_t number, double seconds[2
     return OK;
 }
 
-/* Warms up with one micro-batch, and keeps as much of the batch as is timed. */
+/* Runs one micro-batch to warm up, and from its time decides how much of the batch will be timed. */
 static status warm_up(bench *t, error *e) {
     int micro_batch = t->option.micro_batch;
     double seconds[2];
@@ -123,8 +123,8 @@ static status warm_up(bench *t, error *e) {
     return OK;
 }
 
-/* After each step, where the backend can, its products alone: the same calls on the same memory. Taken in turn with the
-   steps, so that a change of the machine's speed meets both. */
+/* Times steps, and after each of them, if the backend can, its products alone: the same calls on the same memory. They
+   take turns so that both are affected alike when the machine changes its speed. */
 static status time_steps(bench *t, double seconds[2], error *e) {
     double gradients[MOST_STEPS], update[MOST_STEPS], products[MOST_STEPS] = {0}, all = 0, one[2], alone[2];
     backend *b = t->m.backend;
@@ -160,7 +160,7 @@ static void count_op(bench_row *row, const graph *g, const op *o, int64_t runs, 
     row->bytes += (double)runs * op_traffic(g, o, sequences, real);
 }
 
-/* The rows, from the ops' seconds in `steps` steps of the timed sequences. */
+/* Fills the rows from what each op took in `steps` steps of the sequences that were timed. */
 static void count_ops(bench *t, const double *seconds, int steps) {
     const graph *g = t->m.gpt.graph;
     size_t real = t->m.backend->limits.real_bytes;
@@ -183,7 +183,8 @@ static void count_ops(bench *t, const double *seconds, int steps) {
     }
 }
 
-/* A step of the whole batch, from one of the timed sequences; `begin` seconds of it don't grow with them. */
+/* Seconds of a step of the whole batch, from one of the timed sequences; its `begin` seconds are the same for any
+   number of sequences. */
 static double whole_step(const bench *t, double begin, const double seconds[2]) {
     double scale = (double)t->request.run.sequences / (double)t->batch.sequences;
     return begin + (seconds[0] - begin) * scale + seconds[1];
@@ -221,7 +222,7 @@ static status measure(bench *t, error *e) {
     TRY(time_steps(t, seconds, e));
     TRY(time_ops(t, seconds, e));
     if (!b->gemm_rate) return OK;
-    double after; /* machines change their speed within minutes: the limit is the mean of before and after */
+    double after; /* machines change their speed within minutes, so the limit is measured before and after the steps */
     TRY(b->gemm_rate(b, t->limit_shape[0], t->limit_shape[1], t->limit_shape[2], &after, e));
     t->limit = (t->limit + after) / 2;
     return OK;
@@ -239,7 +240,7 @@ status bench_run(const config *c, error *e) {
     if (s == OK) s = backend_open(c, &b, NULL, e);
     if (s == OK) {
         open_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
-        s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the choice is the one that train makes */
+        s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the micro-batch chosen is train's */
         b->profile = true;
         if (s == OK)
             s = open_model(&t->request, b, &t->m, &t->option, NULL, e);

@@ -20,17 +20,17 @@ typedef struct {
     model m;
     fit_request request;
     fit_option option;
-    batch batch;            /* the sequences that were timed: a whole step, or where that takes long its first part */
+    batch batch;            /* the sequences that are timed: a whole step's, or the first of them where that is long */
     int64_t limit_shape[3]; /* m, n, k of the product that is the limit */
     double limit;           /* its operations a second */
     int steps;              /* timed steps */
     double seconds;         /* of a step of the whole effective batch: the median */
-    double products;        /* part of such a step's time that its matrix products take alone, one after the other;
-                               0 where the backend can't tell */
+    double products;        /* the share of such a step's time that its matrix products take when run alone; 0 where the
+                               backend can't tell */
     uint64_t launches;      /* of a step: backend.launches */
     bench_row rows[OP_COUNT];
-    bench_row total; /* the rows' runs, flops and bytes; its seconds are those of a step in which every op was timed,
-                        so that what no row has is between the ops */
+    bench_row total; /* the sums of the rows' runs, flops and bytes; but its seconds are those of a whole step with
+                        every op timed, of which the time between the ops is in no row */
 } bench;
 
 void bench_text(const bench *b, FILE *f);

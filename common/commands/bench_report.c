@@ -1,4 +1,4 @@
-/* bench_report.c: what bench.c measured, for people (a table that is Markdown as well) and for programs. */
+/* bench_report.c: prints what bench.c measured, as a table that is valid Markdown, or as JSON. */
 #include "commands/bench.h"
 #include "run/device.h"
 #include <cjson/cJSON.h>

@@ -10,8 +10,8 @@
 
 enum { SEQUENCES = 12, STEPS = 5, SEED = 7 };
 
-/* Multiples of nothing, and multiples of tiles and alignments: matrix products by either of CLBlast's kernels, whole
-   buffers and slices. */
+/* One model whose sizes are multiples of nothing, and one whose sizes are multiples of tiles and alignments: together
+   they reach both of CLBlast's kernels, whole tiles and edges. */
 static const struct {
     const char *name;
     gpt_shape shape;
@@ -39,7 +39,7 @@ static gpt_run run_of(int i, graph_purpose purpose, int micro_batch) {
                      .micro_batch = micro_batch,
                      .length = MODELS[i].shape.positions,
                      .sequences = SEQUENCES,
-                     .one_upload = micro_batch % 2, /* either way somewhere */
+                     .one_upload = micro_batch % 2, /* some splits upload tokens once a step, others per micro-batch */
                      .batch_invariant = true,
                      .dropout = 0.1,
                      .weight_decay = 0.1,
@@ -49,7 +49,8 @@ static gpt_run run_of(int i, graph_purpose purpose, int micro_batch) {
                      .recompute = MODELS[i].recompute};
 }
 
-/* A model of its own with the check's weights on backend b, which it closes even when it fails. */
+/* Opens a model on backend b, which model_close closes, and gives it the check's weights. After a failure b is closed
+   as well. */
 static status open_model(int i, backend *b, graph_purpose purpose, int micro_batch, model *m, error *e) {
     gpt_run run = run_of(i, purpose, micro_batch);
     status s = model_open(m, b, &MODELS[i].shape, &run, e);
@@ -70,7 +71,7 @@ static status open_device(const config *c, uint64_t cap, backend **b, error *e) 
 
 /* ---- gradients ---- */
 
-/* Leaves m with its gradients computed. */
+/* Opens m and computes the gradients of one batch in it. */
 static status compute_gradients(int i, backend *b, int micro_batch, model *m, error *e) {
     double loss, norm;
     step_settings step = {.seed = SEED};
@@ -83,7 +84,7 @@ static status compute_gradients(int i, backend *b, int micro_batch, model *m, er
     return s;
 }
 
-/* The worst tensor's distance; not a number is the worst of all. */
+/* Finds the tensor that is farthest off, and its distance. NaN counts as farther than any number. */
 static status compare_gradients(const model *got, const model *want, double *worst, char name[96], error *e) {
     *worst = 0;
     for (tensor_id p = 1; p <= want->gpt.n_params; p++) {
@@ -128,7 +129,8 @@ static status check_gradients(const config *c, int i, FILE *f, int *bad, error *
 
 /* ---- the cap ---- */
 
-/* With a cap of what the plan takes it runs and holds just that; with a byte less it is refused. */
+/* Under a cap of exactly the plan's bytes the model must run and hold exactly these; under one byte less the device
+   must refuse it. */
 static status check_cap(const config *c, int i, FILE *f, int *bad, error *e) {
     backend *b;
     model m;

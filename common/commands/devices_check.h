@@ -5,10 +5,10 @@
 #include "config/config.h"
 #include <stdio.h>
 
-/* On the device that the settings name (where they name none, a GPU, else the first OpenCL device): gradients of two
-   small models against the CPU's in float64, a cap of exactly the plan and of one byte less, and weights after five
-   steps for several micro-batches. Prints a block to paste on f as it goes. FAILED when something did not hold; the
-   block says so too. */
+/* Checks the device that the settings name (where they name none, a GPU, else the first OpenCL device): gradients of
+   two small models against the CPU's in float64; a cap of exactly the plan's bytes, and of one byte less; weights after
+   five steps with several micro-batches. Prints to f, as it goes, a block of text for a report. FAILED when something
+   did not hold, which the block says as well. */
 status devices_check_run(const config *c, FILE *f, error *e);
 
 #endif

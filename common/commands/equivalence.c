@@ -1,5 +1,6 @@
 /* equivalence.c: runs the same steps at several splits of the effective batch, each on a freshly opened device, and
-   compares them. How gradients go wrong is in equivalence_gradients.c, what is said about it in equivalence_print.c. */
+   compares them. equivalence_gradients.c adds gradients up in right and wrong ways, equivalence_print.c prints it all.
+ */
 #include "commands/equivalence.h"
 #include "run/calibrate.h"
 #include "save/checkpoint.h"
@@ -28,7 +29,8 @@ static status find_shape(equivalence *q, const char *data, gpt_shape *shape, int
     return shape_of_checkpoint(c, q->checkpoint, shape, length, e);
 }
 
-/* The built-in text is read as bytes: a model of another vocabulary has to be large enough for ASCII. */
+/* Settles what is trained, on what text and from which weights. The built-in text consists of ASCII bytes, so that a
+   model of another vocabulary needs at least as many ids. */
 static status find_run(equivalence *q, error *e) {
     const config *c = q->config;
     char *data = NULL;
@@ -75,7 +77,8 @@ static bool has_split(const equivalence *q, int micro_batch) {
     return false;
 }
 
-/* Each split another recompute policy, if it fits: none of them may change a bit. NO_MEMORY: no policy fits. */
+/* Adds a split. Each gets another recompute policy, if that fits, since no policy may change a bit either. NO_MEMORY:
+   none fits. */
 static status add_split(equivalence *q, int micro_batch, error *e) {
     fit_request r = q->request;
     r.micro_batch = micro_batch;
@@ -94,7 +97,7 @@ static status add_split(equivalence *q, int micro_batch, error *e) {
     return OK;
 }
 
-/* "1,3,8": whatever it takes, and an error where one does not fit. "all": every size that fits. */
+/* list is "1,3,8", of which every one has to fit, or "all", which means every size that fits. */
 static status add_wanted(equivalence *q, const char *list, error *e) {
     int64_t n = q->request.run.sequences;
     if (!strcmp(list, "all")) {
@@ -123,7 +126,8 @@ static int compare_splits(const void *pa, const void *pb) {
     return b->micro_batch - a->micro_batch;
 }
 
-/* At most six of those that fit: all at once, one by one, the config's own, an uneven one, some between. */
+/* Takes at most six of the sizes that fit: the whole batch at once, single sequences, the config's own size, one that
+   does not divide the batch, and some between. */
 static status choose_splits(equivalence *q, error *e) {
     int64_t n = q->request.run.sequences, wish = q->config->batch_size, uneven = 2;
     while (uneven < n && n % uneven == 0) uneven++;

@@ -7,8 +7,9 @@
      built_in                  bool: the built-in model and text, not a config's
      effective_batch, steps    numbers
      batch_invariant           bool
-     splits[]                  {micro_batch, parts, recompute, peak_bytes, ms_per_step (median), loss (of the last
-   step), sha256 (of the weights after the last step), losses[] (one a step)} identical                 bool
+     splits[]                  {micro_batch, parts, recompute, peak_bytes, ms_per_step, loss, sha256, losses[]}:
+                               the median time; the loss of the last step; the hash of the weights after it; all losses
+     identical                 bool
      first_difference          null, or {micro_batch, step (from 1), tensor}
      gradient_parts            micro-batches that the gradient below was added up from; 0: nothing to split
      gradient_errors[]         {name, how, verdict, error}: |g - whole| / |whole| over all parameters
@@ -21,7 +22,7 @@
 #include "base/hash.h"
 #include "run/model.h"
 
-/* The command. FAILED: a batch-invariant run differed between splits; everything has been printed all the same. */
+/* The command. FAILED: splits of a batch-invariant run gave different bits; the whole report is printed even then. */
 status equivalence_run(const config *c, error *e);
 
 enum { EQUIVALENCE_SPLITS = 6, EQUIVALENCE_ROWS = 5 };
@@ -29,7 +30,7 @@ enum { EQUIVALENCE_SPLITS = 6, EQUIVALENCE_ROWS = 5 };
 typedef struct {
     int micro_batch;
     const recompute_policy *policy;
-    uint64_t peak;             /* bytes allocated: no more and no less than planned */
+    uint64_t peak;             /* bytes allocated, which are exactly those planned */
     double predicted;          /* seconds of a step, by the cost model */
     double ms;                 /* of a step; median */
     double *losses;            /* [steps] */
@@ -55,7 +56,7 @@ typedef struct {
     char *checkpoint;    /* where the weights come from; NULL: initial weights */
     token_file text;
     data_order order;
-    char device[256], gemm[1024]; /* as the backend names them */
+    char device[256], gemm[1024]; /* the backend's own texts, see backend.h */
     int64_t steps;
     equivalence_split *splits;
     int n_splits, n_params;
@@ -68,25 +69,26 @@ typedef struct {
     equivalence_noise noise;
 } equivalence;
 
-/* What is trained where the settings name no config and no data: small, and a text of its own. `with` becomes c with
-   small values for all that was not given; *text is freed by equivalence_text_free. */
+/* The model and text that are trained where the settings name neither a config nor data. `with` becomes c, with small
+   values for all that was not given; equivalence_text_free frees *text. */
 void equivalence_built_in(const config *c, config *with);
 void equivalence_text_open(token_file *text);
 void equivalence_text_free(token_file *text);
 
-/* Opens the device and a model with the run's first weights on it. dropout is off for GRAPH_GRADS. */
+/* Opens the device, and on it a model with the weights that the run starts from. GRAPH_GRADS: without dropout. */
 status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_batch, const recompute_policy *policy,
                         bool batch_invariant, model *m, error *e);
 
-/* Fills rows and parts: one gradient on a batch whose sequences have unequal numbers of targets that count, added up in
-   several ways, against the largest split's. */
+/* Fills `rows` and `parts`: adds up one gradient in several ways and compares each with the largest split's. The
+   batch's sequences have unequal numbers of targets that count. */
 status equivalence_gradients(equivalence *q, error *e);
-/* How many gradients of a whole batch the two of these take, for the estimate. */
+/* How many gradients of a whole batch equivalence_gradients and equivalence_measure_noise compute, for the estimate of
+   time. */
 double equivalence_gradient_work(const equivalence *q);
-/* Fills noise: gradients of fresh batches of N and of N/2 sequences around their mean. */
+/* Fills `noise`: how far gradients of fresh batches, of N and of N/2 sequences, are from their mean. */
 status equivalence_measure_noise(equivalence *q, error *e);
 
-/* The report, as it comes in: what is compared; a line a split; and what follows from it. */
+/* Print the report while the results come in: what will be compared, a line for each split, and the conclusions. */
 void equivalence_print_head(const equivalence *q, double estimate, FILE *f);
 void equivalence_print_split(const equivalence *q, const equivalence_split *s, FILE *f);
 void equivalence_print_verdict(const equivalence *q, FILE *f);

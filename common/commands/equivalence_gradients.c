@@ -1,5 +1,6 @@
-/* equivalence_gradients.c: one gradient added up in right and wrong ways, before clipping and AdamW, which both hide a
-   wrong length; and how far gradients of N and of N/2 sequences scatter around their mean. */
+/* equivalence_gradients.c: adds one gradient up in right and wrong ways, and looks at it before clipping and AdamW,
+   both of which would hide a wrong length; measures how far gradients of N and of N/2 sequences scatter around their
+   mean. */
 #include "commands/equivalence.h"
 #include <math.h>
 #include <stdlib.h>
@@ -52,8 +53,8 @@ static double distance(const gradients *a, double scale, const gradients *b) {
 
 /* ---- right and wrong ways to add up ---- */
 
-/* Sequence i of N keeps the last (i + 1) / N of its targets, as if the rest were padding or a question: so the parts of
-   the batch count unequally. */
+/* Of sequence i only the last (i + 1) / N of its targets count, as if the rest were padding or a question. So the parts
+   of the batch have unequal numbers of targets. */
 static void ignore_some(batch *b) {
     for (int64_t i = 0; i < b->sequences; i++) {
         int64_t ignored = b->length - (b->length * (i + 1) + b->sequences - 1) / b->sequences;
@@ -61,7 +62,8 @@ static void ignore_some(batch *b) {
     }
 }
 
-/* What a loop does that takes each part's own mean and adds the gradients: not divided by anything yet. */
+/* Adds the gradients of each part's own mean loss, as a simple training loop does, without dividing by the number of
+   parts. */
 static status add_means(model *m, const batch *b, gradients *g, error *e) {
     for (int64_t first = 0; first < b->sequences; first += m->run.micro_batch) {
         int64_t left = b->sequences - first, n = left < m->run.micro_batch ? left : m->run.micro_batch;
@@ -75,7 +77,8 @@ static void add_row(equivalence *q, const char *name, const char *how, const cha
     q->rows[q->n_rows++] = (equivalence_row){name, how, verdict, error};
 }
 
-/* uneven, even: the whole batch's gradients; b: the uneven batch, all: the one in which every target counts. */
+/* b: the batch with unequal parts, whose gradient at once is `uneven`; all: the one in which every target counts, whose
+   gradient at once is `even`. */
 static status compare_ways(equivalence *q, model *m, const batch *b, const batch *all, const gradients *uneven,
                            const gradients *even, error *e) {
     gradients g = gradients_new(m);
@@ -102,7 +105,7 @@ static status compare_ways(equivalence *q, model *m, const batch *b, const batch
     return s;
 }
 
-/* The split that the table uses: the largest but one that divides the batch; NULL where there is none. */
+/* The split that the table of ways uses: the second largest that divides the batch; NULL if there is none. */
 static const equivalence_split *split_of_table(const equivalence *q) {
     for (int i = 1; i < q->n_splits; i++)
         if (q->order.sequences % q->splits[i].micro_batch == 0 && q->splits[i].micro_batch <= q->order.sequences / 3)
@@ -139,7 +142,8 @@ static status fill_table(equivalence *q, const equivalence_split *split, const b
     return s;
 }
 
-/* The row of batch_invariant=False is measured last, since it is another graph, but belongs second. */
+/* Moves the row of batch_invariant=False to the second place, where it belongs. It is measured last since it needs
+   another graph. */
 static void order_rows(equivalence *q) {
     equivalence_row last = q->rows[q->n_rows - 1];
     memmove(&q->rows[2], &q->rows[1], (size_t)(q->n_rows - 2) * sizeof last);
@@ -172,8 +176,9 @@ static int samples_of(const equivalence *q) {
 
 double equivalence_gradient_work(const equivalence *q) { return (split_of_table(q) ? 6 : 0) + 1.5 * samples_of(q); }
 
-/* Root mean square distance of `samples` gradients from their mean: sqrt((sum |g|^2 - samples |mean|^2) / (samples -
-   1)). Each is of fresh sequences: steps first, first + 1, ... of a stream of its own. */
+/* Measures the root mean square distance of gradients from their mean: with n samples,
+   sqrt((sum |g|^2 - n |mean|^2) / (n - 1)). Each is a gradient of fresh sequences: of the steps first, first + 1, ...
+   of a random stream of its own. */
 static status scatter(equivalence *q, model *m, int64_t sequences, int64_t first, double *noise, double *norm,
                       error *e) {
     int samples = q->noise.samples;

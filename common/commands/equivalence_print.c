@@ -1,4 +1,5 @@
-/* equivalence_print.c: what `snug equivalence` found out, told to a newcomer, and as JSON for the report page. */
+/* equivalence_print.c: prints what `snug equivalence` found, in words for a newcomer, and as JSON for the report page.
+ */
 #include "commands/equivalence.h"
 #include "base/json_file.h"
 #include "base/version.h"
@@ -58,7 +59,7 @@ void equivalence_print_verdict(const equivalence *q, FILE *f) {
             "identical: every loss and every weight of all %d splits, to the last bit, after each of %lld steps\n%s\n",
             q->n_splits, (long long)q->steps, first->sha256);
     else {
-        fprintf(f, "DIFFERENT: micro-batch %d and micro-batch %d part at step %lld, first in %s\n", first->micro_batch,
+        fprintf(f, "DIFFERENT: micro-batches %d and %d differ from step %lld on, first in %s\n", first->micro_batch,
                 q->splits[q->differs].micro_batch, (long long)q->differs_step + 1, q->differs_tensor);
         if (!q->config->batch_invariant)
             fprintf(f, "This is rounding, as batch_invariant=False allows it: sums are taken in another order.\n");
@@ -115,7 +116,7 @@ void equivalence_print_noise(const equivalence *q, FILE *f) {
 
 /* ---- JSON ---- */
 
-/* All digits: a double read back is the same double. */
+/* With 17 digits the number reads back as the same double. */
 static void add_exact(cJSON *to, const char *key, double value) {
     char text[32];
     snprintf(text, sizeof text, "%.17g", value);

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEP 3e-4      /* h: truncation h^4 and rounding 1e-16 / h are both near 1e-13 of the loss */
-#define TOLERANCE 1e-7 /* backward pass against differences */
-#define NO_GRADIENT                                                                                                    \
-    1e-4 /* norms below count as this much: differences are no better than 1e-12, whatever they are of */
+#define STEP 3e-4      /* h: makes truncation, h^4, and rounding, 1e-16 / h, both about 1e-13 of the loss */
+#define TOLERANCE 1e-7 /* of the backward pass, against differences */
+/* A smaller norm counts as this much: differences are exact to 1e-12 at best, however small the gradient is. */
+#define NO_GRADIENT 1e-4
 
-/* What is checked where the settings say nothing else: two layers, fewer positions than the model has, micro-batches of
-   2 and 1, and nothing a multiple of anything else. */
+/* The model that is checked unless the settings say otherwise: two layers, sequences shorter than the model's
+   positions, micro-batches of 2 and 1, and no size a multiple of another. */
 static const gpt_shape SMALL = {
     .layers = 2, .heads = 2, .channels = 10, .positions = 9, .vocabulary = 23, .bias = true, .norm_epsilon = 1e-5};
 enum { SMALL_LENGTH = 7, SMALL_SEQUENCES = 3, SMALL_MICRO_BATCH = 2 };
@@ -64,7 +64,8 @@ batch gradcheck_batch(int64_t sequences, int64_t length, int64_t vocabulary, uin
     return b;
 }
 
-/* out[i] = the four-point central difference of the loss by element i of a parameter (its error is of order h^4). */
+/* out[i] = the derivative of the loss by element i of a parameter, as a four-point central difference, whose error is
+   of the order of h^4. */
 static status differences(const check *k, model *m, tensor_id param, int64_t count, double *out, error *e) {
     static const double at[4] = {-2, -1, 1, 2}, weight[4] = {1, -8, 8, -1};
     for (int64_t i = 0; i < count; i++) {
@@ -91,7 +92,7 @@ double gradcheck_distance(const double *a, const double *b, int64_t n) {
     return sqrt(d) / fmax(sqrt(all), NO_GRADIENT);
 }
 
-/* By parameter; the caller frees them with free_gradients. */
+/* Reads all gradients, by parameter, as doubles; the caller frees them with free_gradients. */
 static status read_gradients(const check *k, model *m, double **gradients, error *e) {
     double loss, norm;
     TRY(gradcheck_weights(m, k->step.seed, e));
@@ -110,7 +111,7 @@ static void free_gradients(const model *m, double **gradients) {
     free(gradients);
 }
 
-/* The line of a tensor. Not a number is too much as well. */
+/* Prints a tensor's line, and counts it as bad when `off` is more than the tolerance, or NaN. */
 static void report(check *k, const model *m, tensor_id p, double off, double tolerance) {
     char name[96];
     fprintf(k->out, "%-44s %.3e%s\n", gpt_param_name(m->gpt.graph, p, name, sizeof name), off,
@@ -132,7 +133,7 @@ static status against_differences(check *k, model *m, error *e) {
     return OK;
 }
 
-/* The device's float32 gradients against the float64 ones; nothing where the settings choose the CPU. */
+/* Compares the device's float32 gradients with the float64 ones. Does nothing where the settings choose the CPU. */
 static status against_device(check *k, const config *c, error *e) {
     backend *device;
     model m;
@@ -157,7 +158,7 @@ static status against_device(check *k, const config *c, error *e) {
     return s;
 }
 
-/* The small model with what was given in its place. */
+/* The small model, changed by the keys that were given. */
 static status choose(const config *c, check *k, error *e) {
     gpt_shape *s = &k->shape;
     *s = SMALL;
@@ -207,7 +208,7 @@ status gradcheck_run(const config *c, FILE *out, error *e) {
     model m;
     TRY(choose(c, &k, e));
     int threads = omp_get_max_threads();
-    omp_set_num_threads(1); /* ops this small take longer to share out than to do */
+    omp_set_num_threads(1); /* to share out ops as small as these takes longer than to do them */
     backend *cpu = cpu_open(8, c->vram_cap);
     status s = model_open(&m, cpu, &k.shape, &k.run, e);
     if (s == OK) {
@@ -224,7 +225,7 @@ status gradcheck_run(const config *c, FILE *out, error *e) {
         cpu->close(cpu);
     omp_set_num_threads(threads);
     if (s == OK && k.bad)
-        return fail(e, FAILED, "gradcheck: %d tensor%s off by more than is allowed, see above", k.bad,
+        return fail(e, FAILED, "gradcheck: %d tensor%s off by more than the tolerance, see above", k.bad,
                     k.bad == 1 ? " is" : "s are");
     return s;
 }

@@ -8,7 +8,7 @@
 #include "run/shape.h"
 #include <stdlib.h>
 
-/* Tensor `name` of the batch file as int32 [N,T], into out; values in [low, vocabulary). */
+/* Reads tensor `name` of the batch file, int32 [N,T], into out. Its values must be in [low, vocabulary). */
 static status read_ids(const st_file *f, const char *name, int64_t n, int64_t length, int64_t low, int64_t vocabulary,
                        int32_t *out, error *e) {
     const st_tensor *t = st_find(f, name);
@@ -25,7 +25,7 @@ static status read_ids(const st_file *f, const char *name, int64_t n, int64_t le
     return OK;
 }
 
-/* has_targets: y has to be there as well. */
+/* Reads the batch file; has_targets: y as well as x. */
 static status read_batch(const config *c, int positions, int64_t vocabulary, bool has_targets, batch *b, error *e) {
     st_file f;
     TRY(st_open(c->batch, &f, e));
@@ -46,7 +46,7 @@ static status read_batch(const config *c, int positions, int64_t vocabulary, boo
     return s;
 }
 
-/* The checkpoint c->positional[0] with its weights, bound for `purpose`, and the batch. */
+/* Opens the checkpoint c->positional[0] with its weights, bound for `purpose`, and reads the batch. */
 static status open_both(const config *c, graph_purpose purpose, model *m, batch *b, error *e) {
     const char *folder = c->positional[0];
     gpt_shape shape;
@@ -85,7 +85,8 @@ status grads_run(const config *c, error *e) {
     return s;
 }
 
-/* Position t's are those of the first t + 1 tokens: the graph that samples gives the last position's. */
+/* The span `sample` gives the logits of a text's last position. So those of position t are computed from the first
+   t + 1 tokens alone. */
 static status compute_logits(model *m, const batch *b, char *logits /* [N,T,V] */, error *e) {
     size_t row = (size_t)m->shape.vocabulary * m->backend->limits.real_bytes;
     for (int64_t i = 0; i < b->sequences; i++)

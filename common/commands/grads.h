@@ -1,5 +1,5 @@
-/* grads.h: the commands `grads` and `logits`: what a checkpoint computes on a given batch, to a file, for comparing
-   with other programs. */
+/* grads.h: the commands `grads` and `logits`: write to a file what a checkpoint computes on a given batch, for
+   comparison with other programs. */
 #ifndef SNUG_GRADS_H
 #define SNUG_GRADS_H
 
@@ -7,7 +7,7 @@
 
 /* Needs c->positional[0] (the checkpoint's folder) and c->batch; c->out may be empty. Prints the loss. */
 status grads_run(const config *c, error *e);
-/* Likewise, and c->out is needed: the tensor "logits" [N,T,V]. The batch file needs no y. */
+/* The same for the tensor "logits" [N,T,V]. c->out has to be given; the batch file needs no y. */
 status logits_run(const config *c, error *e);
 
 #endif

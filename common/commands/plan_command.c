@@ -1,5 +1,5 @@
-/* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chose, and the advice that people
-   would otherwise follow, all measured by the same plan. Prints nothing itself. */
+/* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chooses, and what people commonly try
+   instead, all measured by the same planner. Prints nothing itself. */
 #include "commands/plan_command.h"
 #include "run/open.h"
 #include "run/shape.h"
@@ -54,7 +54,7 @@ static const recompute_policy *keep_all(const plan_report *p) {
     return p->request.policy ? p->request.policy : &recompute_policies[0];
 }
 
-/* What the training becomes, beside the one asked for: weights of the same bits, or another run. */
+/* Says what a row makes of the training that was asked for: the same weights to the bit, or another training. */
 static void say_training(const plan_report *p, plan_row *row) {
     const fit_request *asked = &p->request, *r = &row->request;
     char *text = row->training;
@@ -73,7 +73,7 @@ static void say_training(const plan_report *p, plan_row *row) {
 
 static status add_row(plan_report *p, const fit_request *r, int micro_batch, const recompute_policy *policy, error *e) {
     if (p->n_rows == PLAN_ROWS_MAX) return OK;
-    for (int i = 0; i < p->n_rows; i++) { /* the chosen one may be one of those that people try */
+    for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];
         if (there->option.micro_batch == micro_batch && there->option.policy == policy &&
             !memcmp(&there->request.shape, &r->shape, sizeof r->shape) &&
@@ -93,7 +93,7 @@ static status add_row(plan_report *p, const fit_request *r, int micro_batch, con
     return OK;
 }
 
-/* What people do who have no plan: less at once, fewer sequences a step, a smaller model. */
+/* Adds what people do without a plan: a smaller micro-batch, fewer sequences a step, a smaller model. */
 static status add_advice(plan_report *p, error *e) {
     const recompute_policy *all = keep_all(p);
     fit_request r = p->request;
@@ -111,7 +111,7 @@ static status add_advice(plan_report *p, error *e) {
     }
     r = p->request;
     int head_size = r.shape.channels / r.shape.heads;
-    if (r.shape.heads > 1) { /* two thirds of the heads, of the same size: so that they divide the channels */
+    if (r.shape.heads > 1) { /* two thirds of the heads, each as large as before, so that they divide the channels */
         r.shape.heads -= (r.shape.heads + 2) / 3;
         r.shape.channels = r.shape.heads * head_size;
         TRY(add_row(p, &r, micro, all, e));
@@ -119,7 +119,8 @@ static status add_advice(plan_report *p, error *e) {
     return OK;
 }
 
-/* Where nothing fits that keeps the bits: the second copy of the token embedding's gradient may make the difference. */
+/* For when nothing fits that keeps the bits: without batch_invariant the token embedding's gradient has no second copy,
+   which may be what is missing. */
 static status add_rounding(plan_report *p, error *e) {
     fit_request r = p->request;
     fit_option o;
@@ -133,7 +134,7 @@ static status add_rounding(plan_report *p, error *e) {
     return OK;
 }
 
-/* Where a forced micro-batch or policy doesn't fit: what would, were it left out. */
+/* For when a micro-batch or policy that was given doesn't fit: adds what fits if it is left to snug. */
 static status add_unforced(plan_report *p, error *e) {
     fit_request r = p->request;
     fit_option o;
@@ -176,7 +177,7 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     return add_advice(p, e);
 }
 
-/* Quoted where a shell would take it apart. */
+/* The text as one word of a shell's command line, quoted if it has to be. */
 static char *shell_word(const char *text) {
     size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=+,-%@");
     if (*text && !text[plain]) return xstrdup(text);
@@ -199,7 +200,7 @@ static void append(char **line, const char *option, const char *value) {
     *line = longer;
 }
 
-/* "10.5GiB" where that is exact, else bytes. */
+/* "10.5GiB" where that is exact, else a number of bytes. */
 static void cap_print(uint64_t bytes, char *text, size_t size) {
     static const struct {
         const char *name;

@@ -1,13 +1,13 @@
-/* plan_command.h: `snug plan`: what a run needs and which settings fit, said before anything is allocated. Opens no
-   device. One report, gathered once, is printed as text, as JSON, or as a picture. */
+/* plan_command.h: `snug plan`: says what a run needs and which settings fit before anything is allocated. Opens no
+   device. One report is gathered, and printed as text, as JSON, or as a picture. */
 #ifndef SNUG_PLAN_COMMAND_H
 #define SNUG_PLAN_COMMAND_H
 
 #include "config/config.h"
 #include "graph/fit.h"
 
-/* The command. NO_MEMORY: nothing that keeps the effective batch fits, or the micro-batch that was asked for does not;
-   everything has been printed all the same. */
+/* The command. NO_MEMORY: nothing that keeps the effective batch fits, or not the micro-batch that was asked for; the
+   report is printed even then. */
 status plan_run(const config *c, error *e);
 
 enum { PLAN_ROWS_MAX = 12 };
@@ -18,7 +18,7 @@ typedef struct {
     fit_option option;
     bool known;         /* false: a tensor is larger than the device's largest allocation */
     bool fits;          /* always true without a cap */
-    bool chosen, asked; /* asked: as the settings have it, keeping everything */
+    bool chosen, asked; /* asked: the micro-batch that the settings name, keeping everything */
     char training[96];  /* "the same", or "OTHER ..." and how */
 } plan_row;
 
@@ -26,8 +26,8 @@ typedef struct {
     const config *config;
     fit_request request; /* the settings asked for, with the cap */
     const char *vocabulary_from;
-    bool fits;             /* something that keeps the effective batch, and bits if they were asked to be kept */
-    fit_option chosen;     /* or, where nothing fits, the smallest */
+    bool fits;             /* something fits that keeps the effective batch, and with batch_invariant the bits */
+    fit_option chosen;     /* of those that fit; where none does, the smallest */
     int asked_micro_batch; /* micro_batch_size, else batch_size */
     fit_option asked;      /* that micro-batch under the best policy that fits, else the smallest */
     bool asked_known, asked_fits;
@@ -36,7 +36,7 @@ typedef struct {
     plan_row rows[PLAN_ROWS_MAX]; /* the chosen one first */
     int n_rows;
     int nanogpt_batch_size;   /* the largest divisor of the effective batch, up to what was asked for, that fits here
-                                 without recomputing, since nanoGPT doesn't; 1 when none does */
+                                 without recomputing, which nanoGPT does not do; 1 when none fits */
     const plan_row *rounding; /* the row that fits once batch_invariant is given up; NULL where it isn't needed */
 } plan_report;
 

@@ -1,4 +1,4 @@
-/* plan_json.c: the report of `snug plan` for programs. Bytes are exact; what isn't known is null. */
+/* plan_json.c: prints the report of `snug plan` as JSON. Bytes are exact; what isn't known is null. */
 #include "commands/plan_command.h"
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static void add_model(cJSON *to, const gpt_shape *s, int length) {
     cJSON_AddBoolToObject(m, "bias", s->bias);
 }
 
-/* Seconds only where the device was measured: else they would be taken for a promise. */
+/* Seconds are given only for a device that was measured, so that nobody takes an assumption for a promise. */
 static void add_seconds(cJSON *to, const fit_request *r, const fit_option *o) {
     cJSON_AddNumberToObject(to, "flops_per_step", o->flops);
     if (r->cost.measured) {

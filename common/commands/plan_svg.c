@@ -1,4 +1,4 @@
-/* plan_svg.c: the memory map of `snug plan --svg=F`: the chosen plan, as memory_map.h draws it, in a file. */
+/* plan_svg.c: `snug plan --svg=FILE`: writes the chosen plan's memory map, which memory_map.h draws, to a file. */
 #include "base/files.h"
 #include "report/memory_map.h"
 #include "commands/plan_command.h"

@@ -1,4 +1,4 @@
-/* plan_text.c: the report of `snug plan` for people: bars against the cap, the table of options, the lines to type. */
+/* plan_text.c: prints the report of `snug plan` as text: bars against the cap, the table of options, lines to type. */
 #include "commands/plan_command.h"
 #include "run/device.h"
 #include "base/terminal.h"
@@ -74,11 +74,11 @@ enum { BAR_WIDTH = 44 };
 
 static int column_of(uint64_t bytes, uint64_t full) { return (int)((double)bytes / (double)full * BAR_WIDTH + 0.5); }
 
-/* One bar begins where the last one ended; the cap stands as a line across them all, and what is past it is red. */
+/* Each bar begins where the one above it ended. A line through all of them marks the cap; what is beyond it is red. */
 static void print_bar(const screen *s, const char *name, uint64_t bytes, uint64_t before, uint64_t full, uint64_t cap,
                       const char *color) {
     int from = column_of(before, full), to = column_of(before + bytes, full), line = cap ? column_of(cap, full) : -1;
-    if (to == from) from -= from == BAR_WIDTH, to = from + 1; /* however small it is, it can be seen */
+    if (to == from) from -= from == BAR_WIDTH, to = from + 1; /* one column at least, however few bytes it is */
     fprintf(s->f, "  %-24s%10.2f MiB  ", name, (double)bytes / (double)(1 << 20));
     for (int i = 0; i < to || i <= line; i++) {
         if (i == line) fputc('|', s->f);

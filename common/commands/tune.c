@@ -4,7 +4,8 @@
 #include "run/open.h"
 #include "run/shape.h"
 
-/* Where nothing fits under the cap, the smallest run there is: its products differ in their number of rows alone. */
+/* Makes the graph whose products are tuned. Where nothing fits under the cap it is that of the smallest run, whose
+   products differ from larger ones' in their numbers of rows only. */
 static status make_graph(const config *c, gpt *m, error *e) {
     gpt_shape shape;
     fit_request r;

@@ -5,8 +5,8 @@
 
 #include "config/config.h"
 
-/* The settings are those of train: model, batch, cap, device; tune_minutes bounds the search. Reports on f. BAD_INPUT
-   where the settings mean the CPU backend. */
+/* The settings are those of train: model, batch, cap, device; tune_minutes bounds the search. Writes its report to f.
+   BAD_INPUT when the settings choose the CPU backend. */
 status tune_run(const config *c, FILE *f, error *e);
 
 #endif
