@@ -1,12 +1,13 @@
-/* attention.c: causal attention in the FlashAttention-2 manner (Dao, arXiv 2307.08691): blocks of scores, never [T,T].
- */
+/* attention.c: causal attention by blocks of scores, so that [T,T] never exists (FlashAttention-2: Dao, arXiv
+   2307.08691). */
 #include "cpu/ops.h"
 #include "cpu/vmath.h"
 #include "graph/cost.h"
 #include <float.h>
 
-/* Constants, so that nothing but the sequence itself decides the bits. KEYS is a multiple of ROWS. Rows of scores lie
-   APART: not a power of 2, so that a column of them spreads over the cache. */
+/* Constants, so that the bits depend on the sequence alone. KEYS is a multiple of ROWS. Rows of scores lie APART
+   numbers from each other, which is not a power of 2: the numbers of a column would all compete for one place in the
+   cache. */
 enum { ROWS = 64, KEYS = 256, APART = KEYS + 16 };
 
 /* One head of one sequence. Rows of q, k and v are 3 C apart, rows of out C. */
@@ -36,19 +37,19 @@ static head head_of(const cpu_call *c, const real *qkv, int64_t task) {
 /* Multiply-adds, for share_out. */
 static double attention_work(const cpu_call *c) { return op_flops(c->g, c->o, c->step->sequences) / 2; }
 
-/* Columns of a block at rows i0.. that the causal mask lets row r see. */
+/* How many of a block's columns, from j0 on, the causal mask lets row i0 + r see. */
 static int64_t visible(int64_t i0, int64_t r, int64_t j0, int64_t columns) {
     int64_t n = i0 + r - j0 + 1;
     return n < columns ? n : columns;
 }
 
-/* n rounded up to whole vectors, where the block has so many columns. */
+/* n rounded up to whole vectors, but not beyond the block's columns. */
 static int64_t whole_vectors(int64_t n, int64_t columns) {
     int64_t whole = (n + LANES - 1) / LANES * LANES;
     return whole < columns ? whole : columns;
 }
 
-/* p[r,:] for the rows of a block: dropout of the probabilities, in place. */
+/* Dropout of a block's probabilities, in place. */
 static void drop(const head *h, real *p, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
     if (h->c->o->attr.dropout == 0) return;
     for (int64_t r = 0; r < rows; r++) {
@@ -80,7 +81,8 @@ static real exp_row(real *s, real m, int64_t n) {
     return lanes_total(acc) + tail;
 }
 
-/* Rows i0 .. of the output, with a running maximum and sum over blocks of keys. */
+/* Computes ROWS rows of the output, from row i0 on. Goes through blocks of keys, keeping each row's maximum and sum so
+   far. */
 static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
     real s[ROWS * APART], m[ROWS] = {0}, sum[ROWS] = {0};
     int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
@@ -137,7 +139,7 @@ typedef struct {
     const real *out, *dout, *lse;
 } head_gradients;
 
-/* ds = p * (dp - delta) * scale, where p and dp already carry the dropout mask as the formulas want it. */
+/* Turns dp into ds = p * (dp - delta) * scale; both p and dp have been through dropout as the formulas ask. */
 static void score_gradients(const head *h, const head_gradients *d, int64_t i0, int64_t rows, int64_t j0,
                             int64_t columns, const real *delta, real *p, real *dp) {
     R(gemm_short)

@@ -1,5 +1,5 @@
-/* open.c: the CPU backend: one arena, bound once to a plan, and a loop over ops. Compiled once; the ops come in float
-   and double. */
+/* backend.c: the CPU backend: memory that is bound once to a plan, and a loop over ops. Compiled once; the ops are
+   compiled for float and for double. */
 #include "graph/backend.h"
 #include "cpu/cpu.h"
 #include <cblas.h>
@@ -15,9 +15,9 @@ typedef struct {
     const plan *p;
     char **blocks;
     cpu_function *const *functions;
-    double *op_seconds; /* [n_ops]; profile only; the first of small tensors' ops has the time of all */
-    int lanes;          /* 1: none */
-    lane *turns;        /* of the lanes */
+    double *op_seconds; /* [n_ops], only with `profile`; ops that run_small runs together count as the first of them */
+    int lanes;          /* see lanes_choose; 1: not used */
+    lane *turns;        /* what lanes_new made */
 } cpu;
 
 uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes, int lanes) {
@@ -104,7 +104,7 @@ static status cpu_bind(backend *b, const graph *g, const plan *p, error *e) {
     return OK;
 }
 
-/* Where lane l has its part of t. */
+/* The address of tensor t, or of lane l's part of it. */
 static char *address(const cpu *c, tensor_id t, int l) {
     const slot *s = &c->p->slots[t];
     if (!t || s->first_op < 0) return NULL;
@@ -114,10 +114,10 @@ static char *address(const cpu *c, tensor_id t, int l) {
     return c->blocks[s->block] + at;
 }
 
-/* Sequences that a lane has at most. */
+/* How many sequences a lane has at most. */
 static int lane_sequences(const cpu *c) { return c->g->micro_batch / c->lanes; }
 
-/* turn NULL: not in a lane. */
+/* Calls op i. turn: the state of lane l, whose sequences it works on; NULL: all sequences. */
 static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
     const op *o = &c->g->ops[i];
     cpu_call call = {
@@ -134,7 +134,7 @@ static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
     lane_pass(&call, LANE_ALL);
 }
 
-/* For the profile: op i has run since `since`, the time of the call before. */
+/* For the profile: counts the time since *since as op i's, and sets *since to now. */
 static void note_time(cpu *c, int i, double *since) {
     if (!c->b.profile) return;
     double now = omp_get_wtime();
@@ -142,7 +142,8 @@ static void note_time(cpu *c, int i, double *since) {
     *since = now;
 }
 
-/* The ops of a span on the sequences of one lane. The first lane's time counts: it waits for none. */
+/* Runs the ops of a span on the sequences of one lane. The profile takes the first lane's times, since that one never
+   waits for another. */
 static void run_lane(cpu *c, span s, const step_args *step, int l, lane *turn) {
     int most = lane_sequences(c);
     step_args own = *step;
@@ -155,13 +156,13 @@ static void run_lane(cpu *c, span s, const step_args *step, int l, lane *turn) {
     }
 }
 
-/* Elements of a parameter's tensor, where o is one of the ops that go through all of them once a step; else 0. */
+/* For the ops that go through a parameter's elements once a step: how many elements it has. For other ops 0. */
 static int64_t once_elements(const graph *g, const op *o) {
     bool once = o->code == OP_ZERO || o->code == OP_SUM_SQUARES || o->code == OP_ADAMW;
     return once ? tensor_elements(&g->tensors[o->arg[o->code == OP_SUM_SQUARES]]) : 0;
 }
 
-/* From op `first` on: the end of the ops of its kind on small tensors; at least first + 1. */
+/* The end of the run of ops that begins with op `first` and has the same code, on small tensors; at least first + 1. */
 static int end_of_small(const graph *g, int first, int end) {
     int i = first;
     for (; i < end && g->ops[i].code == g->ops[first].code; i++) {
@@ -171,8 +172,8 @@ static int end_of_small(const graph *g, int first, int end) {
     return i > first ? i : first + 1;
 }
 
-/* Small tensors, each by one thread, which is the same for each kind of op: threads meet once instead of at every
-   tensor, and find what they need in their caches. */
+/* Runs ops of one code on small tensors, each in one thread. So threads wait for each other once instead of after each
+   tensor; and the next such ops give a tensor to the same thread, which has it in its cache. */
 static void run_small(cpu *c, span s, const step_args *step) {
     int64_t all = 0;
     for (int i = s.first; i < s.end; i++) all += once_elements(c->g, &c->g->ops[i]);
@@ -186,7 +187,7 @@ static void run_small(cpu *c, span s, const step_args *step) {
     }
 }
 
-/* The ops of a span on all sequences that there are, one lane's at most; threads share each. */
+/* Runs the ops of a span on all sequences, the threads sharing each op. */
 static void run_shared(cpu *c, span s, const step_args *step) {
     double since = omp_get_wtime();
     for (int i = s.first, end; i < s.end; i = end) {
@@ -224,7 +225,7 @@ static status cpu_op_seconds(backend *b, double *seconds, error *e) {
     return OK;
 }
 
-/* OpenBLAS with all threads, for once. */
+/* The only place in which OpenBLAS uses all threads. */
 static status cpu_gemm_rate(backend *b, int64_t m, int64_t n, int64_t k, double *flops, error *e) {
     int threads = omp_get_max_threads();
     (void)e;
@@ -235,7 +236,7 @@ static status cpu_gemm_rate(backend *b, int64_t m, int64_t n, int64_t k, double 
     return OK;
 }
 
-/* Copies bytes of t, lane by lane where it lies in lanes. */
+/* Copies bytes to or from t, whose parts lie apart in the lanes' parts of the arena unless it is persistent. */
 static void copy(cpu *c, tensor_id t, char *data, size_t offset, size_t bytes, bool write) {
     const tensor *x = &c->g->tensors[t];
     size_t part = tensor_bytes(x, c->b.limits.real_bytes);
@@ -281,10 +282,9 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
                      .gemm_rate = cpu_gemm_rate,
                      .close = cpu_close};
     int threads = omp_get_max_threads();
-    omp_set_max_active_levels(1); /* within lanes, an op's loops are its thread's own */
-    openblas_set_num_threads(
-        1); /* R6: our tiles are the parallelism. It sets OpenMP's threads as well: put them back */
-    omp_set_num_threads(threads);
+    omp_set_max_active_levels(1); /* in a lane, the op's parallel loops run in the lane's thread alone */
+    openblas_set_num_threads(1);  /* R6: threads share tiles, and each product is one thread's */
+    omp_set_num_threads(threads); /* which OpenBLAS has set to 1 as well */
     snprintf(c->b.device, sizeof c->b.device, "CPU, OpenBLAS %s", openblas_get_corename());
     c->b.threads = threads;
     return &c->b;

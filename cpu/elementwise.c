@@ -1,4 +1,5 @@
-/* elementwise.c: what touches each element on its own: dropout, GELU, and the update of the weights. */
+/* elementwise.c: ops that treat each element by itself: dropout, GELU, sums of squares and the update of the weights.
+ */
 #include "cpu/ops.h"
 #include "cpu/vmath.h"
 #include <string.h>
@@ -7,8 +8,8 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 #include "base/philox.h"
 
-enum { CHUNK = 4096 };  /* elements a thread takes at once; a multiple of 4, so that chunks start at whole draws */
-enum { ALONE = 16384 }; /* fewer elements than this are done before other threads have woken up */
+enum { CHUNK = 4096 };  /* elements that a thread takes at once; a multiple of 4, since a draw gives 4 numbers */
+enum { ALONE = 16384 }; /* with fewer elements one thread is done before others have woken up */
 
 /* ---- dropout ---- */
 
@@ -25,7 +26,7 @@ void R(dropout_add)(const cpu_call *c, int sequence, int64_t first, int64_t n, c
     real scale = (real)(1 / (1 - a->dropout));
     u32 layer = a->layer < 0 ? 0 : (u32)a->layer;
     for (int64_t i = 0; i < n;) {
-        enum { QUADS = 16 }; /* drawn together, so that the rounds vectorise */
+        enum { QUADS = 16 }; /* drawn together, so that the compiler can vectorise the rounds */
         u32 words[QUADS][4];
         int64_t quad = (first + i) / 4, skip = (first + i) % 4;
         for (int q = 0; q < QUADS; q++)
@@ -69,7 +70,7 @@ static inline real gelu_tanh_slope(real x) {
     return (real)0.5 * (1 + t) + (real)0.5 * x * (1 - t * t) * SQRT_2_OVER_PI * (1 + 3 * CUBIC * x * x);
 }
 
-/* A loop over a row, with v = x + b: one for each case, so that each vectorises. */
+/* A loop over a row with v = x + b. There is one for each case, so that none has a branch and all are vectorised. */
 #define FOR_EACH(v, ...)                                                                                               \
     do {                                                                                                               \
         if (b)                                                                                                         \
@@ -136,7 +137,7 @@ void R(cpu_ADD)(const cpu_call *c) {
 void R(cpu_SUM_SQUARES)(const cpu_call *c) {
     int64_t n = elements(c, 1), tiles = (n + SUM_TILE - 1) / SUM_TILE;
     const real *x = c->arg[1];
-    double alone = 0, sum = 0, *partial = tiles > 1 ? c->scratch : &alone; /* small tensors' scratch is one place */
+    double alone = 0, sum = 0, *partial = tiles > 1 ? c->scratch : &alone; /* run_small's threads share the scratch */
 #pragma omp parallel for schedule(static) if (tiles > 1)
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = t * SUM_TILE, end = i + SUM_TILE > n ? n : i + SUM_TILE;

@@ -1,16 +1,17 @@
-/* gemm.c: matrix products by fixed tiles (R6). OpenBLAS changes bits with the row count and the thread count, so it
-   runs with one thread on tiles whose shape depends on the model alone; OpenMP shares the tiles out. */
+/* gemm.c: matrix products by fixed tiles (R6). OpenBLAS's bits change with the numbers of rows and threads. So it runs
+   in one thread, on tiles whose shapes depend on the model alone, and OpenMP shares the tiles out. */
 #include "cpu/ops.h"
 
-/* The tiles of an output of rows x columns, each the sum of `depth` products: large ones are quickest, but there should
-   be some for every thread, as long as a tile is worth the copies that OpenBLAS makes for it (`least` multiply-adds).
-   They depend on shapes alone: never on threads, nor on how many pieces there are, but where pieces are joined
-   and no bits depend on tiles. */
+/* How an output of rows x columns, each element the sum of `depth` products, is cut into tiles. Large tiles are the
+   fastest; but there should be some for every thread, as long as a tile has at least `least` multiply-adds, which make
+   up for the copies that OpenBLAS makes of its operands. Tiles depend on shapes alone, never on the number of threads;
+   nor on the number of pieces, except where pieces are joined and so no bit depends on the tiles. LEAST_WORK_ADDED is
+   for weight gradients, whose pieces cannot be shared out too, since they are added in order. */
 enum { MOST_ROWS = 256, MOST_COLUMNS = 512, LEAST_ROWS = 64, LEAST_COLUMNS = 128, TILES = 8 };
-enum { LEAST_WORK = 1 << 22, LEAST_WORK_ADDED = 1 << 21 }; /* weight gradients have no pieces to share out besides */
+enum { LEAST_WORK = 1 << 22, LEAST_WORK_ADDED = 1 << 21 };
 typedef struct {
     int64_t rows, columns; /* of a tile */
-    int64_t down, across;  /* how many */
+    int64_t down, across;  /* how many tiles there are in a column of them, and in a row */
 } tiling;
 
 static tiling tiling_of(int64_t rows, int64_t columns, int64_t depth, int64_t least) {
@@ -68,14 +69,15 @@ void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, c
             int64_t k0 = i * t.rows, nk = k0 + t.rows > k ? k - k0 : t.rows;
             int64_t n0 = j * t.columns, nn = n0 + t.columns > n ? n - n0 : t.columns;
             if (turns) lane_wait(turns, i * t.across + j);
-            for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows) R(gemm)
-            (true, false, nk, nn, piece_rows, 1, a + row * lda + k0, lda, d + row * ldd + n0, ldd, 1, w + k0 * n + n0,
-             n);
+            for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows) {
+                const real *from = a + row * lda + k0, *by = d + row * ldd + n0;
+                R(gemm)(true, false, nk, nn, piece_rows, 1, from, lda, by, ldd, 1, w + k0 * n + n0, n);
+            }
             if (turns) lane_pass(turns, i * t.across + j);
         }
 }
 
-/* db[n] += the sum of d's rows: within a piece first, in row order, then piece by piece. */
+/* db[n] += the sum of the rows of d [rows,n]: first over each piece, row after row, then over the pieces in order. */
 static void add_columns(const cpu_call *c, real *db, const real *d, int64_t n) {
     enum { COLUMNS = 64 };
     int64_t length = piece_rows(c);

@@ -1,4 +1,4 @@
-/* gemm_rate.c: what OpenBLAS reaches by itself on this machine: the limit that `bench` holds everything against. */
+/* gemm_rate.c: measures how fast OpenBLAS multiplies on this machine, with which `bench` compares everything. */
 #include "cpu/ops.h"
 #include <stdlib.h>
 

@@ -1,22 +1,22 @@
-/* gemm_short.c: our own product for few rows (short sequences, blocks of attention), where OpenBLAS spends much of its
-   time on copies and calls. Each element's sum runs over k in one order, whatever rows and columns are asked for with
-   it: so the rows of several sequences can be joined without a change of bits (R6). float32 on AVX2; b is copied into
-   the order in which the registers' tile wants it, and so is a, unless there are few columns (after Goto and van de
-   Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008). */
+/* gemm_short.c: a product of our own for few rows (short sequences, blocks of attention), on which OpenBLAS spends much
+   of its time with copies and calls. Each element is one sum over k in one order, whichever rows and columns are
+   computed with it, so that the rows of several sequences can be joined without changing bits (R6). float32 on AVX2.
+   b, and a as well if there are more than a few columns, are copied into the order in which the tile in registers reads
+   them (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008). */
 #include "cpu/ops.h"
 
-/* Not beside AVX-512, with which OpenBLAS's own small products are quick (docs/performance.md). */
+/* Not used with AVX-512, on which OpenBLAS's own small products are fast (docs/performance.md). */
 #if REAL_BYTES == 4 && defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
 #include <immintrin.h>
 
 bool R(gemm_joins)(int64_t rows) { return rows >= 8 && rows <= 128; }
 
-/* A tile in registers: 6 rows of two vectors. DEPTH of it at a time, so that a panel of b (16 KB) stays in the first
-   cache, and PACKED numbers of a (192 KB) in the second. FEW_COLUMNS: for so few, a copy of a costs more than it saves.
- */
+/* A tile, held in registers, has 6 rows of two vectors. DEPTH steps of k are taken at a time, so that a panel of b
+   (16 KB) stays in the first cache; and PACKED numbers of a (192 KB) stay in the second. With FEW_COLUMNS or less, a
+   copy of a costs more than it saves. */
 enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH, FEW_COLUMNS = 128 };
 
-/* out[k][TILE_ROWS] = a[m,k]^T, where a[i,p] lies at a[i row + p step]; rows beyond m are zeros. */
+/* out[k][TILE_ROWS] = a[m,k]^T, where a[i,p] lies at a[i * row + p * step]; rows beyond m become zeros. */
 static void pack_a(const real *a, int64_t row, int64_t step, int64_t m, int64_t k, real *out) {
     int64_t p = 0;
     for (; m == TILE_ROWS && step == 1 && p + 4 <= k; p += 4, out += 4 * TILE_ROWS) {
@@ -58,7 +58,7 @@ static void transpose(const real *b, int64_t ldb, real *out) {
     }
 }
 
-/* out[k][TILE_COLUMNS] = op(b)[k,n]; columns beyond n are zeros. */
+/* out[k][TILE_COLUMNS] = op(b)[k,n]; columns beyond n become zeros. */
 static void pack_b(bool tb, const real *b, int64_t ldb, int64_t k, int64_t n, real *out) {
     int64_t p = 0;
     if (n == TILE_COLUMNS && tb)
@@ -77,7 +77,7 @@ static void pack_b(bool tb, const real *b, int64_t ldb, int64_t k, int64_t n, re
             out[p * TILE_COLUMNS + j] = j < n ? (tb ? b[j * ldb + p] : b[p * ldb + j]) : 0;
 }
 
-/* c[6,16] = alpha a b, plus c if `add`; a[i,p] lies at a[i row + p step], b as packed. */
+/* c[6,16] = alpha a b, plus c if `add`; a[i,p] lies at a[i * row + p * step], and b as pack_b leaves it. */
 static void tile(int64_t k, real alpha, const real *a, int64_t row, int64_t step, const real *b, bool add, real *c,
                  int64_t ldc) {
     __m256 x[TILE_ROWS][2], factor = _mm256_set1_ps(alpha);
@@ -106,7 +106,7 @@ static void tile(int64_t k, real alpha, const real *a, int64_t row, int64_t step
         }
 }
 
-/* The same for a tile of which only m x n is there, though a has zeros for the other rows and b for the columns. */
+/* The same for a tile of which c has only m x n; a and b are as large as for a whole one, with zeros beyond that. */
 static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t row, int64_t step,
                          const real *b, bool add, real *c, int64_t ldc) {
     real whole[TILE_ROWS * TILE_COLUMNS];
@@ -118,11 +118,12 @@ static void tile_at_edge(int64_t m, int64_t n, int64_t k, real alpha, const real
 
 static int64_t at_most(int64_t n, int64_t most) { return n < most ? n : most; }
 
-/* c[m,n] (+)= alpha op(a)[m,k] op(b)[k,n] for as many rows as fit PACKED, and k of at most DEPTH. */
+/* c[m,n] = alpha op(a)[m,k] op(b)[k,n], plus c if `add`; for k of at most DEPTH and as many rows as PACKED has room
+   for. */
 static void block(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
                   const real *b, int64_t ldb, bool add, real *c, int64_t ldc) {
     real rows[PACKED], panel[DEPTH * TILE_COLUMNS] __attribute__((aligned(64)));
-    /* Rows before in_place are read where they lie. */
+    /* The first `in_place` rows of a are read where they lie, without a copy. */
     int64_t row = ta ? 1 : lda, step = ta ? lda : 1, in_place = !ta && n > FEW_COLUMNS ? 0 : m / TILE_ROWS * TILE_ROWS;
     for (int64_t i = in_place; i < m; i += TILE_ROWS)
         pack_a(a + i * row, row, step, at_most(m - i, TILE_ROWS), k, rows + i * k);

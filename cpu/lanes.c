@@ -1,19 +1,20 @@
-/* lanes.c: small models by lanes: each thread takes its own sequences through all ops of a span, alone. Threads then
-   share the weights and the gradients and nothing else: they never meet at an op's end, and what a thread has written
-   stays in its cache. Compiled once. */
+/* lanes.c: runs small models in lanes: each thread takes sequences of its own through all ops of a span. The threads
+   share nothing but weights and gradients then. They do not wait for one another at the end of each op, and what a
+   thread has written stays in its cache. Compiled once, for both precisions. */
 #include "cpu/cpu.h"
 #include "graph/cost.h"
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Multiply-adds of an op's products beyond which its tiles are better shared out to whoever is free. The head may have
-   fewer, since a lane waits for the one before in the middle of it. */
+/* Multiply-adds of an op's products beyond which it is faster to share out its tiles to all threads than to use lanes.
+   For the head it is fewer, since in the middle of it each lane waits for the one before. */
 static const double MOST_WORK = 2e8, MOST_HEAD_WORK = 6e7;
 
 /* ---- the arena in lanes ----
-   A lane's part of the arena is the whole one in small: each tensor lies at its offset divided by the number of lanes,
-   and holds that part of its sequences. Lanes never meet in memory, whatever the plan puts on top of one another. */
+   A lane's part of the arena is a small copy of the whole plan: each tensor lies at its planned offset divided by the
+   number of lanes, and has room for the lane's sequences. So lanes never touch each other's memory, although tensors of
+   the plan share memory at different times, and lanes are not all at the same op. */
 
 enum { LINE = 64 };
 
@@ -22,7 +23,8 @@ uint64_t lane_offset(uint64_t block_bytes, uint64_t offset, int lanes, int l) {
     return ((uint64_t)l * (block_bytes / parts) + offset / parts) * LINE;
 }
 
-/* Offsets are rounded down to lines: tensors keep apart if their sizes are whole lines a lane. */
+/* Since lane_offset rounds down to whole cache lines, tensors stay apart only if each lane's part of each is a whole
+   number of lines. */
 static bool fits_in_lanes(const graph *g, const plan *p, const op *o, size_t real_bytes, int lanes) {
     bool by_sequence = false;
     uint64_t parts = (uint64_t)lanes * LINE;
@@ -32,7 +34,7 @@ static bool fits_in_lanes(const graph *g, const plan *p, const op *o, size_t rea
         if (t->dim[0] != g->micro_batch || tensor_bytes(t, real_bytes) % parts) return false;
         by_sequence = true;
     }
-    if (!o->scratch) return by_sequence; /* none but the head has scratch here */
+    if (!o->scratch) return by_sequence; /* of the ops that run in lanes only the head has scratch */
     return by_sequence && p->slots[o->scratch].bytes / parts * LINE >= cpu_head_bytes(g, o, real_bytes, lanes);
 }
 
@@ -54,13 +56,13 @@ int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads) 
 /* ---- taking turns ---- */
 
 struct lane {
-    _Atomic int64_t done;                   /* the turn after the last one taken */
-    char apart[2 * LINE - sizeof(int64_t)]; /* no two in a line: each is watched by another thread */
+    _Atomic int64_t done;                   /* this lane has passed all turns below it */
+    char apart[2 * LINE - sizeof(int64_t)]; /* a cache line each, since another thread watches each of them */
 };
 
 lane *lanes_new(int lanes) { return xcalloc((size_t)lanes + 1, sizeof(lane)); }
 
-/* all[0] stands before the first lane, and is done with everything. */
+/* all[0] stands for a lane before the first, which is done with everything, so that the first never waits. */
 void lanes_start(lane *all, int lanes) {
     for (int l = 0; l <= lanes; l++) atomic_init(&all[l].done, l ? 0 : INT64_MAX);
 }
@@ -70,7 +72,7 @@ lane *lane_of(lane *all, int l) { return &all[l + 1]; }
 static int64_t turn(const cpu_call *c, int64_t part) { return (int64_t)(c->o - c->g->ops) * (LANE_ALL + 1) + part + 1; }
 
 void lane_wait(const cpu_call *c, int64_t part) {
-    enum { LOOKS = 10000 }; /* some microseconds; then let others have the core */
+    enum { LOOKS = 10000 }; /* for some microseconds; after that the core is offered to other threads */
     if (!c->lane) return;
     for (int i = 0; atomic_load_explicit(&c->lane[-1].done, memory_order_acquire) < turn(c, part); i++)
         if (i > LOOKS) sched_yield();

@@ -20,7 +20,7 @@ static real sum_of_squares_about(const real *x, real mean, int64_t n) {
     return lanes_total(acc) + tail;
 }
 
-/* y = norm of a row x of n; stats: its mean and 1 / standard deviation. */
+/* y[n] = the norm of the row x[n]; stats[2] = its mean and 1 / standard deviation. */
 static void norm_row(const real *x, const real *w, const real *b, double epsilon, int64_t n, real *y, real *stats) {
     real mean = sum_of(x, n) / (real)n;
     real variance = sum_of_squares_about(x, mean, n) / (real)n;
@@ -40,7 +40,7 @@ void R(cpu_NORM)(const cpu_call *c) {
     for (int64_t r = 0; r < rows; r++) norm_row(x + r * n, w, b, c->o->attr.epsilon, n, y + r * n, stats + 2 * r);
 }
 
-/* A row is summed and normalised while it is in the core's cache. */
+/* Each row is added up and then normalised at once, while it is in the core's cache. */
 void R(cpu_RESIDUAL_NORM)(const cpu_call *c) {
     int64_t n = dim(c, 0, 2), rows = rows_of(c), length = c->step->length;
     real *y = c->arg[0], *normed = c->arg[1] /* [B,T,C] */, *stats = c->arg[2] /* [B,T,2] */;
@@ -58,7 +58,7 @@ void R(cpu_RESIDUAL_NORM)(const cpu_call *c) {
     }
 }
 
-/* The sum of dy w (x - mean). */
+/* The sum of dy * w * (x - mean) over a row. */
 static real sum_of_slopes(const real *dy, const real *x, const real *w, real mean, int64_t n) {
     real acc[LANES] = {0}, tail = 0;
     int64_t i = 0;
@@ -76,7 +76,7 @@ void R(cpu_NORM_DX)(const cpu_call *c) {
     for (int64_t r = 0; r < rows; r++) {
         const real *dyr = dy + r * n, *xr = x + r * n, *res = dres ? dres + r * n : NULL;
         real *out = dx + r * n, mean = stats[2 * r], rstd = stats[2 * r + 1];
-        real m1 = dot(dyr, w, n) / (real)n; /* the means of dy w and of dy w xhat */
+        real m1 = dot(dyr, w, n) / (real)n; /* m1 is the mean of dy * w, m2 that of dy * w * xhat */
         real m2 = sum_of_slopes(dyr, xr, w, mean, n) * rstd / (real)n;
         for (int64_t i = 0; i < n; i++) out[i] = rstd * (dyr[i] * w[i] - m1 - (xr[i] - mean) * rstd * m2);
         if (res)

@@ -1,4 +1,4 @@
-/* ops.h: the functions behind the op table, in this precision, and the helpers that they share. */
+/* ops.h: the functions of the ops in this precision, and the helpers that they share. */
 #ifndef SNUG_OPS_H
 #define SNUG_OPS_H
 
@@ -18,37 +18,37 @@ static inline void R(gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, re
                alpha, a, (int)lda, b, (int)ldb, beta, c, (int)ldc);
 }
 
-/* c[m,n] = alpha * op(a) op(b), plus c if `add`: for few rows, in one thread. Where gemm_joins says so of the rows of a
-   piece, pieces may be multiplied together: no row's bits depend on the others (R6). */
+/* c[m,n] = alpha * op(a) op(b), plus c if `add`, for few rows, in one thread. No row's bits depend on the other rows.
+   So where gemm_joins is true of the rows of one piece, several pieces may be multiplied by one call (R6). */
 void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
                    const real *b, int64_t ldb, bool add, real *c, int64_t ldc);
 bool R(gemm_joins)(int64_t rows);
 
-/* How the next loop with schedule(runtime) hands its tasks out. In small ops each thread gets the same rows as in the
-   ops before, which it still has in its cache; large ops go to whoever is free, since cores may differ in speed. Bits
-   don't depend on it. */
+/* Sets how the next loop with schedule(runtime) is shared out. In small ops each thread gets the same rows as in the
+   ops before, which it still has in its cache. Tasks of large ops go to whichever thread is free, since cores may
+   differ in speed. No bit depends on it. */
 static inline void share_out(double multiply_adds) {
     omp_set_schedule(multiply_adds < 2e8 ? omp_sched_static : omp_sched_dynamic, 0);
 }
 
-/* n cut into equal tiles of at most `most`, each a multiple of 16 but for the last. */
+/* The size of the tiles into which n is cut: at most `most`, all equal and a multiple of 16, but for the last. */
 static inline int64_t tile_size(int64_t n, int64_t most) {
     int64_t tiles = (n + most - 1) / most;
     int64_t size = (n + tiles - 1) / tiles;
     return size >= n ? n : (size + 15) / 16 * 16;
 }
 
-/* c[rows,n] = a[rows,k] op(b) by tiles that never cross a piece (R6) unless gemm_joins; bias [n] or NULL is added. In
- * parallel. */
+/* c[rows,n] = a[rows,k] op(b), plus bias [n] if it is not NULL. Tiles do not cross pieces (R6) unless gemm_joins allows
+   it. All threads take part. */
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k);
-/* w[k,n] += a[rows,k]^T d[rows,n], a tile walking the pieces in order. In parallel. turns: the call whose lanes take
-   turns at each tile, or NULL. */
+/* w[k,n] += a[rows,k]^T d[rows,n], where each tile of w adds up the pieces in order. All threads take part. turns: the
+   call whose lanes take turns at each tile; NULL: none do. */
 void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces,
                    int64_t piece_rows, int64_t k, int64_t n);
 
-/* y[i] = (x ? x[i] : 0) + (kept ? in[i] / (1 - p) : 0) for elements first .. first + n - 1 of a sequence (R9); a copy
-   or sum when the op's dropout is 0. y may be in or x. sequence: within this run. */
+/* Dropout of n elements of a sequence, from element `first` on: y[i] = (x ? x[i] : 0) + (kept ? in[i] / (1 - p) : 0)
+   (R9). Where the op's dropout is 0 all are kept. y may be in or x. sequence counts within this call. */
 void R(dropout_add)(const cpu_call *c, int sequence, int64_t first, int64_t n, const real *x, const real *in, real *y);
 
 #endif

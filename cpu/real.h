@@ -1,4 +1,5 @@
-/* real.h: one source, two precisions. Every .c here but open.c is compiled twice, with REAL_BYTES 4 and 8. */
+/* real.h: one source, two precisions. All sources here but backend.c and lanes.c are compiled twice, with REAL_BYTES 4
+   and 8; R(name) is a name in one of them. */
 #ifndef SNUG_REAL_H
 #define SNUG_REAL_H
 
@@ -15,8 +16,9 @@ typedef float real;
 #define CBLAS_GEMM cblas_sgemm
 #endif
 
-/* Sums run in LANES partial sums, added in one fixed order: the compiler can vectorise that without leave to reorder
-   (-ffast-math), and the result depends on n alone, not on alignment or thread. */
+/* A sum is made of LANES partial sums, which are then added in one fixed order. This can be vectorised without allowing
+   the compiler to reorder sums (-ffast-math), and its bits depend on n alone, not on alignment or threads. These LANES
+   have nothing to do with lanes.c. */
 enum { LANES = 16 };
 
 static inline real lanes_total(const real *acc) {

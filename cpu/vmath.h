@@ -1,5 +1,6 @@
-/* vmath.h: exp, tanh and erf (verf_bell gives e^(-x^2) as well). In float: without branches or calls, so that loops
-   over them vectorise, and the same bits in a vector as alone. In double: libm's. */
+/* vmath.h: exp, tanh and erf (verf_bell gives e^(-x^2) as well). In float they have no branches and no calls, so that
+   the compiler can vectorise loops over them, and give the same bits in a vector as alone. In double they are libm's.
+ */
 #ifndef SNUG_VMATH_H
 #define SNUG_VMATH_H
 
@@ -17,7 +18,8 @@ static inline real verf_bell(real x, real *bell) {
 }
 #else
 
-/* a b + c: rounded once where the processor does that in one go, so the bits are this build's (P4 asks no more). */
+/* a * b + c, rounded once on processors that have such an instruction, else twice. So bits depend on what the build is
+   compiled for, which P4 allows. */
 static inline float madd(float a, float b, float c) {
 #ifdef FP_FAST_FMAF
     return fmaf(a, b, c);
@@ -26,15 +28,15 @@ static inline float madd(float a, float b, float c) {
 #endif
 }
 
-/* e^x = 2^n e^r, |r| <= ln2 / 2, with e^r by its Taylor polynomial of degree 7 (truncation 2e-9 on that range). Within
-   2 ulp; results below 2^-126 become about 1e-38, NaN stays NaN. x is at most 88: all callers' are 0 or less, but for
-   numbers behind the causal mask, which are then thrown away. */
+/* e^x = 2^n e^r with |r| <= ln 2 / 2, where e^r is its Taylor polynomial of degree 7 (truncation 2e-9 on that range).
+   Right within 2 ulp; results below 2^-126 become about 1e-38; NaN stays NaN. x may be at most 88. Callers pass 0 or
+   less, except for scores behind the causal mask, whose results they discard. */
 static inline float vexp(float x) {
     const float rounder = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low mantissa bits */
     x = x < -87.0f ? -87.0f : x;
     float shifted = madd(x, 1.44269504f, rounder);
     float n = shifted - rounder;
-    float r = madd(n, -0.693145752f, x); /* ln 2 in two parts; the first has trailing zeros, so n times it is exact */
+    float r = madd(n, -0.693145752f, x); /* ln 2 in two parts, of which the first has few bits: n times it is exact */
     r = madd(n, -1.42860677e-6f, r);
     float y = madd(r, 1.0f / 5040, 1.0f / 720);
     y = madd(y, r, 1.0f / 120);
@@ -45,7 +47,7 @@ static inline float vexp(float x) {
     y = madd(y, r, 1.0f);
     uint32_t bits;
     memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 127) << 23; /* rounder's own bits leave at the top */
+    bits = (bits + 127) << 23; /* shifts rounder's own bits out at the top */
     float power;
     memcpy(&power, &bits, sizeof power);
     return y * power;

@@ -19,7 +19,8 @@ void R(cpu_EMBED)(const cpu_call *c) {
     }
 }
 
-/* A thread owns a range of columns and walks all positions in order: no two threads add to one element. */
+/* Each thread has a range of columns, for which it goes through all positions in order. So no two threads add to the
+   same element, and an element's sum has one order. */
 void R(cpu_EMBED_DW)(const cpu_call *c) {
     enum { COLUMNS = 64 };
     int64_t n = dim(c, 2, 2), length = c->step->length;
@@ -41,7 +42,8 @@ void R(cpu_EMBED_DW)(const cpu_call *c) {
 
 /* ---- the head ---- */
 
-/* One row of logits [V]: returns the token's loss; with `scale` != 0 turns the row into dlogits. */
+/* From one position's logits row[V]: returns the loss; with scale != 0 also turns the row into the loss's gradient by
+   the logits, times scale. */
 static real row_loss(real *row, int64_t v, int32_t target, real scale) {
     if (target < 0) { /* ignored: no loss, no gradient */
         if (scale != 0) memset(row, 0, (size_t)v * sizeof *row);
@@ -66,7 +68,7 @@ static real row_loss(real *row, int64_t v, int32_t target, real scale) {
     return (real)log((double)sum) + (m - right);
 }
 
-/* Arguments of HEAD and HEAD_LOSS by name. dx and dwte are NULL for the latter. */
+/* The arguments of HEAD and HEAD_LOSS by name; the latter has no dx and no dwte (NULL). */
 typedef struct {
     real *losses, *dx, *dwte;
     const real *x, *wte;
@@ -74,7 +76,8 @@ typedef struct {
     int64_t channels, vocabulary;
 } head_args;
 
-/* logits = x wte^T and back, for `pieces` times `rows` rows from row `first` on. */
+/* The head for some rows: logits = x wte^T, losses, and for HEAD the gradients. It takes `rows` rows of each of
+   `pieces` sequences, from row `first` on. */
 static void head_chunk(const cpu_call *c, const head_args *h, int64_t first, int pieces, int64_t rows) {
     int64_t n = h->channels, v = h->vocabulary, all = pieces * rows;
     real *logits = c->scratch /* [all,V] */, *row_losses = logits + all * v;
