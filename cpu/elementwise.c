@@ -1,5 +1,5 @@
-/* elementwise.c: ops that treat each element by itself: dropout, GELU, sums of squares and the update of the weights.
- */
+/* elementwise.c: ops that treat each element by itself: dropout, GELU, sums of squares, and the update of the
+   weights. */
 #include "cpu/ops.h"
 #include "cpu/vmath.h"
 #include <string.h>

@@ -1,6 +1,6 @@
 /* vmath.h: exp, tanh and erf (verf_bell gives e^(-x^2) as well). In float they have no branches and no calls, so that
-   the compiler can vectorise loops over them, and give the same bits in a vector as alone. In double they are libm's.
- */
+   the compiler can vectorise loops over them, and they give the same bits in a vector as alone. In double they are
+   libm's. */
 #ifndef SNUG_VMATH_H
 #define SNUG_VMATH_H
 

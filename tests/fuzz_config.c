@@ -1,5 +1,5 @@
-/* fuzz_config.c: any text as a config file: refused in one line, or read, and then what is printed reads back the same.
- */
+/* fuzz_config.c: any text as a config file is either refused in one line, or read; and then the echo of it reads back
+   to the same values. */
 #include "config/config.h"
 #include "support_fuzz.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What CLBlast is made to do: pad and use its fast kernel, or never do. */
+/* min_indirect for CLBlast's fast kernel, which works on padded copies, at every product; and at none. */
 enum { ALWAYS_INDIRECT = 1, ALWAYS_DIRECT = 100000 };
 
 static inline const char *test_device(void) {
@@ -29,8 +29,8 @@ static inline backend *open_device_with(opencl_options o) {
     return b;
 }
 
-/* With matmul_precision=high: the device's own matrix units, or where it has none emulated ones. tile: opencl_options'.
- */
+/* Opens it with matmul_precision=high: with the device's own matrix units, or where it has none with emulated ones.
+   tile: see opencl_options. */
 static inline backend *open_matrix_units(bool prove, int tile) {
     backend *b;
     opencl_options o = {.selector = test_device(), .precision = PRECISION_TF32, .mma_tile = tile};

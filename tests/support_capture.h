@@ -4,8 +4,8 @@
 
 #include "config/config.h"
 
-/* Parses the arguments (the test fails where they can't be parsed), runs the command with stdout in a file, sets *s.
-   The caller frees the text. */
+/* Parses the arguments, which has to succeed, and runs the command, whose status goes to *s. Returns what it wrote to
+   stdout; the caller frees it. */
 char *capture(status (*command)(const config *, error *), int argc, char **argv, status *s, error *e);
 #define CAPTURE(command, s, e, ...)                                                                                    \
     capture(command, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), (char *[]){__VA_ARGS__}, s, e)

@@ -67,7 +67,7 @@ static bool fd_fails(int fd, bool sync) {
 
 static bool fails_fd(int fd) { return fd_fails(fd, false); }
 
-/* A short write is no failure of any other call. */
+/* A call other than write is not refused where only a short write was ordered. */
 static bool refused(bool failed) { return failed && fault.number != FAULT_SHORT_WRITE; }
 
 static int open_by(int folder, const char *path, int flags, mode_t mode) {

@@ -7,11 +7,11 @@
 
 enum { FAULT_SHORT_WRITE = -1 };
 
-/* From now on the k-th (1, 2, ...) of open, mkdir, write, ftruncate, fsync, rename, symlink fails with `number` (an
-   errno); sticky: all after it as well. FAULT_SHORT_WRITE: writes only half, and only if it is a write. k = 0: none,
-   just count. */
+/* From now on the k-th call (1, 2, ...) of open, mkdir, write, ftruncate, fsync, rename or symlink fails with the errno
+   `number`; sticky: so do all after it. FAULT_SHORT_WRITE: if the k-th is a write, it writes only half. k = 0: none
+   fails, they are only counted. */
 void faultfs_arm(int k, bool sticky, int number);
-/* Back to normal; the number of calls since faultfs_arm. */
+/* Back to normal. Returns the number of calls since faultfs_arm. */
 int faultfs_disarm(void);
 
 #endif

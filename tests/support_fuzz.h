@@ -1,6 +1,6 @@
-/* support_fuzz.h: what the fuzz targets share: a folder of their own in memory, and files in it from the input's bytes.
-   A target is built by `make fuzz`, run by `make fuzz-run FUZZ_SECONDS=60`; its seeds lie in tests/corpora/NAME, and
-   so does every input that once failed. */
+/* support_fuzz.h: what the fuzz targets share: a folder in memory, and files in it made of the input's bytes. `make
+   fuzz` builds the targets, `make fuzz-run FUZZ_SECONDS=60` runs them. The seeds of a target lie in tests/corpora/NAME,
+   and so does every input that it once failed on. */
 #ifndef SNUG_SUPPORT_FUZZ_H
 #define SNUG_SUPPORT_FUZZ_H
 
@@ -14,7 +14,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The target's folder; left behind, empty of use, when a fuzzer stops. */
+/* The target's folder. It is left behind when a fuzzer stops, since libFuzzer does not say when that is. */
 static inline const char *fuzz_folder(void) {
     static char folder[64];
     if (!*folder) {
@@ -32,7 +32,8 @@ static inline char *fuzz_file(const char *name, const void *data, size_t size) {
     return path;
 }
 
-/* Two files in one input: what stands before the first line "---" and what comes after it (both may be empty). */
+/* Takes two files from one input: what comes before the first line "---", and what comes after it. Either may be
+   empty. */
 static inline void fuzz_split(const uint8_t *data, size_t size, size_t *first, const uint8_t **second, size_t *rest) {
     static const char line[] = "\n---\n";
     const uint8_t *at = size ? memmem(data, size, line, sizeof line - 1) : NULL;
@@ -41,7 +42,7 @@ static inline void fuzz_split(const uint8_t *data, size_t size, size_t *first, c
     *rest = size - (size_t)(*second - data);
 }
 
-/* An error is one line of text that says something. */
+/* Ends the program unless the error is one line of text, and not an empty one. */
 static inline void fuzz_check_error(status s, const error *e) {
     if (s != OK && (!e->text[0] || strchr(e->text, '\n'))) abort();
 }

@@ -1,5 +1,5 @@
-/* support_fuzz_tokenizer.h: what must hold for every tokenizer that was accepted, for the two targets that read them.
- */
+/* support_fuzz_tokenizer.h: what must hold for every tokenizer that was accepted; for the two targets that read
+   tokenizers. */
 #ifndef SNUG_SUPPORT_FUZZ_TOKENIZER_H
 #define SNUG_SUPPORT_FUZZ_TOKENIZER_H
 

@@ -5,7 +5,7 @@
 
 #include "graph/backend.h"
 
-/* What a test runs through: shapes that are no multiples of anything, and some just past a tile. */
+/* One of the settings that each test goes through: shapes that are multiples of nothing, and some just past a tile. */
 typedef struct {
     int B, T, C, H, V, F; /* F: outputs of the linear layer; wpe has T + 3 rows */
     int sequences;        /* <= B */

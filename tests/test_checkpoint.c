@@ -1,5 +1,5 @@
-/* test_checkpoint.c: folders in Hugging Face GPT-2 layout: which load, to which values, and what the others are told.
- */
+/* test_checkpoint.c: folders in Hugging Face's GPT-2 layout: which of them load, with which values, and what is said of
+   the others. */
 #include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/hash.h"

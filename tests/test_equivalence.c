@@ -40,7 +40,7 @@ END_TEST
 
 static double number(const cJSON *o, const char *key) {
     const cJSON *v = json_get(o, key);
-    ck_assert_msg(cJSON_IsNumber(v), "%s is no number", key);
+    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
     return v->valuedouble;
 }
 

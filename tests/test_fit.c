@@ -253,7 +253,7 @@ END_TEST
 
 static double number(const cJSON *o, const char *key) {
     const cJSON *v = cJSON_GetObjectItem(o, key);
-    ck_assert_msg(cJSON_IsNumber(v), "%s is no number", key);
+    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
     return v->valuedouble;
 }
 static bool truth(const cJSON *o, const char *key) { return cJSON_IsTrue(cJSON_GetObjectItem(o, key)); }

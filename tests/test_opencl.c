@@ -160,8 +160,8 @@ static double *get(const side *s, tensor_id t) {
     return d;
 }
 
-/* Every tensor gets values around 0; those that must not be negative, positive ones. A fifth of the targets is ignored.
- */
+/* Fills every tensor with values around 0, or with positive ones where negative ones make no sense. A fifth of the
+   targets is ignored. */
 static void fill(const shape *shape_, side **sides, int count) {
     const graph *g = sides[0]->g;
     for (tensor_id t = 1; t < g->n_tensors; t++) {

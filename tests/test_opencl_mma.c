@@ -100,8 +100,8 @@ START_TEST(whole_numbers_come_out_exactly) {
 }
 END_TEST
 
-/* Small enough for a simulator (oclgrind.sh), with three steps along k: each kernel in small tiles, one in large ones.
- */
+/* Small enough for a simulator (oclgrind.sh), with three steps along k: each kernel with small tiles, one with large
+   ones. */
 START_TEST(a_toy_product_comes_out_exactly) {
     expect_exact((product){.ta = _i & 1, .tb = _i & 2, .m = 20, .n = 18, .k = 37, .beta = (float)(_i & 1)},
                  _i < 4 ? 2 : 1);

@@ -1,5 +1,5 @@
-/* test_opencl_tune.c: CLBlast's parameters: their rules, text and cache; wrong ones are noticed; runs keep their own.
- */
+/* test_opencl_tune.c: CLBlast's parameters: their rules, text and cache; that wrong ones are noticed; and that runs
+   keep those that they began with. */
 #include "base/files.h"
 #include "run/model.h"
 #include "opencl/tune/tune.h"

@@ -307,8 +307,8 @@ static double attention_loss(const one_op *k) {
     return sum;
 }
 
-/* dqkv += of one head: dv = kept^T dout; dp = mask (dout v^T); ds = p (dp - sum_j p dp); dq = ds k, dk = ds^T q,
- * scaled. */
+/* dqkv += one head's share: dv = kept^T dout; dp = mask (dout v^T); ds = p (dp - sum_j p dp); dq = scale ds k,
+   dk = scale ds^T q. */
 static void attention_head_dx(const one_op *k, const head *x, int b, int h, const double *dout, double *dqkv) {
     int64_t C = k->s.C, T = x->T, at = b * T * 3 * C + h * x->hs;
     double *dq = dqkv + at, *dk = dq + C, *dv = dk + C, *dp = zeros(T);

@@ -1,5 +1,4 @@
-/* test_report.c: the report page: what a run leaves is on it, text cannot break it, and half-written files don't
- * either. */
+/* test_report.c: the report page: it has what a run leaves; neither text in it nor half-written files can break it. */
 #include "report/chart.h"
 #include "base/files.h"
 #include "report/report.h"

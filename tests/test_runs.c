@@ -404,8 +404,8 @@ static const struct {
     bool sticky;
 } faults[] = {{ENOSPC, true}, {ENOSPC, false}, {EIO, false}, {EROFS, true}};
 
-/* Saves over {10, 20}, as a new step or again as 20, with the k-th call failing, for every k until a save has fewer
- * calls. */
+/* Saves over {10, 20}, as a new step or as 20 again, with the k-th call failing: for every k, until a save makes fewer
+   calls than that. */
 static void fail_at_every_call(int64_t iter, int number, bool sticky) {
     for (int k = 1;; k++) {
         must_save(10, 1, NAN, INFINITY, 3);

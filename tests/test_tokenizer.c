@@ -236,8 +236,8 @@ END_TEST
 
 /* ---- BPE ---- */
 
-/* The definition, slowly: while some neighbours have a merge, apply the one of the lowest rank at its leftmost place.
- */
+/* BPE by its definition, slowly: while any neighbours have a merge, apply the one of lowest rank, at its leftmost
+   place. */
 static size_t slow_word(const tokenizer *t, const char *word, size_t bytes, uint32_t *ids) {
     size_t n = bytes;
     for (size_t i = 0; i < bytes; i++) ids[i] = t->id_of_byte[(unsigned char)word[i]];
@@ -348,8 +348,8 @@ START_TEST(training_merges_the_most_frequent_pair_first) {
     size_t bytes;
     ck_assert(word_counts_add(w, text, 0, sizeof text - 1, &e) == OK);
     ck_assert(tokenizer_train(w, 300, &t, &e) == OK);
-    /* a+b 5 times, then " "+ab 4, then of those with 2 always the smallest ids: b+c, " "+bc, " ab"+c; x+y occurs once
-     */
+    /* a+b occurs 5 times, then " "+ab 4 times; of those with 2 the smallest ids come first: b+c, " "+bc, " ab"+c. x+y
+       occurs once. */
     static const char *const expected[] = {"ab", " ab", "bc", " bc", " abc"};
     ck_assert_uint_eq(t->n_merges, ROWS(expected));
     for (uint32_t i = 0; i < ROWS(expected); i++)

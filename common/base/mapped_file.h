@@ -14,8 +14,8 @@ typedef struct {
    the message about a missing file; it may be "". */
 status file_map(const char *path, const char *advice, mapped_file *f, error *e);
 void file_unmap(mapped_file *f);
-/* What a file is by its first bytes, if it is of a kind that people give by mistake, as "a Python pickle"; else NULL.
- */
+/* What a file is by its first bytes, if it is of a kind that people give by mistake, such as "a Python pickle"; NULL if
+   it is not. */
 const char *file_mistaken(const mapped_file *f);
 
 #endif

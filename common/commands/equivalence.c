@@ -1,6 +1,6 @@
 /* equivalence.c: runs the same steps at several splits of the effective batch, each on a freshly opened device, and
-   compares them. equivalence_gradients.c adds gradients up in right and wrong ways, equivalence_print.c prints it all.
- */
+   compares them. equivalence_gradients.c adds gradients up in right and wrong ways; equivalence_print.c prints
+   everything. */
 #include "commands/equivalence.h"
 #include "run/calibrate.h"
 #include "save/checkpoint.h"

@@ -1,5 +1,5 @@
-/* equivalence_print.c: prints what `snug equivalence` found, in words for a newcomer, and as JSON for the report page.
- */
+/* equivalence_print.c: prints what `snug equivalence` found: in words for a newcomer, and as JSON for the report
+   page. */
 #include "commands/equivalence.h"
 #include "base/json_file.h"
 #include "base/version.h"

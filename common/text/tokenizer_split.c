@@ -20,8 +20,8 @@ struct split_work {
    White_Space, written out because PCRE2's own \s has U+180E in it. Runs are possessive: nothing follows them in their
    branch, so that giving characters back could never help. */
 #define SPACE "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-/* Letters and numbers new in Unicode 15 to 16: `tokenizers` and `tiktoken` know them, older releases of PCRE2 do not.
- */
+/* Letters and numbers that are new in Unicode 15 to 16. `tokenizers` and `tiktoken` know them; older releases of PCRE2
+   do not. */
 #define NEW_LETTER                                                                                                     \
     "\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}"                                   \
     "\\x{10d4a}-\\x{10d65}\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}"                             \
