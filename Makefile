@@ -118,7 +118,7 @@ TEST_OBJECTS := $(TEST_SRC:%.c=$(OBJ)/%.o) $(TEST_HELP:%.c=$(OBJ)/%.o) $(OBJ)/te
 # ---- building -------------------------------------------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz fuzz-run format lint man planted install clean FORCE
+.PHONY: all tests found help deps deps-check demo test test-build test-run bench fuzz fuzz-run format lint man planted gpu-pack install clean FORCE
 
 all: $(BUILD)/snug
 tests: $(BUILD)/tests $(PRELOADS)
@@ -225,7 +225,7 @@ demo:
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
 SCRIPT_TESTS := wings bad_input kill docs bench saving faults folders resume interop
-OPENCL_TESTS := outside_count oclgrind
+OPENCL_TESTS := outside_count oclgrind gpu_try
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer
 # stops all threads of a process at its exit and reads their stacks, and it crashes now and then over the threads and
@@ -285,7 +285,7 @@ part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=bu
                       else echo "no clang with libFuzzer and omp.h here, skipped"; fi
 $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
 # What runs the kernels again comes when PoCL has compiled them once.
-part-portable part-asan-opencl: | $(filter part-opencl,$(PARTS:%=part-%))
+part-portable part-asan-opencl part-gpu_try: | $(filter part-opencl,$(PARTS:%=part-%))
 .PHONY: $(PARTS:%=part-%)
 $(PARTS:%=part-%): part-%:
 	@echo "== $*"; began=$$(date +%s); ( $(RUN) ) 2>&1 && status=passed || status=FAILED; \
@@ -307,6 +307,12 @@ format:
 
 bench: all
 	@SNUG=$(BUILD)/snug sh tests/bench_tables.sh docs/performance.md
+
+# One archive for a machine that has a GPU and nothing else: tests/on_gpu.sh in it does the rest. For any CPU of the
+# architecture, so that it need not be this one.
+gpu-pack:
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
+	@sh tests/gpu_pack.sh build-portable build/snug-gpu.tgz
 
 # Needs clang with libFuzzer. One fuzzer for each tests/fuzz_*.c. They read input and never open a backend: out of the
 # archive the linker takes what they call, none of which needs cpu/ or opencl/. Without OpenMP: one thread is enough.
@@ -354,5 +360,6 @@ help:
 	@echo "make lint           clang-format, cppcheck, warnings as errors"
 	@echo "make planted        plants errors in a copy of the sources: the tests must notice each"
 	@echo "make deps           only gets what is missing, by apt; make deps-check only lists it"
+	@echo "make gpu-pack       build/snug-gpu.tgz, for a machine with a GPU: tests/on_gpu.sh in it runs all that wants one"
 	@echo "make bench format fuzz fuzz-run man install clean found"
 	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."
