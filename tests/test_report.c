@@ -129,7 +129,7 @@ START_TEST(empty_folder_and_damaged_files_are_named) {
     write_file("run.json", "{\"plan\":{\"layers\":0}}"); /* costs the map, not the page */
     char *text = page(&e);
     ck_assert_ptr_nonnull(text);
-    ck_assert_ptr_nonnull(strstr(text, "plan.layers is no number from 1 to 1024"));
+    ck_assert_ptr_nonnull(strstr(text, "plan.layers is not a number from 1 to 1024"));
     free(text);
 }
 END_TEST

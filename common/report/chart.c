@@ -10,7 +10,7 @@ typedef struct {
     FILE *f;
     const chart *c;
     int width, height;
-    double x0, x1, y0, y1; /* what the plot spans; x in log2 where the axis is */
+    double x0, x1, y0, y1; /* the values at the plot's edges; log2 of x on a logarithmic axis */
 } plot;
 
 void chart_style(FILE *f) {
@@ -57,7 +57,7 @@ static void find_span(plot *p) {
         }
     if (isnan(p->x0)) p->x0 = p->y0 = 0, p->x1 = p->y1 = 1;
     if (c->from_zero) p->y0 = 0;
-    /* A far mark would flatten the curves: it is then named, not drawn. */
+    /* A mark that is far above would flatten the curves, so that it is only named then. */
     if (c->mark && c->mark < 3 * p->y1) widen(&p->y0, &p->y1, c->mark);
     if (c->log2_x) p->x0 -= 0.25, p->x1 += 0.25;
     if (p->x1 == p->x0) p->x0 -= 1, p->x1 += 1;
@@ -68,7 +68,7 @@ static void find_span(plot *p) {
 
 /* ---- axes ---- */
 
-/* "12k", "1.5M", "0.5e-3": short, alike along an axis that reaches `most`, and different for neighbours. */
+/* "12k", "1.5M", "0.5e-3": a number on an axis that reaches `most`, in as few digits as keep neighbours apart. */
 static char *tick_print(double v, double step, double most, char text[32]) {
     if (fabs(v) < step / 1e6)
         strcpy(text, "0");
@@ -119,7 +119,8 @@ static void draw_x_axis(const plot *p) {
 
 /* ---- curves ---- */
 
-/* Where points are closer than pixels, each pixel gets its lowest and highest, so that no spike is lost. */
+/* Where there are more points than pixels, each column of pixels gets its lowest and highest point, so that no spike is
+   lost. */
 static void draw_line(const plot *p, const chart_series *s) {
     fprintf(p->f, "<path class=\"c%d\" stroke-width=\"%g\" d=\"", s->color, s->width ? s->width : 1.6);
     char command = 'M';

@@ -1,4 +1,5 @@
-/* chart.h: curves as SVG figures in a page: axes with units, a legend, values to point at. Colours are the page's. */
+/* chart.h: draws curves as SVG figures of a page: axes with units, a legend, values that show when pointed at. The
+   page's style gives the colours. */
 #ifndef SNUG_CHART_H
 #define SNUG_CHART_H
 
@@ -10,7 +11,7 @@ enum { CHART_COLORS = 6 };
 
 typedef struct {
     const char *name;    /* NULL: not in the legend */
-    const double *x, *y; /* [n], x rising; where y is not finite the line is broken */
+    const double *x, *y; /* [n], x ascending; the line has a gap where y is not finite */
     int64_t n;
     int color;    /* of CHART_COLORS */
     double width; /* of the line, in pixels; 0: the usual */
@@ -23,11 +24,11 @@ typedef struct {
     int n_series;
     bool from_zero; /* the y axis begins at 0 */
     bool log2_x;
-    double mark; /* a horizontal line, as for a cap; 0: none */
+    double mark; /* the height of a horizontal line, such as a cap; 0: none */
     const char *mark_name;
 } chart;
 
-/* Writes a <figure>; its picture is width x height pixels at most and shrinks with the page. */
+/* Writes a <figure>. Its picture has at most width x height pixels, and becomes smaller with the page. */
 void chart_draw(FILE *f, const chart *c, int width, int height);
 void chart_style(FILE *f);
 

@@ -9,8 +9,8 @@
 
 typedef struct {
     int left, top, width, height; /* of the plot */
-    int right, columns, line;     /* margin; of the legend, with its line height */
-    double least_label;           /* pixels between two layers' numbers */
+    int right, columns, line;     /* the right margin; the legend's columns and the height of its lines */
+    double least_label;           /* the fewest pixels between two layers' numbers */
 } layout;
 static const layout LAYOUTS[] = {[MAP_WIDE] = {62, 30, 1106, 480, 12, 5, 22, 17},
                                  [MAP_NARROW] = {38, 44, 314, 300, 6, 2, 19, 15},
@@ -24,14 +24,15 @@ typedef struct {
     layout l;
     bool narrow, cap_is_far;
     double *x;         /* [n_ops + 1]: where each op begins; ops of eval and sample have no width */
-    uint64_t *base;    /* [n_blocks]: blocks stand on top of each other */
+    uint64_t *base;    /* [n_blocks]: where each block begins in the picture, which stacks them */
     uint64_t full;     /* bytes of the picture's height */
     size_t kinds_seen; /* bits 1 << kind */
 } map;
 
 /* ---- from ops and bytes to the page ---- */
 
-/* The forward and backward pass share the width; zeroing and the update, many small ops, are squeezed to its ends. */
+/* The forward and the backward pass get nearly all of the width. Zeroing and the update, which are many small ops, get
+   a little at its ends. */
 static void lay_out_time(map *m) {
     const graph *g = m->g;
     double at = m->l.left, width = m->l.width;
@@ -43,7 +44,7 @@ static void lay_out_time(map *m) {
     }
 }
 
-/* A cap far above the plan would flatten the picture: then the axis is broken below it. */
+/* A cap far above the plan would flatten the picture, so that the axis has a break below it then. */
 static void lay_out_addresses(map *m) {
     uint64_t at = 0, cap = m->s->cap, total = m->p->total;
     for (int b = 0; b < m->p->n_blocks; b++) {
@@ -61,8 +62,8 @@ static double y_of(const map *m, uint64_t bytes) {
 
 /* ---- the style ---- */
 
-/* One hue a group: blue what stays, green what the forward pass keeps, red to yellow what passes. The same order as
-   KINDS. */
+/* Colours by kind, in the order of KINDS: blue for what stays, green for what the forward pass keeps for the backward
+   pass, red to yellow for what comes and goes. */
 static const char *const LIGHT[KIND_COUNT] = {"#1f4e9c", "#4a86d8", "#9dbfee", "#5b6b85", "#0f6b4f",
                                               "#7cc9a2", "#2e9e6b", "#57b98a", "#a3d9bd", "#1b8a8f",
                                               "#63bfc3", "#c23b22", "#e8912d", "#8d6bb8", "#d8b11e"};
@@ -96,10 +97,10 @@ static void draw_tensor(map *m, tensor_id id) {
     const slot *s = &m->p->slots[id];
     if (s->first_op < 0) return;
     double x0 = m->x[s->first_op], x1 = m->x[s->last_op + 1];
-    if (x1 <= x0) return; /* lives in eval or sample only, where it shares the arena */
+    if (x1 <= x0) return; /* is used in eval or sample only, which the picture does not show */
     uint64_t from = m->base[s->block] + s->offset;
     double top = y_of(m, from + s->bytes);
-    const char *edge = y_of(m, from) - top > 3 ? "t" : "u"; /* an edge would drown what is thinner */
+    const char *edge = y_of(m, from) - top > 3 ? "t" : "u"; /* what is thinner has no edge, which would hide it */
     char name[64];
     m->kinds_seen |= (size_t)1 << t->kind;
     fprintf(m->f, "<rect class=\"%s k%d\" x=\"%.2f\" y=\"%.3f\" width=\"%.2f\" height=\"%.3f\"><title>%s: %s, [", edge,
@@ -146,7 +147,7 @@ static void draw_phase(const map *m, int first, int end, const char *name) {
                 bottom + 38, name);
 }
 
-/* Numbers of the layers, where their ops begin; as many as there is room for. */
+/* Writes layers' numbers where their ops begin, as many as there is room for. */
 static void draw_layers(const map *m) {
     const graph *g = m->g;
     int bottom = m->l.top + m->l.height;
@@ -228,7 +229,7 @@ static void draw_legend(const map *m) {
 }
 
 static int page_height(const map *m) {
-    int kinds = KIND_COUNT; /* drawn only later; a line too many does no harm */
+    int kinds = KIND_COUNT; /* which kinds occur is known only later; room for a line too many does no harm */
     return m->l.top + m->l.height + 84 + (kinds + m->l.columns - 1) / m->l.columns * m->l.line;
 }
 

@@ -1,4 +1,4 @@
-/* memory_map.h: a plan as a picture: time across (ops in order), address upwards, a rectangle a tensor. */
+/* memory_map.h: draws a plan: time (ops in order) to the right, addresses upwards, a rectangle for each tensor. */
 #ifndef SNUG_MEMORY_MAP_H
 #define SNUG_MEMORY_MAP_H
 
@@ -9,10 +9,10 @@ typedef struct {
     const graph *g;
     const plan *p;
     uint64_t cap;                /* 0: none */
-    const char *title, *caption; /* a line each; NULL: none */
+    const char *title, *caption; /* one line each; NULL: none */
 } map_source;
 
-/* WIDE for 1180 pixels, NARROW for a phone's 358; ALONE is a file of its own, WIDE with its style inside. */
+/* WIDE is for 1180 pixels, NARROW for the 358 of a phone. ALONE is WIDE with the style in it, for a file of its own. */
 typedef enum { MAP_WIDE, MAP_NARROW, MAP_ALONE } map_form;
 
 /* Draws an <svg class="map">. */

@@ -1,4 +1,5 @@
-/* report.c: see report.h. The page around its parts. */
+/* report.c: see report.h. Writes the page's head, style and end; its parts are report_run.c's and
+   report_equivalence.c's. */
 #include "report/report.h"
 #include "report/chart.h"
 #include "base/files.h"

@@ -1,4 +1,5 @@
-/* report_data.h: what an out_dir holds for its report: log.jsonl, run.json, equivalence.json. Inside of report. */
+/* report_data.h: reads what an out_dir has for its report: log.jsonl, run.json, equivalence.json. Not for other
+   modules. */
 #ifndef SNUG_REPORT_DATA_H
 #define SNUG_REPORT_DATA_H
 
@@ -26,8 +27,8 @@ typedef struct {
     cJSON *facts, *equivalence; /* NULL: there is no such file */
 } report_data;
 
-/* BAD_INPUT: nothing of it is there, or run.json or equivalence.json is damaged. Lines of the log that are no JSON are
-   skipped: the last may be torn. report_free releases what d owns. */
+/* BAD_INPUT: none of these files is there, or run.json or equivalence.json is damaged. Lines of the log that are not
+   JSON are skipped, since the last may be torn. report_free releases what d owns. */
 status report_read(const char *out, report_data *d, error *e);
 void report_free(report_data *d);
 

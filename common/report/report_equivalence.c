@@ -95,7 +95,7 @@ static void put_noise(FILE *f, const cJSON *q) {
 
 /* ---- charts ---- */
 
-/* Lines that lie on each other show all the same when each is thinner than the one below. */
+/* The lines lie on top of each other, and yet all can be seen, since each is thinner than the one below it. */
 static void put_losses(FILE *f, const cJSON *q, int width) {
     static const double widths[SPLITS_MAX] = {10, 8, 6, 4.4, 2.8, 1.2};
     const cJSON *splits = json_get(q, "splits"), *s, *v;

@@ -10,7 +10,7 @@ void report_put_run(FILE *f, const report_data *d);
 /* report_equivalence.c: the table, the curves of all splits, peak bytes against micro-batch. */
 void report_put_equivalence(FILE *f, const cJSON *equivalence);
 
-/* One figure of a row at the top: a number and what it is. */
+/* A tile of the row at the top: a number, and what it is. */
 void report_put_tile(FILE *f, const char *value, const char *what);
 /* A string of an object; "" where there is none. */
 const char *report_text(const cJSON *object, const char *key);

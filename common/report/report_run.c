@@ -63,7 +63,7 @@ static void put_tiles(FILE *f, const report_data *d) {
     const cJSON *plan = json_get(d->facts, "plan"), *settings = json_get(d->facts, "settings");
     char text[96], size[32], cap[32];
     fputs("<div class=\"tiles\">\n", f);
-    if (d->loss.n) { /* the last ones need not have been logged, but they were evaluated */
+    if (d->loss.n) { /* the last steps may not be in the log themselves, but an evaluation after them is */
         double steps = d->loss.x[d->loss.n - 1] + 1;
         if (d->train_loss.n) steps = fmax(steps, d->train_loss.x[d->train_loss.n - 1]);
         snprintf(text, sizeof text, "%.0f of %.20s", steps, report_text(settings, "max_iters"));

@@ -107,21 +107,21 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
     for (int i = 0; i < N_FIELDS; i++) {
         int64_t *to = field(&n, i);
         const cJSON *number = json_get(plan, FIELDS[i].name);
-        if (!number && to == &n.one_upload) { /* files from before there was one */
+        if (!number && to == &n.one_upload) { /* older files do not have it */
             *to = 0;
             continue;
         }
         if (!json_integer(number, to) || *to < FIELDS[i].low || *to > FIELDS[i].high)
-            return fail(e, BAD_INPUT, "run.json: plan.%s is no number from %lld to %lld", FIELDS[i].name,
+            return fail(e, BAD_INPUT, "run.json: plan.%s is not a number from %lld to %lld", FIELDS[i].name,
                         (long long)FIELDS[i].low, (long long)FIELDS[i].high);
     }
     *chosen = (fit_option){.micro_batch = (int)n.micro_batch,
                            .one_upload = n.one_upload,
                            .policy = cJSON_IsString(policy) ? recompute_find(policy->valuestring) : NULL};
-    if (!chosen->policy) return fail(e, BAD_INPUT, "run.json: plan.recompute is no policy");
+    if (!chosen->policy) return fail(e, BAD_INPUT, "run.json: plan.recompute is not a policy");
     if (n.length > n.positions || n.channels % n.heads || n.micro_batch > n.sequences ||
         n.alignment & (n.alignment - 1))
-        return fail(e, BAD_INPUT, "run.json: plan describes no model");
+        return fail(e, BAD_INPUT, "run.json: plan does not describe a model");
     *r = (fit_request){.shape = {.layers = (int)n.layers,
                                  .heads = (int)n.heads,
                                  .channels = (int)n.channels,

@@ -1,4 +1,5 @@
-/* svg.h: what the memory map and the charts share: text that is safe in a page, and axes with round numbers. */
+/* svg.h: what the memory map and the charts share: writing text so that it is safe in a page, and round numbers for
+   axes. */
 #ifndef SNUG_SVG_H
 #define SNUG_SVG_H
 
@@ -6,12 +7,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Writes text for HTML and SVG, in elements and in attributes: < > & " ' escaped, what is no UTF-8 and control
-   characters other than tab and newline as U+FFFD. */
+/* Writes text for HTML and SVG, for elements as well as for attributes: < > & " ' are escaped; bytes that are not
+   UTF-8, and control characters other than tab and newline, become U+FFFD. */
 void html_put(FILE *f, const char *text, size_t bytes);
 void html_print(FILE *f, const char *text);
 
-/* The smallest of 1, 2, 5 times a power of ten (of two: 1, 2, 4 ...) of which `range` has at most `most`. */
+/* The smallest round step of which at most `most` fit into `range`: 1, 2 or 5 times a power of ten (nice_step), or a
+   power of two (nice_step_binary). */
 double nice_step(double range, int most);
 double nice_step_binary(double range, int most);
 

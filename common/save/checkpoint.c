@@ -1,5 +1,5 @@
-/* checkpoint.c: weights, gradients and moments between a bound backend and safetensors files, by GPT-2's names. Streams
-   in chunks: host memory does not grow with the model. */
+/* checkpoint.c: moves weights, gradients and moments between a bound backend and safetensors files, under GPT-2's
+   names. They go in chunks, so that host memory does not grow with the model. */
 #include "save/checkpoint.h"
 #include "save/checkpoint_config.h"
 #include "base/files.h"
@@ -173,7 +173,8 @@ static bool same_values(const st_tensor *a, const st_tensor *b) {
     return true;
 }
 
-/* name as we have it, with the prefix; *t is the tensor of the file under either name, or NULL. */
+/* Finds a tensor under `name`, which begins with "transformer.", or under the same without it; *t is NULL if there is
+   neither. */
 static status find(const st_file *f, const char *name, const st_tensor **t, error *e) {
     const st_tensor *with = st_find(f, name), *without = st_find(f, without_prefix(name));
     *t = with ? with : without;
@@ -189,7 +190,7 @@ static bool is_mask(const char *name) {
     return end && (!strcmp(name + end, "bias") || !strcmp(name + end, "masked_bias"));
 }
 
-/* Takes the biases of a model without biases: they must be zero. *count grows by those that are there. */
+/* For a model without biases: a bias in the file must be zero. Adds 1 to *count if there is one. */
 static status drop_bias(const st_file *f, const tensor *weight, const char *name, int *count, error *e) {
     char bias[NAME];
     const st_tensor *t;
@@ -213,7 +214,8 @@ static bool is_param(const gpt *m, bool bias, const char *name) {
     return false;
 }
 
-/* What is in the file beside the `known` parameters: masks and a tied head pass, anything else is named. */
+/* What may be in the file besides the `known` parameters is masks and a head equal to the embedding; anything else is
+   an error that names it. */
 static status check_others(const st_file *f, const gpt *m, bool bias, int known, error *e) {
     const st_tensor *wte, *unknown = NULL;
     TRY(find(f, "transformer.wte.weight", &wte, e));
@@ -238,7 +240,7 @@ static status check_others(const st_file *f, const gpt *m, bool bias, int known,
 
 static status load_params(const st_file *f, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
     int known = m->n_params;
-    for (tensor_id p = 1; p <= m->n_params; p++) { /* all checks before the first byte is written */
+    for (tensor_id p = 1; p <= m->n_params; p++) { /* everything is checked before the first weight is written */
         const tensor *t = &m->graph->tensors[p];
         const st_tensor *found;
         char name[NAME];

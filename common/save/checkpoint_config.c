@@ -1,5 +1,5 @@
-/* checkpoint_config.c: config.json of a GPT-2 folder, both ways. What would change the mathematics is refused by name:
-   a model that loads but computes something else is worse than one that does not load. */
+/* checkpoint_config.c: reads and writes config.json of a GPT-2 folder. Settings that would make the model compute
+   something else are refused by name: a model that loads and computes wrongly is worse than one that does not load. */
 #include "save/checkpoint_config.h"
 #include "base/files.h"
 #include "save/foreign.h"
@@ -53,7 +53,7 @@ static status check_kind(source c, error *e) {
     return OK;
 }
 
-/* Switches that must stand at GPT-2's value, which is also what a missing key means. */
+/* Switches that must have GPT-2's value, which is also what they mean when they are missing. */
 static const struct {
     const char *key;
     bool value;
@@ -135,7 +135,8 @@ status checkpoint_shape(const char *folder, gpt_shape *shape, error *e) {
 
 /* ---- writing ---- */
 
-/* The special tokens are GPT-2's own where the vocabulary has them: transformers would assume 50256 for any model. */
+/* The special tokens are GPT-2's if the vocabulary has that id. Else they are null, since transformers would assume
+   50256 for any model. */
 static void print_config(FILE *f, const gpt_shape *s, size_t real_bytes) {
     fputs("{\n \"model_type\": \"gpt2\",\n \"architectures\": [\"GPT2LMHeadModel\"],\n", f);
     fprintf(f, " \"n_layer\": %d,\n \"n_head\": %d,\n \"n_embd\": %d,\n", s->layers, s->heads, s->channels);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* By the end of a file's name, in the order in which they count. */
+/* Kinds of files by the ends of their names. Of several that are there, the first in this order is named. */
 static const struct {
     const char *end, *what, *advice;
 } kinds[] = {

@@ -1,5 +1,5 @@
-/* runs_list.h: the checkpoints that lie in an out_dir, newest first, and the names of what is not one yet or no more.
-   For runs.c, run_folder.c and runs_load.c. */
+/* runs_list.h: the checkpoints in an out_dir, newest first; and the names of what is not a checkpoint yet, or no
+   longer. For runs.c, run_folder.c and runs_load.c. */
 #ifndef SNUG_RUNS_LIST_H
 #define SNUG_RUNS_LIST_H
 
@@ -20,7 +20,7 @@ typedef struct {
     int n;
 } run_list;
 
-/* By serial, then iter: a run begun anew in the same out_dir is newer than the old one's later steps. */
+/* Sorted by serial, and then by iter: what a later run has saved in an out_dir is newer, whatever the steps say. */
 run_list run_list_make(const char *out);
 void run_list_free(run_list *l);
 /* The name that OUT/latest points to; NULL when there is no such link. The caller frees it. */

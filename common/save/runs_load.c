@@ -1,4 +1,4 @@
-/* runs_load.c: finding a run's checkpoint, and believing it only after its hashes. See runs.h. */
+/* runs_load.c: finds a run's checkpoint, and uses it only if its hashes are right. See runs.h. */
 #include "base/files.h"
 #include "save/foreign.h"
 #include "save/runs.h"
@@ -17,7 +17,7 @@ static bool has(const char *folder, const char *name) {
     return there;
 }
 
-/* state.json, and the files beside it against their hashes; large: weights and moments too. */
+/* Reads state.json and compares the files beside it with its hashes; large: weights and moments as well. */
 static status verify(const char *folder, bool large, run_state *s, error *e) {
     char *path = xprintf("%s/state.json", folder);
     status r = run_state_read(path, s, e);
@@ -73,7 +73,7 @@ static void offer(const char *out, const char *damaged, error *e) {
     run_list_free(&l);
 }
 
-/* Only a folder that a run has named has others beside it. */
+/* Does the folder's name say that a run made it? Only then others of that run can lie beside it. */
 static bool is_run_checkpoint(const char *folder) {
     const char *slash = strrchr(folder, '/');
     return !strncmp(slash ? slash + 1 : folder, "ckpt-", 5);
@@ -119,7 +119,7 @@ status run_find_latest(const char *path, char **folder, error *e) {
         s = fail(e, BAD_INPUT, "%s/latest names %s, which is not there", path, name);
         offer(path, name, e);
     } else {
-        /* A kill before the first `latest`: a checkpoint that has its name is complete all the same. */
+        /* The run may have been killed before it made `latest`; but what has a checkpoint's name is complete. */
         run_list l = run_list_make(path);
         if (l.n)
             *folder = xprintf("%s/%s", path, l.entries[0].name);

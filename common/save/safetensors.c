@@ -1,5 +1,5 @@
-/* safetensors.c: reading. The header is text from elsewhere: every number in it is checked before it is used. Writing
-   is in safetensors_write.c. */
+/* safetensors.c: reads safetensors files. The header may come from anywhere, so that every number in it is checked
+   before it is used. Writing is in safetensors_write.c. */
 #include "save/safetensors.h"
 #include "base/hash.h"
 #include "base/json_value.h"
@@ -31,7 +31,7 @@ enum { TYPES = sizeof types / sizeof types[0] };
 size_t st_size(st_type type) { return types[type].size; }
 const char *st_name(st_type type) { return types[type].name; }
 
-/* ---- What the file is, when it is not what it should be ---- */
+/* ---- what the file is, if it is not what it should be ---- */
 
 static const struct {
     const char *magic;
@@ -44,7 +44,7 @@ static const struct {
     {"{", 1, "JSON text, perhaps the index of a model in several files; give one safetensors file"},
 };
 
-/* Asked only when the header makes no sense: a header of 640 bytes begins like a pickle. */
+/* To be called only when the header makes no sense, since a sound header of 640 bytes begins like a pickle. */
 static status not_ours(const st_file *f, const char *otherwise, error *e) {
     const char *mistaken = file_mistaken(&(mapped_file){f->map, f->map_bytes});
     if (mistaken) return fail(e, BAD_INPUT, "%s: is %s; it has to be saved as safetensors", f->path, mistaken);
@@ -54,10 +54,10 @@ static status not_ours(const st_file *f, const char *otherwise, error *e) {
     return fail(e, BAD_INPUT, "%s: is not a safetensors file: %s; " DAMAGED, f->path, otherwise);
 }
 
-/* ---- The header ---- */
+/* ---- the header ---- */
 
-/* A safetensors header needs only objects, arrays, strings and plain digits, three levels deep. Whoever keeps to that
-   can neither exhaust the JSON parser's stack and memory nor hand us a number that a double would round. */
+/* A safetensors header needs nothing but objects, arrays, strings and plain digits, three levels deep. A header that
+   keeps to this can neither exhaust the JSON parser's stack or memory, nor have a number that a double would round. */
 static status header_scan(const char *path, const char *text, size_t bytes, error *e) {
     int depth = 0;
     int64_t nodes = 0;
@@ -93,7 +93,7 @@ static status bad_tensor(const st_file *f, const char *name, const char *what, e
     return fail(e, BAD_INPUT, "%s: tensor \"%.200s\": %s; " DAMAGED, f->path, name, what);
 }
 
-/* dtype and shape -> type, dim, elements, bytes; each product checked. */
+/* Sets type, dim, elements and bytes from dtype and shape, checking each product for overflow. */
 static status read_shape(const st_file *f, const cJSON *dtype, const cJSON *shape, st_tensor *t, error *e) {
     if (!cJSON_IsString(dtype) || !cJSON_IsArray(shape)) return bad_tensor(f, t->name, "lacks dtype or shape", e);
     int type = 0;
@@ -108,7 +108,7 @@ static status read_shape(const st_file *f, const cJSON *dtype, const cJSON *shap
         if (t->rank == 8) return bad_tensor(f, t->name, "has more than 8 dimensions", e);
         int64_t *dim = &t->dim[t->rank++];
         if (!json_integer(d, dim) || *dim < 0)
-            return bad_tensor(f, t->name, "has a dimension that is no exact integer", e);
+            return bad_tensor(f, t->name, "has a dimension that is not an exact integer", e);
         if (__builtin_mul_overflow(t->elements, *dim, &t->elements))
             return bad_tensor(f, t->name, "has a shape of more elements than 64 bits can count", e);
     }
@@ -146,7 +146,7 @@ static status read_tensor(const st_file *f, const cJSON *entry, const char *data
             return fail(e, BAD_INPUT, "%s: a tensor's name has control characters; " DAMAGED, f->path);
     t->name = xstrdup(name);
     const cJSON *dtype = NULL, *shape = NULL, *offsets = NULL;
-    if (!cJSON_IsObject(entry)) return bad_tensor(f, name, "is no object", e);
+    if (!cJSON_IsObject(entry)) return bad_tensor(f, name, "is not an object", e);
     for (const cJSON *c = entry->child; c; c = c->next) {
         const cJSON **place = !strcmp(c->string, "dtype")          ? &dtype
                               : !strcmp(c->string, "shape")        ? &shape
@@ -170,8 +170,8 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const st_tensor *)a)->name, ((const st_tensor *)b)->name);
 }
 
-/* Every byte of the data belongs to exactly one tensor, and every name is there once. Leaves the tensors sorted by
- * name. */
+/* Checks that every byte of the data belongs to exactly one tensor, and that no name occurs twice. Leaves the tensors
+   sorted by name. */
 static status check_layout(st_file *f, const char *data, uint64_t data_bytes, error *e) {
     qsort(f->tensors, (size_t)f->n, sizeof *f->tensors, by_place);
     const char *at = data;
@@ -218,7 +218,7 @@ static status read_header(st_file *f, error *e) {
     return s;
 }
 
-/* ---- Files ---- */
+/* ---- files ---- */
 
 static status map_file(st_file *f, error *e) {
     int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe given by mistake must not block */
@@ -274,7 +274,7 @@ const st_tensor *st_find(const st_file *f, const char *name) {
     return f->n ? bsearch(&key, f->tensors, (size_t)f->n, sizeof key, by_name) : NULL;
 }
 
-/* ---- Values ---- */
+/* ---- values ---- */
 
 static float bits_to_float(uint32_t bits) {
     float x;

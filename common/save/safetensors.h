@@ -1,5 +1,5 @@
-/* safetensors.h: reading (memory-mapped, sizes checked before they are believed) and writing Hugging Face's
-   safetensors format: 8 bytes little-endian header length, JSON header, data. Knows no model. */
+/* safetensors.h: reads (by mapping the file, and checking every size before it is used) and writes Hugging Face's
+   safetensors format: the header's length in 8 little-endian bytes, a JSON header, the data. Knows no model. */
 #ifndef SNUG_SAFETENSORS_H
 #define SNUG_SAFETENSORS_H
 
@@ -29,23 +29,23 @@ typedef struct {
 } st_file;
 
 status st_open(const char *path, st_file *f, error *e);
-/* The same where the content's SHA-256 is known (NULL or "": it isn't): BAD_INPUT when it is another. What is read
-   later is what was hashed, whatever then becomes of the name. */
+/* The same for a file whose SHA-256 is known (NULL or "": it is not). BAD_INPUT when it has another. What is read later
+   is what was hashed, even if the name then comes to mean another file. */
 status st_open_hashed(const char *path, const char *sha256, st_file *f, error *e);
 void st_close(st_file *f);
-/* NULL if there is none. */
+/* The tensor of that name; NULL if there is none. */
 const st_tensor *st_find(const st_file *f, const char *name);
-/* Element i of F32, F64, F16, BF16 tensors as double; of integer tensors too. */
+/* Element i as a double; for all types. */
 double st_value(const st_tensor *t, int64_t i);
-/* Elements first .. first + count - 1 as reals of 4 or 8 bytes into out (aligned). */
+/* Converts elements first .. first + count - 1 to reals of 4 or 8 bytes, into out, which is aligned. */
 void st_convert(const st_tensor *t, int64_t first, int64_t count, size_t real_bytes, void *out);
 
-/* Gives the writer the bytes of tensor t, `size` at `offset`, into buffer (so that weights can be streamed from a
- * device). */
+/* A callback that gives the writer `size` bytes of tensor t from `offset` on, so that weights can be streamed from a
+   device. */
 typedef status st_fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e);
-/* Writes all tensors, in the given order, with metadata {"format":"pt"}; equal tensors give equal files. Does not
-   fsync. fill may be NULL when every tensor has data. sha256, if not NULL, receives the file's hash as 64 hex digits
-   and a zero. */
+/* Writes all tensors in the given order, with metadata {"format":"pt"}; equal tensors give equal files. Does not fsync.
+   fill may be NULL when every tensor has data. sha256, if not NULL, receives the file's hash: 64 hex digits and a
+   zero. */
 status st_write(const char *path, const st_tensor *tensors, int n, st_fill *fill, void *context, char *sha256,
                 error *e);
 size_t st_size(st_type type);

@@ -1,4 +1,4 @@
-/* safetensors_write.c: writing, in one pass and in the order given, so that equal tensors make equal files. */
+/* safetensors_write.c: writes safetensors files in one pass, in the order given. */
 #include "base/files.h"
 #include "base/json_value.h"
 #include "save/safetensors.h"
@@ -14,7 +14,8 @@ static uint64_t tensor_size(const st_tensor *t) {
     return bytes;
 }
 
-/* The 8 bytes of length and the JSON, padded so that the data begin at a multiple of 8. The caller frees it. */
+/* The header's length in 8 bytes and its JSON, padded so that the data begin at a multiple of 8. The caller frees
+   it. */
 static char *header_make(const st_tensor *tensors, int n, size_t *bytes) {
     char *text;
     FILE *f = open_memstream(&text, bytes);
