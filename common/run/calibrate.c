@@ -1,4 +1,5 @@
-/* calibrate.c: see calibrate.h. Runs single ops of a small model and divides times by counts. */
+/* calibrate.c: see calibrate.h. Runs single ops of a small model, and divides their times by their operations and
+   bytes. */
 #include "run/calibrate.h"
 #include "base/files.h"
 #include "base/json_file.h"
@@ -20,7 +21,7 @@ typedef struct {
     double launch;
 } bench;
 
-/* Wall time of running one op `times` in a row, and waiting for it: the least of three. */
+/* Seconds for running an op `times` times in a row and waiting for the last: the least of three tries. */
 static status time_op(bench *t, int op_index, int times, double *seconds, error *e) {
     backend *b = t->m.backend;
     double least = INFINITY, one;
@@ -35,7 +36,7 @@ static status time_op(bench *t, int op_index, int times, double *seconds, error 
     return OK;
 }
 
-/* Seconds of one run. Short ops are run many times over, so that waiting for them doesn't count. */
+/* Seconds of one run of an op. A short op is run many times in a row, so that the waiting hardly counts. */
 static status op_time(bench *t, int op_index, double *seconds, error *e) {
     enum { MORE = 17 };
     double many;
@@ -49,8 +50,8 @@ static status op_time(bench *t, int op_index, double *seconds, error *e) {
 
 /* ---- from times to constants ---- */
 
-/* What an op's time says: arithmetic by kind of work, or the speed of memory. GELU stands for vector arithmetic; ops
-   that do next to none stand for memory; norms are mixed and tell nothing. */
+/* What an op's time is used for: the speed of a kind of arithmetic, or that of memory. GELU stands for vector
+   arithmetic; ops with hardly any arithmetic stand for memory; norms have both and are used for neither. */
 enum { BYTES = WORK_KINDS, NOTHING, SORTS };
 static int sort_of(op_code code) {
     switch (code) {
@@ -61,7 +62,7 @@ static int sort_of(op_code code) {
     }
 }
 
-/* The optimizer is timed on the largest tensor only: small ones lie in the processor's cache. */
+/* The optimizer is timed on the largest tensor only, since small ones lie in the processor's cache. */
 static bool is_worth_timing(const graph *g, int i) {
     const op *o = &g->ops[i];
     if (sort_of(o->code) == NOTHING) return false;
@@ -83,13 +84,12 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
         TRY(op_time(t, i, &one, e));
         int sort = sort_of(o->code);
         double net = one - out->launch * cost_launches(g, o, t->step.sequences);
-        seconds[sort] += net > 0.2 * one ? net : 0.2 * one; /* launches may overlap: never count a time away */
+        seconds[sort] += net > 0.2 * one ? net : 0.2 * one; /* launches may overlap, so take away 80 % at most */
         counts[sort] += sort == BYTES ? op_traffic(g, o, t->step.sequences, real) : op_flops(g, o, t->step.sequences);
     }
     for (int w = 0; w < WORK_KINDS; w++) out->flop[w] = seconds[w] / counts[w];
     out->byte = seconds[BYTES] / counts[BYTES];
-    /* Threads that have just met at one op meet at the next almost for nothing; between the ops of a step they don't.
-     */
+    /* When the same op is run again and again, its threads wait for each other hardly at all; in a step they do. */
     const backend_type *type = t->m.backend->type;
     if (type->kind == BACKEND_CPU && out->launch < type->cost.launch) out->launch = type->cost.launch;
     out->measured = true;
@@ -101,11 +101,13 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
 typedef struct {
     int length, channels, vocabulary, sequences;
 } bench_size;
-/* The first takes a CPU a tenth of a second. The second fills a GPU, and is used where it takes no longer. */
+/* The first size takes a CPU a tenth of a second. The second keeps all of a GPU busy, and is used on devices on which
+   it takes no longer than that. */
 static const bench_size SIZES[] = {{256, 512, 2048, 2}, {1024, 768, 8192, 4}};
 enum { N_SIZES = sizeof SIZES / sizeof *SIZES, HEAD_SIZE = 64 };
 
-/* Numbers like a model's, so that nothing is special about the arithmetic; the same few, to be quick. */
+/* Fills the weights with numbers like a model's, so that the arithmetic has no special cases; they repeat, which is
+   faster than drawing all of them. */
 static status fill_weights(model *m, error *e) {
     enum { CHUNK = 1 << 14 };
     double *part = xcalloc(CHUNK, sizeof *part);
@@ -144,7 +146,7 @@ static status measure_size(backend *b, const bench_size *z, cost_model *out, err
     }
     const graph *g = t.m.gpt.graph;
     s = fill_weights(&t.m, e);
-    if (s == OK) s = b->run(b, g->begin, &t.step, e); /* once through, so that kernels are compiled and pages warm */
+    if (s == OK) s = b->run(b, g->begin, &t.step, e); /* all ops once, so that kernels are built and memory is used */
     if (s == OK) s = b->run(b, g->micro, &t.step, e);
     if (s == OK) s = b->run(b, g->finish, &t.step, e);
     if (s == OK) s = measure_ops(&t, out, e);
@@ -154,7 +156,8 @@ static status measure_size(backend *b, const bench_size *z, cost_model *out, err
 
 status calibrate_measure(backend *b, cost_model *out, error *e) { return measure_size(b, &SIZES[0], out, e); }
 
-/* Is a size worth the second that it may take? By the matrix products of a layer and of the head, three times over. */
+/* Will measuring this size take about a second at most? Counts the matrix products of a layer and of the head, three
+   times. */
 static bool is_quick(const bench_size *z, const cost_model *c) {
     double rows = (double)z->length * z->sequences, C = z->channels;
     return 3 * 6 * rows * (12 * C * C * c->flop[WORK_MATRIX] + z->vocabulary * C * c->flop[WORK_HEAD]) < 0.7;
@@ -162,7 +165,7 @@ static bool is_quick(const bench_size *z, const cost_model *c) {
 
 /* ---- the cache ---- */
 
-/* One file for each kind of device, choice of device, precisions and build; NULL where there is no place. */
+/* The file for this kind of device, choice of device, precision and build; NULL if there is no folder for caches. */
 static char *cache_path(const config *c, const backend_type *type) {
     char hex[HASH_HEX];
     char *key = xprintf("%s|%s|%s|%s|%s|%s", type->name, c->device, c->dtype, c->matmul_precision, snug_version(),
@@ -176,7 +179,7 @@ static char *cache_path(const config *c, const backend_type *type) {
 
 static const char *const FLOP_KEYS[WORK_KINDS] = {"matrix", "attention", "head", "vector"};
 
-/* A positive number; false for anything else, so that a damaged cache is only measured anew. */
+/* Reads a positive number; false for anything else, so that a damaged file only leads to a new measurement. */
 static bool get_seconds(const cJSON *object, const char *key, double *out) {
     const cJSON *v = json_get(object, key);
     if (!cJSON_IsNumber(v) || !isfinite(v->valuedouble) || v->valuedouble <= 0) return false;
@@ -220,7 +223,7 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
 }
 
 bool calibrate_doubt(const config *c, const backend *b, double predicted, double took) {
-    const double telling = 0.02; /* below it a step is mostly launches, which are predicted roughly */
+    const double telling = 0.02; /* shorter steps are mostly launches, whose prediction is rough */
     bool wrong = predicted > telling && took < predicted / 2;
     char *path = wrong ? cache_path(c, b->type) : NULL;
     bool forgotten = path && unlink(path) == 0;

@@ -6,22 +6,23 @@
 #include "config/config.h"
 #include "graph/fit.h"
 
-/* The constants kept for these settings' device: measured by this build on a backend of that type,
-   and on a device and by matrix products like those of `open` (NULL: whichever the settings meant last). False, and
-   *out as it was, when there are none. Opens no device. */
+/* Reads the constants that are kept for these settings: measured by this build on a backend of that type, and, if
+   `open` is not NULL, on its device with its matrix products; else on whichever device the settings meant last. False,
+   and *out as it was, when there are none. Opens no device. */
 bool calibrate_recall(const config *c, const backend_type *type, const backend *open, cost_model *out);
 
-/* Recalls them for b, which is open and not yet bound; or else opens the same device again, measures within the cap in
-   about a second, closes it, and keeps the result (a cache that can't be written is no failure). Says on `report` (may
-   be NULL) that it measures. Where the cap is too small for measuring, *out is the backend's stated constants. */
+/* Recalls the constants for b, which is open and not yet bound. If there are none, it opens the same device again,
+   measures within the cap for about a second, closes it, and keeps the result; that the cache can't be written is no
+   failure. Says on `report` (may be NULL) that it measures. Where the cap is too small for measuring, *out becomes the
+   backend's stated constants. */
 status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e);
 
-/* True when steps took less than half of the seconds predicted by constants that were measured: something else kept the
-   device busy then. They are forgotten, so that whoever asks next measures anew. (Slower steps prove nothing: the
-   device may be busy now. Steps of less than 20 ms prove little.) */
+/* True when steps took less than half of the seconds that measured constants predict: then something else kept the
+   device busy when it was measured. The constants are forgotten, so that the next run measures again. Steps that take
+   longer than predicted prove nothing, since the device may be busy now; and steps of less than 20 ms prove little. */
 bool calibrate_doubt(const config *c, const backend *b, double predicted, double took);
 
-/* The measurement alone, on b's next bind, within b's cap. Closes b. NO_MEMORY: the cap is too small for it. */
+/* Measures with b, which is not bound yet, within its cap, and closes it. NO_MEMORY: the cap is too small. */
 status calibrate_measure(backend *b, cost_model *out, error *e);
 
 #endif

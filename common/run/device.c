@@ -6,7 +6,7 @@
 #include "opencl/opencl.h"
 #endif
 
-/* What the cap is, and what it is a part of. */
+/* Prints the cap, and the memory of which it is a part. */
 static void print_cap(const config *c, const backend *b, FILE *f) {
     char cap[32], all[32], left[32], is_free[32];
     uint64_t memory = b->memory;
@@ -22,7 +22,7 @@ static void print_cap(const config *c, const backend *b, FILE *f) {
 
 static bool wants_float64(const config *c) { return !strcmp(c->dtype, precision_table[PRECISION_FLOAT64].dtype); }
 
-/* Products that are rounded decide; where they are not, dtype does. */
+/* matmul_precision decides if it asks for rounded products, else dtype does. */
 static compute_precision precision_of(const config *c) {
     for (compute_precision p = 0; p < PRECISION_COUNT; p++)
         if (*precision_table[p].products && !strcmp(c->matmul_precision, precision_table[p].matmul)) return p;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1 << 16 }; /* reals moved at once between host and backend */
+enum { CHUNK = 1 << 16 }; /* how many reals move between host and backend at once */
 
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
     *m = (model){.shape = *shape, .run = *run};
@@ -126,18 +126,19 @@ status model_load(model *m, const batch *b, const step_settings *s, int64_t firs
                      .inv_targets = inv_targets,
                      .seed = s->seed};
     bool whole = graph_holds_step(m->gpt.graph, m->gpt.tokens);
-    if (whole && first) return OK; /* they are there since the first micro-batch */
+    if (whole && first) return OK; /* the first micro-batch has handed over the whole step's */
     size_t at = (size_t)(first * b->length), bytes = (size_t)((whole ? b->sequences : n) * b->length) * sizeof *b->x;
     TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + at, 0, bytes, e));
     return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
 }
 
-/* Parts of a span after which progress is reported, and the arithmetic that each has at least: threads meet there. */
+/* Into how many pieces a span is cut for reporting progress. A piece has LEAST_PIECE operations at least, since on the
+   CPU all threads wait for each other at its end. */
 enum { PIECES = 16 };
 static const double LEAST_PIECE = 1e10;
 
-/* Runs a span in pieces of about a sixteenth of its arithmetic and reports in between: a micro-batch may take a minute.
-   from, to: its part of the batch. */
+/* Runs a span in pieces of about a sixteenth of its arithmetic, and reports progress after each, since a micro-batch
+   may take a minute. from, to: which part of the batch it is, from 0 to 1. */
 static status run_reporting(model *m, span what, const step_args *a, double from, double to, error *e) {
     backend *be = m->backend;
     const graph *g = m->gpt.graph;
@@ -155,7 +156,7 @@ static status run_reporting(model *m, span what, const step_args *a, double from
     return OK;
 }
 
-/* Runs `what` for every micro-batch of b, then adds up the losses, sequence by sequence. */
+/* Runs `what` for each micro-batch of b, and then adds up the losses of all sequences in order. */
 static status run_batch(model *m, span what, const batch *b, const step_settings *s, double inv_targets, double *sum,
                         error *e) {
     for (int64_t first = 0; first < b->sequences; first += m->run.micro_batch) {
@@ -174,7 +175,7 @@ static status run_batch(model *m, span what, const batch *b, const step_settings
 
 double model_inverse(const batch *b) {
     int64_t targets = batch_targets(b);
-    return targets ? 1.0 / (double)targets : 0; /* R5: one division, by what counts in the whole step */
+    return targets ? 1.0 / (double)targets : 0; /* R5: divided once, by the targets of the whole step */
 }
 
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {

@@ -1,5 +1,5 @@
-/* model.h: a GPT bound to a backend, and the pieces of a step. What train, eval, sample, grads, gradcheck and
- * equivalence share. */
+/* model.h: a GPT that is bound to a backend, and the parts of a step: what train, eval, sample, grads, gradcheck and
+   equivalence share. */
 #ifndef SNUG_MODEL_H
 #define SNUG_MODEL_H
 
@@ -13,12 +13,12 @@ typedef struct {
     gpt gpt;
     plan plan;
     backend *backend;
-    void (*progress)(void *context, double part); /* part of a batch done, to 1; may be NULL. The caller sets both */
+    void (*progress)(void *context, double part); /* called with the part of a batch that is done, 0 to 1; or NULL */
     void *context;
 } model;
 
-/* Builds the graph, plans it and binds it to b, which m owns from then on. On failure m holds nothing and b is still
-   the caller's; after NO_MEMORY a smaller run may be tried on the same b. */
+/* Builds the graph, plans it and binds it to b, which m then owns. On failure m holds nothing and b is still the
+   caller's; after NO_MEMORY a smaller run may be tried on the same b. */
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e);
 void model_close(model *m); /* closes the backend too */
 
@@ -46,18 +46,20 @@ typedef struct {
     uint64_t seed;
 } step_settings;
 
-/* begin, then micro for every micro-batch of b (which has at most run.sequences). *loss = sum of losses / targets. */
+/* Runs begin, and then micro for each micro-batch of b, which has at most run.sequences sequences. *loss = the sum of
+   the losses / the number of targets that count. */
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e);
-/* The forward half of that alone, dropout included: *loss as above. Gradients are no use afterwards. */
+/* Only the forward half of that, with dropout; *loss as above. The gradients are meaningless afterwards. */
 status model_training_loss(model *m, const batch *b, const step_settings *s, double *loss, error *e);
-/* finish: clips and updates where the graph has an optimizer. *norm = gradient norm before clipping (0 without one);
-   where that is infinite or no number, nothing is updated: the weights stay those before the step. */
+/* Runs finish, which clips and updates if the graph has an optimizer. *norm = the gradient norm before clipping, or 0
+   without an optimizer. If it is infinite or NaN nothing is updated: the weights stay as they were before the step. */
 status model_finish(model *m, const step_settings *s, double *norm, error *e);
-/* Forward only: *sum of the token losses. */
+/* Runs eval, forward only. *sum = the sum of the token losses. */
 status model_loss(model *m, const batch *b, double *sum, error *e);
-/* What the three above are made of, for those who run a graph op by op: sees to it that the backend has the sequences
-   from `first` on, at most a micro-batch (*a: what the ops then run with); first = 0 comes before the others, since it
-   hands over all of b where there is room for a step's tokens (one_upload); and 1 / targets, or 0 where none counts. */
+/* Two parts of the functions above, for running a graph op by op. model_load sees to it that the backend has the tokens
+   of the sequences from `first` on, at most a micro-batch of them; *a is what the ops then run with. It has to be
+   called with first = 0 before the others, since with one_upload it hands over all of b then. model_inverse is 1 /
+   (targets that count), or 0 if none does. */
 status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
                   error *e);
 double model_inverse(const batch *b);

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CHUNK = 1 << 16 }; /* reals read back at once */
+enum { CHUNK = 1 << 16 }; /* how many reals are read back at once */
 
-/* Is any of `count` elements of t, from `first` on, infinite or no number? */
+/* Is any of `count` elements of t, from `first` on, infinite or NaN? */
 static status look_at(model *m, tensor_id t, int64_t first, int64_t count, bool *bad, error *e) {
     double *part = xcalloc(CHUNK, sizeof *part);
     status s = OK;
@@ -19,7 +19,7 @@ static status look_at(model *m, tensor_id t, int64_t first, int64_t count, bool 
     return s;
 }
 
-/* The part of t that op o has just written: what lies beside it is an earlier step's or micro-batch's. */
+/* Looks at the part of t that op o has just written. The rest is of an earlier step or micro-batch. */
 static status look_at_written(model *m, const op *o, tensor_id id, const step_args *a, bool *bad, error *e) {
     const graph *g = m->gpt.graph;
     const tensor *t = &g->tensors[id];
@@ -52,7 +52,7 @@ static status look_at_outputs(model *m, const op *o, const step_args *a, char *t
         if (o->code == OP_SUM_SQUARES)
             snprintf(text, size, "the sum of squares of %s", name);
         else {
-            int layer = g->tensors[o->arg[i]].layer < 0 ? o->attr.layer : -1; /* else it is in the name */
+            int layer = g->tensors[o->arg[i]].layer < 0 ? o->attr.layer : -1; /* -1: the tensor's name has it already */
             char where[32] = "";
             if (layer >= 0) snprintf(where, sizeof where, " in layer %d", layer);
             snprintf(text, size, "%s (made by %s%s, sequences %d to %d of the step)", name, info->name, where,
@@ -65,7 +65,7 @@ static status look_at_outputs(model *m, const op *o, const step_args *a, char *t
 static status run_ops(model *m, span ops, const step_args *a, char *text, size_t size, bool *bad, error *e) {
     const graph *g = m->gpt.graph;
     for (int i = ops.first; i < ops.end && !*bad; i++) {
-        if (g->ops[i].code == OP_ADAMW) break; /* the weights stay */
+        if (g->ops[i].code == OP_ADAMW) break; /* the weights are not to be changed */
         TRY(m->backend->run(m->backend, (span){i, i + 1}, a, e));
         TRY(look_at_outputs(m, &g->ops[i], a, text, size, bad, e));
     }

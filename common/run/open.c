@@ -34,15 +34,15 @@ void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose
                        .grad_clip = c->grad_clip};
 }
 
-/* Binds what fit chooses. Refused by the device, it asks for a sixteenth less each time: few tries, and little is given
-   away. The last one is the smallest plan there is. */
+/* Binds what fit chooses. Each time that the device refuses, a plan smaller by a sixteenth at least is tried, which
+   takes few tries and gives little memory away. The last try is the smallest plan that there is. */
 static status open_stepping_down(fit_request *r, backend *b, model *m, fit_option *o, FILE *report, error *e) {
     char peak[32];
     for (uint64_t refused = 0;; refused = o->peak) {
         if (refused) r->limits.cap = refused - refused / 16;
         status s = fit_choose(r, o, e);
         if (s == NO_MEMORY && refused && o->peak < refused) {
-            r->limits.cap = o->peak; /* the step jumped over it */
+            r->limits.cap = o->peak; /* a sixteenth was too much: try the smallest */
             s = fit_choose(r, o, e);
         } else if (s == NO_MEMORY && refused) {
             return fail(e, NO_MEMORY,

@@ -1,4 +1,5 @@
-/* open.h: from settings to a bound model: which micro-batch and policy, in which limits. */
+/* open.h: from settings to a bound model: asks fit for a micro-batch and policy within the device's limits, and binds
+   what it chooses. */
 #ifndef SNUG_RUN_OPEN_H
 #define SNUG_RUN_OPEN_H
 
@@ -6,14 +7,14 @@
 #include "graph/fit.h"
 #include "run/model.h"
 
-/* What fit is asked, for an effective batch of `sequences`; limits are left to open_limits or open_model. type NULL:
-   the settings ask for what there is not, which these two, and opening the device, say. */
+/* The request to fit, for an effective batch of `sequences`. Its limits are set later, by open_limits or open_model.
+   Its type is NULL if the settings ask for something that does not exist, which open_limits and backend_open report. */
 void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
                   fit_request *r);
-/* Without opening anything: gives r the limits that a plan for this device keeps to. */
+/* Sets the limits that a plan for the settings' device keeps to, without opening it. */
 status open_limits(const config *c, fit_request *r, error *e);
-/* Chooses by fit and binds b. When the device refuses although the cap would allow it, asks for geometrically smaller
-   plans and says so on `report`. *chosen (may be NULL) is what was bound. On failure b is closed. */
+/* Has fit choose within b's limits, and binds b. When the device refuses a plan that the cap allows, tries smaller and
+   smaller ones, and says so on `report`. *chosen (may be NULL) is what was bound. On failure b is closed. */
 status open_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e);
 
 #endif

@@ -51,7 +51,7 @@ typedef struct {
     double *logits, *sorted;
 } writer;
 
-/* The text to begin with, as ids, the last block_size of them; one newline's or the first id where there is none. */
+/* Reads the ids of the text to begin with; of more than block_size only the last are kept. */
 static status read_start(writer *w, int length, error *e) {
     char *text = NULL;
     size_t bytes, n;
@@ -150,7 +150,7 @@ status sample_run(const config *c, error *e) {
 
 /* ---- samples of a run, in its log ---- */
 
-/* Positions that are computed for a text of n tokens; the sequences of an evaluation have T each. */
+/* How many positions are computed to draw n tokens, each of which takes a pass over the whole text before it. */
 static double positions_of(int64_t n, int64_t length) {
     double grows = (double)(n < length ? n : length), all = (double)n;
     return grows * (grows + 1) / 2 + (all - grows) * (double)length;
@@ -160,10 +160,10 @@ static int64_t sample_tokens(const config *c, int64_t length) {
     double evaluation = 2.0 * (double)c->eval_iters * (double)c->batch_size * (double)length;
     int64_t n = 200;
     while (n && positions_of(n, length) > evaluation / 4) n--;
-    return n < 16 ? 0 : n; /* less says nothing */
+    return n < 16 ? 0 : n; /* shorter texts tell nothing */
 }
 
-/* What is no UTF-8, as the start of a character cut off, becomes U+FFFD: a log is JSON. */
+/* Bytes that are not UTF-8, such as a character that is cut off, become U+FFFD, since the log is JSON. */
 static char *repaired(const char *text, size_t bytes) {
     char *good = xcalloc(3 * bytes + 1, 1), *at = good;
     for (size_t i = 0, n; i < bytes; i += n) {

@@ -51,7 +51,7 @@ status shape_of_checkpoint(const config *c, const char *folder, gpt_shape *s, in
     return OK;
 }
 
-/* The vocabulary needs no data: where the dataset isn't there yet, it is GPT-2's. */
+/* The shape of a new model. Without its dataset it has GPT-2's vocabulary. */
 static status shape_of_data(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
     int64_t vocabulary = 0;
     char *folder;
