@@ -1,6 +1,6 @@
 #!/bin/sh
-# faults.sh: what the disk, the arithmetic or the user does to a run. A full or failing disk at every k-th call, a small
-# file system, a read-only folder, NaN, damage and signals: one line, the right status, and the older checkpoint loads.
+# faults.sh: what the disk or the arithmetic does to a run. A full or failing disk at every k-th call, a small file system,
+# a read-only folder, NaN and damage: one line, the right status, and the older checkpoint loads.
 #
 #     STRIDE=1 sh tests/faults.sh       every k-th call with each kind of fault; else each kind has every 9th
 set -eu
@@ -141,46 +141,3 @@ sh -c "$(sed -n 's/.*type  \(ln .*\)  and resume/\1/p' "$err")"
 loads "$work/try"
 [ "$step" -eq 5 ] || fail "after the offered command the run stands at $step"
 echo "damage in each file is named; the offered command goes back to step 5"
-
-# wait_for WORDS FILE: until they stand there; kills $pid and fails after half a minute.
-wait_for() {
-    tries=0
-    while ! grep -q "$1" "$2"; do
-        tries=$((tries + 1))
-        [ $tries -lt 1500 ] || { kill -9 $pid; fail "'$1' never came: $(cat "$2")"; }
-        sleep 0.02
-    done
-}
-# --- signals: the first finishes the step and saves, the second stops at once
-for signal in INT TERM; do
-    rm -rf "$work/try"
-    env --default-signal=INT "$snug" train $small --device=cpu --out_dir="$work/try" --max_iters=1000000 >"$work/said" 2>"$err" &
-    pid=$!
-    wait_for 'iter 7:' "$work/said"
-    kill -$signal $pid
-    status=0
-    wait $pid || status=$?
-    [ $status -eq 0 ] || fail "SIG$signal: status $status: $(cat "$err")"
-    stopped=$(sed -n 's/^stopped after \([0-9]*\) steps; go on with --init_from=resume/\1/p' "$work/said")
-    loads "$work/try"
-    [ "$step" = "$stopped" ] || fail "SIG$signal: stopped after '$stopped' steps, saved $step"
-    echo "SIG$signal: stopped after $stopped steps, saved, loads"
-done
-env --default-signal=INT "$snug" train $small --device=cpu --out_dir="$work/long" --gradient_accumulation_steps=1000000 \
-    --batch_size=1 --eval_interval=1000 --max_iters=1001 >"$work/said" 2>"$err" &
-pid=$!
-wait_for 'step 0: train loss' "$work/said" # the first step takes minutes
-kill -INT $pid
-wait_for 'once more stops at once' "$err"
-kill -0 $pid || fail "the first signal stopped at once"
-kill -TERM $pid
-tries=0
-while kill -0 $pid 2>"$work/null" && [ $tries -lt 500 ]; do
-    tries=$((tries + 1))
-    sleep 0.02
-done
-kill -9 $pid 2>"$work/null" || true # has no effect on one that has ended
-status=0
-wait $pid 2>"$work/null" || status=$?
-[ $status -eq 143 ] || fail "a second signal: status $status"
-echo "a second signal stops at once"

@@ -33,6 +33,16 @@ cpu 240KiB 420KiB
 opencl 420KiB 540KiB
 END
 
+# Each part of a run stands in state.json with what it ran on; the one made elsewhere is told when all is at home again.
+if "$snug" devices >"$work/said" 2>&1; then
+    run cpu moving scratch 10 1GiB
+    run opencl moving resume 20 1GiB
+    run cpu moving resume 30 1GiB
+    run cpu moving resume 40 1GiB
+    grep -q "^note: this run's steps 10 to 19 were made on '.*' by build" "$work/said" || fail "parts: $(cat "$work/said")"
+    [ "$(grep -c '"from": ' "$work/moving/latest/state.json")" = 3 ] || fail "parts: $(cat "$work/moving/latest/state.json")"
+fi
+
 # Constants measured while something else kept the device busy don't stay.
 train() { "$snug" train $small --device=cpu --out_dir="$work/busy" --max_iters=12 --overwrite=True >"$work/said" 2>&1 || fail "$(cat "$work/said")"; }
 kept=$XDG_CACHE_HOME/snug

@@ -411,8 +411,8 @@ START_TEST(a_run_keeps_its_cap_from_choice_to_sampling) {
     ck_assert_msg(s == OK, "%s", e.text);
     free(CAPTURE(sample_run, &s, &e, out, "--device=cpu", "--num_samples=1", "--vram_cap=50KiB"));
     ck_assert_msg(s == NO_MEMORY && strstr(e.text, "bytes more"), "%s", e.text);
-    free(CAPTURE(train_run, &s, &e, data, out, "--device=cpu", "--n_layer=2", "--n_head=2", "--n_embd=32",
-                 "--block_size=32", "--batch_size=32", "--micro_batch_size=32", "--vram_cap=1200KiB"));
+    free(CAPTURE(train_run, &s, &e, data, out, "--device=cpu", "--overwrite=True", "--n_layer=2", "--n_head=2",
+                 "--n_embd=32", "--block_size=32", "--batch_size=32", "--micro_batch_size=32", "--vram_cap=1200KiB"));
     ck_assert_msg(s == NO_MEMORY && strstr(e.text, "micro_batch_size 32"), "%s", e.text);
     ck_assert_int_eq(folder_remove(folder, NULL), OK);
     char *const all[] = {text, data, made, out, log};

@@ -1,6 +1,5 @@
 /* test_runs.c: what a run has saved still loads, whatever fails, breaks or is killed (P6, P7). */
 #include "base/files.h"
-#include "save/run_log.h"
 #include "save/runs.h"
 #include "support_faultfs.h"
 #include "support_memory_backend.h"
@@ -116,7 +115,10 @@ START_TEST(run_comes_back_as_it_was_saved) {
     run_state s = run_state_new("a \"device\"\n", "build 1", "MWG=64"), again;
     tokenizer *t = tokenizer_bytes(), *carried;
     char *folder;
+    s.iter = 100;
+    run_state_go_on(&s, "a \"device\"\n", "build 2", "MWG=64");
     s.iter = 250;
+    s.evaluated = true;
     s.val_loss = 1.0 / 3;
     s.best_val_loss = 0.1;
     run_state_set(&s, "learning_rate", "0");
@@ -129,8 +131,10 @@ START_TEST(run_comes_back_as_it_was_saved) {
     ck_assert_msg(tokenizer_open(folder, &carried, &e) == OK && tokenizer_same(t, carried), "%s", e.text);
     ck_assert_msg(run_load_state(folder, &again, &e) == OK, "%s", e.text);
     ck_assert(again.iter == 250 && again.serial == 1 && again.val_loss == 1.0 / 3 && again.best_val_loss == 0.1);
-    ck_assert_str_eq(again.device, s.device);
-    ck_assert_str_eq(again.gemm, "MWG=64");
+    ck_assert(again.n_parts == 2 && again.parts[0].from == 0 && again.parts[1].from == 100 && again.evaluated);
+    ck_assert_str_eq(again.parts[0].device, "a \"device\"\n");
+    ck_assert_str_eq(again.parts[0].gemm, "MWG=64");
+    ck_assert_str_eq(again.parts[1].build, "build 2");
     ck_assert_str_eq(run_state_get(&again, "learning_rate"), "6e-4");
     ck_assert_str_eq(run_state_get(&again, "dataset"), "x\ty");
     ck_assert_ptr_null(run_state_get(&again, "none"));
@@ -143,6 +147,32 @@ START_TEST(run_comes_back_as_it_was_saved) {
     free(folder);
     tokenizer_close(t);
     tokenizer_close(carried);
+}
+END_TEST
+
+static void go_on(run_state *s, int64_t iter, const char *build) {
+    s->iter = iter;
+    run_state_go_on(s, "some device", build, "");
+}
+
+/* Native, elsewhere, native: the part elsewhere stays on record; parts without a step are none (P4). */
+START_TEST(parts_of_a_run_are_kept) {
+    run_state s = run_state_new("some device", "native", "");
+    go_on(&s, 0, "native");
+    ck_assert_int_eq(s.n_parts, 1);
+    go_on(&s, 0, "other");
+    ck_assert(s.n_parts == 1 && !strcmp(s.parts[0].build, "other") && s.parts[0].from == 0);
+    go_on(&s, 0, "native");
+    go_on(&s, 10, "native");
+    ck_assert_int_eq(s.n_parts, 1);
+    go_on(&s, 20, "other");
+    go_on(&s, 20, "third");
+    go_on(&s, 30, "native");
+    ck_assert(s.n_parts == 3 && s.parts[1].from == 20 && s.parts[2].from == 30);
+    ck_assert_str_eq(s.parts[1].build, "third");
+    go_on(&s, 30, "third"); /* native did nothing */
+    ck_assert_int_eq(s.n_parts, 2);
+    run_state_free(&s);
 }
 END_TEST
 
@@ -491,59 +521,6 @@ START_TEST(run_killed_at_any_moment_loads) {
 }
 END_TEST
 
-/* ---- the log ---- */
-
-static void log_is(const char *expected) {
-    char *path = xprintf("%s/log.jsonl", out), *text;
-    size_t bytes;
-    ck_assert_int_eq(file_read(path, 10000, &text, &bytes, &e), OK);
-    ck_assert_str_eq(text, expected);
-    free(text);
-    free(path);
-}
-
-#define STEP(i) "{\"iter\": " #i ", \"loss\": 2.5}"
-#define EVAL(i) "{\"iter\": " #i ", \"train_loss\": 2, \"val_loss\": 3}"
-
-START_TEST(log_is_cut_back_to_the_checkpoint) {
-    run_log l;
-    ck_assert_int_eq(run_log_cut(out, 3, &e), OK); /* no log yet */
-    ck_assert_int_eq(run_log_open(out, &l, &e), OK);
-    static const char *const lines[] = {EVAL(0), STEP(0), STEP(1), EVAL(2), STEP(2), STEP(3), EVAL(4)};
-    for (int i = 0; i < 7; i++) ck_assert_int_eq(run_log_line(&l, lines[i], &e), OK);
-    ck_assert_int_eq(write(l.fd, "{\"iter\": 1, \"lo", 15), 15); /* torn by a kill */
-    run_log_close(&l);
-    ck_assert_msg(run_log_cut(out, 2, &e) == OK, "%s", e.text);
-    log_is(EVAL(0) "\n" STEP(0) "\n" STEP(1) "\n" EVAL(2) "\n");
-    ck_assert_int_eq(run_log_cut(out, -1, &e), OK);
-    log_is("");
-}
-END_TEST
-
-START_TEST(log_never_has_a_torn_line) {
-    run_log l;
-    ck_assert_int_eq(run_log_open(out, &l, &e), OK);
-    ck_assert_int_eq(run_log_line(&l, STEP(0), &e), OK);
-    faultfs_arm(1, true, FAULT_SHORT_WRITE);
-    ck_assert_int_eq(run_log_line(&l, STEP(1), &e), OK);
-    faultfs_arm(1, false, EINTR);
-    ck_assert_int_eq(run_log_line(&l, STEP(2), &e), OK);
-    faultfs_arm(1, false, ENOSPC);
-    ck_assert_int_eq(run_log_line(&l, STEP(3), &e), FAILED);
-    faultfs_disarm();
-    ck_assert_ptr_nonnull(strstr(e.text, "log.jsonl: cannot write: No space left"));
-    log_is(STEP(0) "\n" STEP(1) "\n" STEP(2) "\n");
-    for (int k = 1; k <= 6; k++) {
-        faultfs_arm(k, true, ENOSPC);
-        status s = run_log_cut(out, 1, &e);
-        int calls = faultfs_disarm();
-        ck_assert(s == FAILED || calls < k);
-        if (s == FAILED && k < 4) log_is(STEP(0) "\n" STEP(1) "\n" STEP(2) "\n");
-    }
-    run_log_close(&l);
-}
-END_TEST
-
 Suite *runs_suite(void);
 Suite *runs_suite(void) {
     Suite *s = suite_create("runs");
@@ -551,6 +528,7 @@ Suite *runs_suite(void) {
     tcase_set_timeout(t, 300);
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, run_comes_back_as_it_was_saved);
+    tcase_add_test(t, parts_of_a_run_are_kept);
     tcase_add_test(t, weights_and_moments_that_are_no_numbers_are_not_saved);
     tcase_add_test(t, newest_best_and_latest_stay);
     tcase_add_test(t, of_equal_losses_one_is_the_best);
@@ -569,8 +547,6 @@ Suite *runs_suite(void) {
                         2 * (int)(sizeof faults / sizeof faults[0]));
     tcase_add_test(t, interrupted_and_short_calls_are_gone_on_with);
     tcase_add_test(t, run_killed_at_any_moment_loads);
-    tcase_add_test(t, log_is_cut_back_to_the_checkpoint);
-    tcase_add_test(t, log_never_has_a_torn_line);
     suite_add_tcase(s, t);
     return s;
 }

@@ -7,19 +7,66 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TEMPORARY ".tmp-" /* and the process's number */
+
 /* ---- writing ---- */
+
+/* "NAME.tmp-123" of the name? */
+static bool is_temporary_of(const char *entry, const char *name) {
+    size_t n = strlen(name);
+    if (strncmp(entry, name, n) || strncmp(entry + n, TEMPORARY, strlen(TEMPORARY))) return false;
+    const char *pid = entry + n + strlen(TEMPORARY);
+    return *pid && pid[strspn(pid, "0123456789")] == 0;
+}
+
+/* A process holds the lock of what it writes, and a kill lets go of it: so this works across machines and containers,
+   whose process numbers mean nothing to each other. Where there are no locks nothing is removed. */
+static void clear_one(const char *path) {
+    struct stat there;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (fd < 0) return;
+    if (fstat(fd, &there) == 0 && S_ISREG(there.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+    close(fd);
+}
+
+void file_clear_temporaries(const char *path) {
+    char *copy = xstrdup(path), *again = xstrdup(path);
+    const char *name = basename(copy), *place = dirname(again);
+    DIR *folder = opendir(place);
+    const struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        if (!is_temporary_of(entry->d_name, name)) continue;
+        char *left = xprintf("%s/%s", place, entry->d_name);
+        clear_one(left);
+        free(left);
+    }
+    if (folder) closedir(folder);
+    free(copy);
+    free(again);
+}
+
+/* Open and locked. Between the two steps another process may take it for a left one and remove it: then once more. */
+static int open_temporary(const char *name) {
+    for (;;) {
+        int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || file_is_at(fd, name)) return fd;
+        close(fd);
+    }
+}
 
 status file_create(file_out *f, const char *path, error *e) {
     struct stat there;
     bool is_there = stat(path, &there) == 0, direct = is_there && !S_ISREG(there.st_mode);
     if (is_there && S_ISDIR(there.st_mode))
         return fail(e, BAD_INPUT, "%s: is a folder; give the name of a file to write", path);
-    *f = (file_out){.path = xstrdup(path), .temporary = direct ? NULL : xprintf("%s.tmp-%ld", path, (long)getpid())};
-    const char *name = direct ? path : f->temporary;
-    f->fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    *f = (file_out){.path = xstrdup(path),
+                    .temporary = direct ? NULL : xprintf("%s" TEMPORARY "%ld", path, (long)getpid())};
+    if (!direct) file_clear_temporaries(path);
+    f->fd = direct ? open(path, O_WRONLY | O_TRUNC | O_CLOEXEC) : open_temporary(f->temporary);
     if (f->fd < 0) {
         status s = fail(e, FAILED, "%s: cannot create: %s", path, strerror(errno));
         free(f->temporary);
@@ -163,6 +210,12 @@ status file_copy(const char *from, const char *to, char *sha256, error *e) {
 bool file_exists(const char *path) {
     struct stat there;
     return lstat(path, &there) == 0;
+}
+
+bool file_is_at(int fd, const char *path) {
+    struct stat open_one, there;
+    return fstat(fd, &open_one) == 0 && stat(path, &there) == 0 && open_one.st_ino == there.st_ino &&
+           open_one.st_dev == there.st_dev;
 }
 
 status file_check_plain(const char *path, error *e) {

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* A file being written: under a temporary name beside `path` until file_finish renames it, so that after a full disk or
-   a kill `path` still is what it was before. Something that exists and is not a regular file (/dev/null, a pipe) is
+   a kill `path` still is what it was before; what killed processes left of it is removed then. Something that exists and is not a regular file (/dev/null, a pipe) is
    written to directly. */
 typedef struct {
     int fd;
@@ -28,13 +28,18 @@ status file_finish(file_out *f, bool durable, char *sha256, error *e);
 /* Gives up: nothing of the file remains. */
 void file_abandon(file_out *f);
 
-/* The same in one call. */
+/* Removes what killed processes left of files that should have become `path`. file_create does it by itself. */
+void file_clear_temporaries(const char *path);
+
+/* Creates, puts and finishes in one call. */
 status file_write(const char *path, const void *data, size_t bytes, bool durable, char *sha256, error *e);
 status file_copy(const char *from, const char *to, char *sha256, error *e);
 /* All of a regular file, with a zero after it; the caller frees *text. BAD_INPUT when it is longer than limit. */
 status file_read(const char *path, size_t limit, char **text, size_t *bytes, error *e);
 /* Is there anything of this name, be it a link to nothing? */
 bool file_exists(const char *path);
+/* Does `path` name the file that is open as fd? */
+bool file_is_at(int fd, const char *path);
 /* OK for a regular file, or none at all. BAD_INPUT for a folder, a pipe and the like, which a later write or read would
    trip over or wait for. */
 status file_check_plain(const char *path, error *e);

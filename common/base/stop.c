@@ -2,27 +2,47 @@
 #include "base/stop.h"
 #include <errno.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t wanted; /* the one mutable global: a signal handler can reach nothing else */
+static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
+
+/* Mutable globals: a signal handler can reach nothing else. first: only the handler's, and no two run at once. */
+static volatile sig_atomic_t wanted;
+static struct timespec first;
+
+static double seconds_since(const struct timespec *from) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - from->tv_sec) + 1e-9 * (double)(now.tv_nsec - from->tv_nsec);
+}
 
 static void want_stop(int number) {
     static const char text[] = "\nfinishing this step, then saving; once more stops at once\n";
     int before = errno;
-    (void)number;
-    wanted = 1;
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
+    if (!wanted) {
+        clock_gettime(CLOCK_MONOTONIC, &first);
+        wanted = 1;
+        signal(SIGPIPE,
+               SIG_IGN); /* who reads what we print may be ending by the same signal: that must not stop a save */
+        ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+        (void)ignored;
+    } else if (seconds_since(&first) >= 0.5) {
+        signal(number, SIG_DFL);
+        raise(number); /* takes effect when this handler is left */
+    }
     errno = before;
 }
 
 void stop_watch(void) {
-    static const int numbers[] = {SIGINT, SIGTERM};
+    struct sigaction ours = {.sa_handler = want_stop, .sa_flags = SA_RESTART}, before;
     wanted = 0;
-    for (int i = 0; i < 2; i++)
-        if (signal(numbers[i], want_stop) == SIG_IGN) signal(numbers[i], SIG_IGN);
+    sigemptyset(&ours.sa_mask);
+    for (int i = 0; i < NUMBERS; i++) sigaddset(&ours.sa_mask, numbers[i]);
+    for (int i = 0; i < NUMBERS; i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &ours, NULL);
 }
 
 bool stop_wanted(void) { return wanted; }

@@ -47,14 +47,32 @@ static void note_settings(const config *c, const run_state *s, FILE *f) {
     if (*before == ';') fputc('\n', f);
 }
 
+static bool same_part(const run_part *a, const char *device, const char *build, const char *gemm) {
+    return !strcmp(a->device, device) && !strcmp(a->build, build) && !strcmp(a->gemm, gemm);
+}
+
+/* Each device, build and set of products that is not the one at work now, once, at its first steps. */
+static void note_parts(const run_state *s, const backend *b, bool other_products_are_said, FILE *f) {
+    enum { SHOWN = 3 };
+    int told = 0;
+    for (int i = 0; i < s->n_parts; i++) {
+        const run_part *p = &s->parts[i];
+        bool before = false;
+        for (int k = 0; k < i; k++) before |= same_part(&s->parts[k], p->device, p->build, p->gemm);
+        bool other_place = strcmp(p->device, b->device) || strcmp(p->build, snug_build());
+        if (before || !(other_place || (strcmp(p->gemm, b->gemm) && !other_products_are_said))) continue;
+        if (++told > SHOWN) continue;
+        int64_t end = i + 1 < s->n_parts ? s->parts[i + 1].from : s->iter;
+        fprintf(f, "note: this run's steps %lld to %lld were made on '%s' by build '%s'", (long long)p->from,
+                (long long)(end > p->from ? end - 1 : end), p->device, p->build);
+        if (strcmp(p->gemm, b->gemm)) fprintf(f, " with products by '%s', and here by '%s'", p->gemm, b->gemm);
+        fputs(": the bits may differ\n", f);
+    }
+    if (told > SHOWN) fprintf(f, "note: and other parts elsewhere, %d in all: state.json lists them\n", told);
+}
+
 void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f) {
     char value[VALUE_TEXT_MAX];
-    if (strcmp(s->device, b->device) || strcmp(s->build, snug_build()))
-        fprintf(f, "note: this run was made on '%s' by build '%s': the bits may differ from here on\n", s->device,
-                s->build);
-    if (strcmp(s->gemm, b->gemm) &&
-        !was_other(c, s, OPTION_matmul_precision, value)) /* that alone changes them: see below */
-        fprintf(f, "note: this run's matrix products went by '%s', and this device can't: the bits may differ\n",
-                s->gemm);
+    note_parts(s, b, was_other(c, s, OPTION_matmul_precision, value), f); /* that alone changes products: see below */
     note_settings(c, s, f);
 }

@@ -48,6 +48,7 @@ typedef struct {
     int64_t log_from; /* where the log is cut back to, but only before the first line: a run that fails at once loses
                          nothing of the one before it */
     run_state state;
+    int64_t evaluated_at; /* the step after which all losses were last evaluated and logged; -1: none */
     tokenizer *tokenizer; /* what checkpoints carry, or NULL */
     double last_save;
     progress show;
@@ -122,7 +123,8 @@ static status open_run(run *r, graph_purpose purpose, const char *checkpoint, er
     }
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
     open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
-    TRY(backend_open_as(c, r->state.gemm, &b, stdout, e)); /* a resumed run keeps its matrix products */
+    const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
+    TRY(backend_open_as(c, products, &b, stdout, e)); /* a resumed run keeps its matrix products */
     bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
     status s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
     if (s != OK) {
@@ -143,7 +145,7 @@ static void close_run(run *r) {
     if (r->val.map) data_close(&r->val);
     if (r->out_open) run_close(&r->out);
     if (r->log_open) run_log_close(&r->log);
-    if (r->state.device) run_state_free(&r->state);
+    run_state_free(&r->state);
     batch_free(&r->batch);
     tokenizer_close(r->tokenizer);
     free(r->folder);
@@ -164,7 +166,7 @@ static status not_finite(run *r, span what, const batch *b, const step_settings 
 static status log_begin(run *r, error *e) {
     if (r->log_open) return OK;
     if (r->c->overwrite && r->log_from < 0) TRY(run_remove_checkpoints(&r->out, e));
-    TRY(run_log_cut(r->c->out_dir, r->log_from, e));
+    TRY(run_log_cut(r->c->out_dir, r->log_from, r->state.evaluated, e));
     TRY(run_log_open(r->c->out_dir, &r->log, e));
     r->log_open = true;
     return run_facts_write(r->c->out_dir, r->c, r->m.backend->device, &r->request, &r->chosen, e);
@@ -210,6 +212,7 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
         *val_loss = NAN;
         return OK;
     }
+    r->evaluated_at = iter;
     if (r->val.map)
         progress_print(&r->show, "step %lld: train loss %.4f, val loss %.4f\n", (long long)iter, train, *val_loss);
     else
@@ -239,6 +242,7 @@ static status save(run *r, int64_t iter, double val_loss, error *e) {
     progress_doing(&r->show, "saving", 0, 0);
     TRY(log_begin(r, e)); /* or a resumed run would find lines of the one before */
     r->state.iter = iter;
+    r->state.evaluated = r->evaluated_at == iter;
     r->state.val_loss = val_loss;
     if (val_loss < r->state.best_val_loss) r->state.best_val_loss = val_loss;
     TRY(run_save(&r->out, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, r->tokenizer, (int)r->c->keep_checkpoints,
@@ -251,9 +255,10 @@ static status save(run *r, int64_t iter, double val_loss, error *e) {
 static status start(run *r, const char *resumed, error *e) {
     const config *c = r->c;
     char value[VALUE_TEXT_MAX];
-    if (resumed)
+    if (resumed) {
         resume_notes(c, &r->state, r->m.backend, stderr);
-    else
+        run_state_go_on(&r->state, r->m.backend->device, snug_build(), r->m.backend->gemm);
+    } else
         r->state = run_state_new(r->m.backend->device, snug_build(), r->m.backend->gemm);
     for (int i = 0; i < OPTION_COUNT; i++)
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
@@ -266,6 +271,7 @@ static status start(run *r, const char *resumed, error *e) {
     else
         TRY(model_init(&r->m, (uint64_t)c->seed, e));
     r->log_from = resumed ? r->state.iter : -1;
+    r->evaluated_at = resumed && r->state.evaluated ? r->state.iter : -1;
     r->logs = true;
     r->last_save = seconds_now();
     return OK;
@@ -333,32 +339,40 @@ static void check_prediction(run *r) {
                    1e3 * took, 1e3 * r->predicted);
 }
 
+/* What is due after `iter` steps, before the next: evaluating and saving. *saved: the step of the newest checkpoint. */
+static status between_steps(run *r, int64_t iter, bool first, int64_t *saved, error *e) {
+    const config *c = r->c;
+    bool done = iter >= c->max_iters, save_now = false, evaluated = false;
+    double began = seconds_now(), val_loss = NAN;
+    if ((iter % c->eval_interval == 0 || done) && r->evaluated_at != iter && !stop_wanted()) {
+        TRY(evaluate_both(r, iter, &val_loss, e));
+        evaluated = r->evaluated_at == iter;
+        save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
+    }
+    bool late = c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes;
+    /* The end of a run saves too. Before its first step there is nothing that a checkpoint would be worth. */
+    if (done || (!first && (late || stop_wanted()))) save_now = true;
+    if (save_now && *saved != iter) {
+        TRY(save(r, iter, val_loss, e));
+        *saved = iter;
+    }
+    if (save_now || evaluated) write_report(r);
+    if (evaluated) r->eval_seconds = seconds_now() - began;
+    return OK;
+}
+
 static status loop(run *r, error *e) {
     const config *c = r->c;
-    int64_t iter = r->state.iter, first = iter, saved = iter ? iter : -1;
-    double val_loss;
+    bool resumed = r->log_from >= 0;
+    /* A checkpoint whose evaluation was broken off is saved again, with what it finds. */
+    int64_t first = r->state.iter, iter = first, saved = r->evaluated_at == first ? first : -1;
     for (;; iter++) {
-        bool done = iter >= c->max_iters, save_now = false;
-        double began = seconds_now();
-        val_loss = NAN;
-        if ((iter % c->eval_interval == 0 || done) && (iter > first || iter == 0) && !stop_wanted()) {
-            TRY(evaluate_both(r, iter, &val_loss, e));
-            save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
-        }
-        bool late = c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes;
-        /* The end of a run saves too. Before its first step there is nothing that a checkpoint would be worth. */
-        if (done || (iter > first && (late || stop_wanted()))) save_now = true;
-        if (save_now && saved != iter) {
-            TRY(save(r, iter, val_loss, e));
-            saved = iter;
-        }
-        if (save_now || isfinite(val_loss)) write_report(r);
-        if (isfinite(val_loss)) r->eval_seconds = seconds_now() - began;
-        if (done || stop_wanted()) break;
+        TRY(between_steps(r, iter, iter == first, &saved, e));
+        if (iter >= c->max_iters || stop_wanted()) break;
         TRY(step(r, iter, e));
     }
     check_prediction(r);
-    if (iter < c->max_iters && saved < 0)
+    if (iter < c->max_iters && iter == first && !resumed)
         progress_print(&r->show, "stopped before the first step: nothing was saved\n");
     else if (iter < c->max_iters)
         progress_print(&r->show, "stopped after %lld steps; go on with --init_from=resume\n", (long long)iter);
@@ -403,7 +417,8 @@ static status train(run *r, error *e) {
         s = evaluate_once(r, from, e);
     else if (s == OK) {
         s = start(r, resumed, e);
-        if (s == OK && resume && r->state.iter >= c->max_iters)
+        bool over = r->state.iter > c->max_iters || (r->state.iter == c->max_iters && r->state.evaluated);
+        if (s == OK && resume && over)
             printf("this run has done its %lld steps: nothing to do (raise --max_iters to go on)\n",
                    (long long)r->state.iter);
         else if (s == OK)

@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Beside checkpoints. */
+static const char *const files[] = {".snug-lock", "log.jsonl", "run.json", "report.html", "equivalence.json"};
+
 /* ---- what may not lie there ---- */
 
 /* A run that comes to write to a pipe waits for ever, and one that finds a folder there ends after hours of work: so
    the names are looked at before anything is done. */
 static status check_names(const char *out, error *e) {
-    static const char *const files[] = {".snug-lock", "log.jsonl", "run.json", "report.html"};
     struct stat there;
     status s = OK;
     for (size_t i = 0; s == OK && i < sizeof files / sizeof *files; i++) {
@@ -66,16 +68,14 @@ static void clear_leftovers(const char *out) {
         free(names[i]);
     }
     free(names);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = xprintf("%s/%s", out, files[i]);
+        file_clear_temporaries(path);
+        free(path);
+    }
 }
 
 /* ---- the lock ---- */
-
-/* Is the open file still the one of that name? The run that held the lock before may have removed it. */
-static bool is_there(int fd, const char *path) {
-    struct stat open_one, there;
-    return fstat(fd, &open_one) == 0 && lstat(path, &there) == 0 && open_one.st_ino == there.st_ino &&
-           open_one.st_dev == there.st_dev;
-}
 
 static status lock(const char *out, const char *path, int *fd, error *e) {
     for (;;) {
@@ -83,7 +83,7 @@ static status lock(const char *out, const char *path, int *fd, error *e) {
         if (*fd < 0) return fail(e, FAILED, "%s: cannot write there: %s", out, strerror(errno));
         /* File systems without locks are let through: the lock guards against a slip, and a kill releases it. */
         bool taken = flock(*fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-        if (!taken && is_there(*fd, path)) return OK;
+        if (!taken && file_is_at(*fd, path)) return OK; /* else the run before has removed it meanwhile */
         close(*fd);
         *fd = -1;
         if (taken)

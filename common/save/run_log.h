@@ -3,6 +3,7 @@
 #define SNUG_RUN_LOG_H
 
 #include "base/status.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
@@ -10,15 +11,17 @@ typedef struct {
     char *path;
 } run_log;
 
-/* Opens for appending. */
+/* Opens for appending; makes it where there is none. */
 status run_log_open(const char *out, run_log *l, error *e);
-/* Appends `object` ("{...}", without a newline) in one write; when the disk is full, nothing of it stays. */
+/* Appends `object` ("{...}", without a newline) in one write; when the disk is full, nothing of it stays. A log that
+   was deleted or replaced meanwhile is opened anew. */
 status run_log_line(run_log *l, const char *object, error *e);
 void run_log_close(run_log *l);
 
-/* Makes the log what it was when the checkpoint after `iter` steps was taken: drops step lines ("loss") of iter and
-   later, other lines (evaluations) later than iter, and lines that are no JSON, such as a torn last one. Replaces the
-   file at once. iter -1 empties it; no log is fine. */
-status run_log_cut(const char *out, int64_t iter, error *e);
+/* Makes the log what it was when the checkpoint after `iter` steps was taken: cuts off, from its end, step lines
+   ("loss") of iter and later, other lines (evaluations) later than iter, or of iter where it was not `evaluated`, and
+   lines that are no JSON, such as a torn last one. Reads no more than it cuts off and one line. iter -1 empties it; no
+   log is fine. BAD_INPUT: it is no file. */
+status run_log_cut(const char *out, int64_t iter, bool evaluated, error *e);
 
 #endif

@@ -13,12 +13,34 @@ enum { FORMAT = 1, STATE_MAX = 16 << 20 };
 static const char CHECKSUM[] = ",\n \"checksum\": \""; /* of all that stands before it */
 static const char END[] = "\"\n}\n";
 
+/* ---- parts ---- */
+
+static bool part_is(const run_part *p, const char *device, const char *build, const char *gemm) {
+    return !strcmp(p->device, device) && !strcmp(p->build, build) && !strcmp(p->gemm, gemm);
+}
+
+static void part_free(run_part *p) {
+    free(p->device);
+    free(p->build);
+    free(p->gemm);
+}
+
+static void add_part(run_state *s, int64_t from, const char *device, const char *build, const char *gemm) {
+    s->parts = xrealloc(s->parts, (unsigned long)(s->n_parts + 1) * sizeof *s->parts);
+    s->parts[s->n_parts++] = (run_part){from, xstrdup(device), xstrdup(build), xstrdup(gemm)};
+}
+
+void run_state_go_on(run_state *s, const char *device, const char *build, const char *gemm) {
+    /* A part in which no step was done is none. */
+    if (s->n_parts && s->parts[s->n_parts - 1].from >= s->iter) part_free(&s->parts[--s->n_parts]);
+    if (!s->n_parts || !part_is(&s->parts[s->n_parts - 1], device, build, gemm))
+        add_part(s, s->n_parts ? s->iter : 0, device, build, gemm);
+}
+
 run_state run_state_new(const char *device, const char *build, const char *gemm) {
-    return (run_state){.val_loss = NAN,
-                       .best_val_loss = INFINITY,
-                       .device = xstrdup(device),
-                       .build = xstrdup(build),
-                       .gemm = xstrdup(gemm)};
+    run_state s = {.val_loss = NAN, .best_val_loss = INFINITY};
+    add_part(&s, 0, device, build, gemm);
+    return s;
 }
 
 void run_state_free(run_state *s) {
@@ -26,12 +48,13 @@ void run_state_free(run_state *s) {
         free(s->settings[i].key);
         free(s->settings[i].value);
     }
+    for (int i = 0; i < s->n_parts; i++) part_free(&s->parts[i]);
     free(s->settings);
-    free(s->device);
-    free(s->build);
-    free(s->gemm);
+    free(s->parts);
     *s = (run_state){0};
 }
+
+/* ---- settings ---- */
 
 static run_setting *find(const run_state *s, const char *key) {
     for (int i = 0; i < s->n_settings; i++)
@@ -58,9 +81,14 @@ const char *run_state_get(const run_state *s, const char *key) {
 
 /* ---- writing ---- */
 
-static void print_text(FILE *f, const char *key, const char *value) {
-    fprintf(f, ",\n \"%s\": ", key);
-    json_print(f, value);
+static void print_part(FILE *f, const run_part *p) {
+    fprintf(f, "\n  {\"from\": %" PRId64 ", \"device\": ", p->from);
+    json_print(f, p->device);
+    fputs(", \"build\": ", f);
+    json_print(f, p->build);
+    fputs(", \"gemm\": ", f);
+    json_print(f, p->gemm);
+    fputc('}', f);
 }
 
 /* JSON has neither NaN nor infinity: null. */
@@ -75,9 +103,12 @@ static void print_state(FILE *f, const run_state *s) {
     fprintf(f, "{\n \"format\": %d,\n \"iter\": %" PRId64 ",\n \"serial\": %" PRId64, FORMAT, s->iter, s->serial);
     print_real(f, "val_loss", s->val_loss);
     print_real(f, "best_val_loss", s->best_val_loss);
-    print_text(f, "device", s->device);
-    print_text(f, "build", s->build);
-    print_text(f, "gemm", s->gemm);
+    fprintf(f, ",\n \"evaluated\": %s,\n \"parts\": [", s->evaluated ? "true" : "false");
+    for (int i = 0; i < s->n_parts; i++) {
+        fputs(i ? "," : "", f);
+        print_part(f, &s->parts[i]);
+    }
+    fputs("\n ]", f);
     fputs(",\n \"config\": {", f);
     for (int i = 0; i < s->n_settings; i++) {
         fputs(i ? ",\n  " : "\n  ", f);
@@ -124,12 +155,29 @@ static const char *text_of(const cJSON *v) { return cJSON_IsString(v) ? v->value
 
 static double real_of(const cJSON *v, double otherwise) { return cJSON_IsNumber(v) ? v->valuedouble : otherwise; }
 
+/* The parts in the order of their steps. A file from before there were parts has device, build and gemm on their own.
+ */
+static bool take_parts(const cJSON *json, run_state *s) {
+    const cJSON *parts = json_get(json, "parts");
+    int64_t from, after = -1;
+    if (!parts)
+        add_part(s, 0, text_of(json_get(json, "device")), text_of(json_get(json, "build")),
+                 text_of(json_get(json, "gemm")));
+    for (const cJSON *p = cJSON_IsArray(parts) ? parts->child : NULL; p; p = p->next) {
+        if (!json_integer(json_get(p, "from"), &from) || from <= after || (after < 0 && from)) return false;
+        add_part(s, from, text_of(json_get(p, "device")), text_of(json_get(p, "build")), text_of(json_get(p, "gemm")));
+        after = from;
+    }
+    return s->n_parts > 0;
+}
+
 static status take_values(const char *path, const cJSON *json, run_state *s, error *e) {
     int64_t format;
     if (!json_integer(json_get(json, "format"), &format) || format != FORMAT)
         return fail(e, BAD_INPUT, "%s: has a format that this snug does not know; use the snug that wrote it", path);
-    *s = run_state_new(text_of(json_get(json, "device")), text_of(json_get(json, "build")),
-                       text_of(json_get(json, "gemm")));
+    if (!take_parts(json, s))
+        return fail(e, BAD_INPUT, "%s: \"parts\" must be a list in the order of \"from\", which begins at 0", path);
+    s->evaluated = !cJSON_IsFalse(json_get(json, "evaluated"));
     if (!json_integer(json_get(json, "iter"), &s->iter) || s->iter < 0 ||
         !json_integer(json_get(json, "serial"), &s->serial) || s->serial < 0)
         return fail(e, BAD_INPUT, "%s: \"iter\" and \"serial\" must be whole numbers", path);

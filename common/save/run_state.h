@@ -15,13 +15,21 @@ typedef struct {
     char *key, *value;
 } run_setting;
 
+/* Steps of a run that were done one after another on the same: what P4's bits depend on. */
 typedef struct {
-    int64_t iter;                /* optimizer steps done: the next one is step `iter` */
-    double val_loss;             /* at this iter; NAN: not evaluated here */
-    double best_val_loss;        /* of the run so far; INFINITY: none yet */
-    int64_t serial;              /* counts the checkpoints of an out_dir; run_save sets it */
-    char *device, *build, *gemm; /* what P4's bits depend on; resuming on others deserves a warning */
-    run_setting *settings;       /* the options of the run, as text */
+    int64_t from; /* the first of them; the last is the one before the next part's, or before the state's iter */
+    char *device, *build, *gemm;
+} run_part;
+
+typedef struct {
+    int64_t iter;         /* optimizer steps done: the next one is step `iter` */
+    double val_loss;      /* at this iter; NAN: not evaluated here */
+    double best_val_loss; /* of the run so far; INFINITY: none yet */
+    bool evaluated;       /* at this iter, and logged. false: where one was due, a signal broke it off */
+    int64_t serial;       /* counts the checkpoints of an out_dir; run_save sets it */
+    run_part *parts;      /* [n_parts], at least one; the last is the one under way */
+    int n_parts;
+    run_setting *settings; /* the options of the run, as text */
     int n_settings;
     char sha256[RUN_FILES][HASH_HEX]; /* "": there is no such file; run_save sets them */
 } run_state;
@@ -29,6 +37,8 @@ typedef struct {
 /* Nothing done yet. Copies the three texts. */
 run_state run_state_new(const char *device, const char *build, const char *gemm);
 void run_state_free(run_state *s);
+/* From step s->iter on the run goes by these; nothing changes where it does already. Copies the three texts. */
+void run_state_go_on(run_state *s, const char *device, const char *build, const char *gemm);
 /* Sets or replaces; copies both. */
 void run_state_set(run_state *s, const char *key, const char *value);
 /* NULL if there is none. */
