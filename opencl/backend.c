@@ -1,7 +1,7 @@
 /* backend.c: the OpenCL backend behind backend.h: open, bind, run, write, read, close. The ops are in files of their
    own. One in-order queue; run only enqueues, read waits. */
 #include "opencl/opencl.h"
-#include "opencl/mma.h"
+#include "opencl/product.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,11 +61,12 @@ static status make_kernels(opencl *b, program_id program, error *e) {
 #define OPTIONS_ALL "-cl-std=CL1.2 -Du32=uint -Du64=ulong"
 
 static status build_common(opencl *b, error *e) {
-    static const char *const sources[] = {"philox.h", "prelude.cl", "norm.cl", "gemm.cl", "vocab.cl", "elementwise.cl"};
+    static const char *const sources[] = {"philox.h", "prelude.cl", "gelu.cl",       "norm.cl",
+                                          "gemm.cl",  "vocab.cl",   "elementwise.cl"};
     char options[128];
     snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
              PARTIAL_ROWS, BIAS_ROWS);
-    TRY(device_build(&b->device, sources, 6, options, &b->program[PROGRAM_COMMON], e));
+    TRY(device_build(&b->device, sources, 7, options, &b->program[PROGRAM_COMMON], e));
     return make_kernels(b, PROGRAM_COMMON, e);
 }
 
@@ -120,8 +121,12 @@ static status profile_mark(opencl *b, int op, error *e) {
     return OK;
 }
 
-static status run_op(opencl *b, int index, error *e) {
+/* One op of a span that ends before `end`; afterwards b->did_next says that the one behind it is done as well. */
+static status run_op(opencl *b, int index, int end, error *e) {
+    const op *next = index + 1 < end ? &b->graph->ops[index + 1] : NULL;
     b->op = &b->graph->ops[index];
+    b->next = next && linear_can_end_in(b, b->op, next) ? next : NULL;
+    b->did_next = false;
     b->device.op = index;
     switch (b->op->code) {
 #define X(name, access, names)                                                                                         \
@@ -138,8 +143,9 @@ static status backend_run(backend *base, span s, const step_args *args, error *e
     b->span = s;
     status result = profile_mark(b, -1, e);
     for (int i = s.first; i < s.end && result == OK; i++) {
-        result = run_op(b, i, e);
+        result = run_op(b, i, s.end, e);
         if (result == OK) result = profile_mark(b, i, e);
+        if (result == OK && b->did_next) result = profile_mark(b, ++i, e);
     }
     b->device.op = -1;
     TRY(result);
@@ -152,7 +158,7 @@ static status rehearse(opencl *b, error *e) {
     b->dry = true;
     b->args = (step_args){.sequences = b->graph->micro_batch, .length = b->graph->length, .inv_targets = 1};
     status s = OK;
-    for (int i = 0; i < b->graph->n_ops && s == OK; i++) s = run_op(b, i, e);
+    for (int i = 0; i < b->graph->n_ops && s == OK; i++) s = run_op(b, i, 0, e);
     b->dry = false;
     b->device.op = -1;
     return s;
@@ -166,7 +172,7 @@ status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e
     b->dry = true;
     b->args = (step_args){.sequences = g->micro_batch, .length = g->length, .inv_targets = 1};
     status result = OK;
-    for (int i = s.first; i < s.end && result == OK; i++) result = run_op(b, i, e);
+    for (int i = s.first; i < s.end && result == OK; i++) result = run_op(b, i, 0, e);
     b->graph = bound;
     b->listing = NULL;
     b->dry = false;
@@ -229,7 +235,7 @@ static void backend_close(backend *base) {
     memory_release(&b->memory);
     drop_events(b);
     for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
-    mma_close(b);
+    product_close(b);
     gemm_close();
     device_close(&b->device);
     free(b->events);
@@ -263,13 +269,20 @@ static size_t power_of_two(size_t n) {
 }
 
 /* The limits that plans for this device must keep. */
-static memory_limits limits_of(const device_info *d, uint64_t cap, compute_precision p) {
+static memory_limits limits_of(const device_info *d, uint64_t cap, bool own_products) {
     size_t alignment = power_of_two(d->alignment);
     memory_limits l = {.real_bytes = 4, .alignment = alignment > 512 ? alignment : 512};
     l.max_block = d->largest / l.alignment * l.alignment;
     l.cap = cap ? cap : device_default_cap(d);
-    l.gemm_first = p != PRECISION_TF32;
+    l.gemm_first = !own_products;
     return l;
+}
+
+/* What a run was made with; else, for float32, what is faster here (product_choice.c). */
+static bool wants_own_products(const opencl *b, const opencl_options *o) {
+    if (o->precision != PRECISION_FLOAT32) return true;
+    if (o->gemm || o->min_indirect) return o->gemm && !strcmp(o->gemm, PRODUCTS_OWN);
+    return !(b->device.info.type & CL_DEVICE_TYPE_CPU);
 }
 
 status opencl_open(const opencl_options *o, backend **out, error *e) {
@@ -290,11 +303,13 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
     if (s == OK) {
         const device_info *d = &b->device.info;
         b->serial = (d->type & CL_DEVICE_TYPE_CPU) && !o->as_gpu;
-        b->base.limits = limits_of(d, o->cap, o->precision);
+        bool own = wants_own_products(b, o);
+        if (own) b->base.type = opencl_type_own(o->precision);
+        b->base.limits = limits_of(d, o->cap, own);
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
-        s = o->precision == PRECISION_TF32 ? mma_open(b, o, e) : gemm_open(b, o->gemm, o->min_indirect, e);
+        s = own ? product_open(b, o, e) : gemm_open(b, o->gemm, o->min_indirect, e);
     }
     if (s == OK) s = build_common(b, e);
     free(list);

@@ -16,16 +16,16 @@ typedef struct {
     uint64_t cap;         /* as the user gave it; 0: the device's memory less a reserve */
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
-    /* A backend's text of that name, to compute as it did, where this device can; NULL: what `snug tune` found for the
-       device, else "default"; GEMM_OWN: CLBlast's own numbers, but for min_indirect. */
+    /* A backend's text of that name, to compute as it did, where this device can. NULL: what is faster here. GEMM_OWN:
+       CLBlast with its own numbers, but for min_indirect. With another precision than float32 it means nothing. */
     const char *gemm;
-    /* 0: float32. TF32: products by matrix units (mma.h) instead of CLBlast; gemm means nothing. */
-    compute_precision precision;
-    bool as_gpu; /* kernels in the shapes for GPUs, whatever the device is */
-    enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* with TF32, for tests alone: on any device, slowly */
-    int mma_tile; /* with tf32: 1 or 2 forces the large or the small tiles; 0: by the product's size */
+    compute_precision precision; /* TF32, BF16: products by matrix units (product.h) */
+    bool as_gpu;                 /* kernels in the shapes for GPUs, whatever the device is */
+    enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* of those, for tests alone: on any device, slowly */
+    int product_tile; /* of snug's own products: 1 or 2 forces the large or the small tiles; 0: by the product's size */
 } opencl_options;
 #define GEMM_OWN "CLBlast"
+#define PRODUCTS_OWN "own float32"
 /* On failure e says in a line what to do: BAD_INPUT, FAILED where there is no device, NO_MEMORY under a tiny cap. */
 status opencl_open(const opencl_options *o, backend **b, error *e);
 

@@ -20,16 +20,18 @@ typedef struct {
     int n, room;
 } product_list;
 
-/* Matrix units (mma.c): kernels by tile, ta and tb. */
-enum {
-    MMA_TILES = 2,
-    MMA_ROWS = 1 << 21 /* of C at most, in tiles of 64: NVIDIA has 65535 groups in that direction */
-};
+/* snug's own products (product.c): a program a tile, for each way in which A and B may be stored; kernels by ta and tb,
+   a set a tile, and one more for operands that are not whole. */
+enum { PRODUCT_TILES = 2, PRODUCT_VARIANTS = 4 };
 typedef struct {
-    cl_program program[MMA_TILES];
-    cl_kernel kernel[MMA_TILES][2][2];
-    int tile; /* 0: by the product's size; else 1 + the number of the tile for all */
-} mma;
+    cl_program program[PRODUCT_TILES];
+    cl_kernel kernel[PRODUCT_TILES + 1][2][2];
+} product_kernels;
+typedef struct {
+    product_kernels variant[PRODUCT_VARIANTS];
+    bool emulated; /* matrix units in plain OpenCL C, for tests */
+    int tile;      /* 0: by the product's size; else 1 + the number of the tile for all */
+} product_family;
 
 typedef struct {
     backend base; /* first: a backend * is an opencl * */
@@ -37,15 +39,17 @@ typedef struct {
     memory memory;
     cl_program program[PROGRAM_COUNT];
     cl_kernel kernel[KERNEL_COUNT];
-    bool serial; /* a CPU, or made like one: see SERIAL in prelude.cl */
-    bool tf32;   /* all products by mma.c, none by CLBlast */
-    mma mma;
+    bool serial;       /* a CPU, or made like one: see SERIAL in prelude.cl */
+    bool own_products; /* all products by product.c, none by CLBlast */
+    product_family products;
     size_t min_indirect; /* products of fewer than this cubed multiply-adds go to CLBlast's direct kernel */
     cl_event *events;    /* markers: one before a span and one after every op; profile only */
     int *event_op, n_events, event_room;
     /* What is running. */
     const graph *graph;
     const op *op;
+    const op *next; /* the op behind it, where it is one that a product's end can do (linear.c); else NULL */
+    bool did_next;  /* and it was done */
     span span;
     step_args args;
     bool dry;              /* bind's rehearsal: nothing is enqueued, but every shape goes through the checks */
@@ -127,12 +131,18 @@ typedef struct {
     uint64_t at; /* byte offset */
 } matrix;
 /* C[m,n] = op(A) op(B) + beta C, row-major and dense: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; beta
-   0 or 1. CLBlast's temporaries go to the start of the op's scratch, at most scratch_bytes; mma.c has none. */
+   0 or 1. CLBlast's temporaries go to the start of the op's scratch, at most scratch_bytes; product.c has none. */
 status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
                 uint64_t scratch_bytes, error *e);
 /* The products of a span of g, equal ones once with their number. Needs neither bind nor memory, and runs nothing.
    Free list->list. */
 status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e);
+/* Adds p to the list, or its times to those of one like it. */
+void gemm_list_add(product_list *list, product p);
+/* Does CLBlast take its direct kernel for such a product? */
+bool gemm_is_direct(const opencl *b, int64_t m, int64_t n, int64_t k);
+/* Can op o, a linear layer, do `next` in the same launch? Then run_op offers it as b->next. linear.c */
+bool linear_can_end_in(const opencl *b, const op *o, const op *next);
 /* Chooses CLBlast's parameters, makes it use them, and sets base.gemm and base.advice. gemm: as opencl_options says;
    min_indirect: 0 = that of the parameters. */
 status gemm_open(opencl *b, const char *gemm, size_t min_indirect, error *e);
@@ -140,7 +150,7 @@ void gemm_close(void);
 /* y[c] += partial sums, see add_partials in norm.cl: argument i of the op, from plane `plane` of its scratch. */
 status partials_add(opencl *b, int i, int64_t C, int plane, int planes, error *e);
 
-/* ---- the ops: gemm.c, norm.c, attention.c, vocab.c, elementwise.c ---- */
+/* ---- the ops: linear.c, norm.c, attention.c, vocab.c, elementwise.c ---- */
 
 #define X(name, access, names) status opencl_##name(opencl *b, error *e);
 OPS(X)

@@ -1,6 +1,6 @@
 /* scratch.c: the working space that every op wants on OpenCL, from shapes alone: what `plan` uses where no device is
-   open. bind asserts that CLBlast asks for no more; matrix units (tf32) need none. Compiled in every build: no OpenCL
-   here. */
+   open. bind asserts that CLBlast asks for no more; snug's own products (`own`) need none. Compiled in every build: no
+   OpenCL here. */
 #include "opencl/scratch.h"
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -17,21 +17,25 @@ uint64_t scratch_partials(int64_t sequences, int64_t T, int64_t C, int64_t plane
     return 4 * (uint64_t)(sequences * ((T + PARTIAL_ROWS - 1) / PARTIAL_ROWS) * planes * C);
 }
 
-head_layout scratch_head(const graph *g, const op *o, bool tf32) {
+head_layout scratch_head(const graph *g, const op *o, bool own) {
     bool gradient = o->code == OP_HEAD;
     const tensor *x = &g->tensors[o->arg[gradient ? 3 : 1]], *wte = &g->tensors[o->arg[gradient ? 4 : 2]];
     int64_t B = x->dim[0], T = x->dim[1], C = x->dim[2], V = wte->dim[0];
     head_layout l;
     l.rows = smaller(HEAD_ROWS, g->batch_invariant ? T : B * T);
     int64_t words = HEAD_TILE_BYTES / (4 * C) / GEMM_TILE * GEMM_TILE;
-    l.tile = smaller(V, words < GEMM_TILE ? GEMM_TILE : smaller(words, HEAD_TILE_WORDS));
-    l.logits = tf32 ? 0 : scratch_gemm(l.rows, l.tile, C);
-    l.row_losses = l.logits + (uint64_t)round_up(4 * l.rows * V, SCRATCH_ALIGNMENT);
+    l.part = smaller(V, words < GEMM_TILE ? GEMM_TILE : smaller(words, HEAD_TILE_WORDS));
+    l.tile = own ? V : l.part;
+    l.line = own ? round_up(V, HEAD_LINE) : 0;
+    l.logits = own ? 0 : scratch_gemm(l.rows, l.tile, C);
+    l.parts = l.logits + (uint64_t)round_up(4 * l.rows * (own ? l.line : V), SCRATCH_ALIGNMENT);
+    int64_t parts = own && gradient && l.part < V ? (V + l.part - 1) / l.part : 0;
+    l.row_losses = l.parts + (uint64_t)round_up(4 * parts * l.rows * C, SCRATCH_ALIGNMENT);
     l.bytes = l.row_losses + 4 * (uint64_t)(B * T);
     return l;
 }
 
-static uint64_t scratch_of(const graph *g, const op *o, bool tf32, tensor_kind *kind) {
+static uint64_t scratch_of(const graph *g, const op *o, bool own, tensor_kind *kind) {
     const tensor *t[MAX_ARGUMENTS];
     for (int i = 0; i < MAX_ARGUMENTS; i++) t[i] = &g->tensors[o->arg[i]];
     *kind = KIND_TEMP;
@@ -41,18 +45,18 @@ static uint64_t scratch_of(const graph *g, const op *o, bool tf32, tensor_kind *
         const tensor *w = t[2]; /* [I,O] */
         int64_t rows = smaller(GEMM_ROWS, t[0]->dim[0] * t[0]->dim[1]);
         *kind = KIND_GEMM;
-        return tf32 ? 0 : scratch_gemm(rows, w->dim[0], w->dim[1]);
+        return own ? 0 : scratch_gemm(rows, w->dim[0], w->dim[1]);
     }
     case OP_LINEAR_DW: {
         const tensor *dy = t[2];
         int64_t rows = smaller(GEMM_ROWS, g->batch_invariant ? dy->dim[1] : dy->dim[0] * dy->dim[1]);
         uint64_t bias = o->arg[1] ? scratch_partials(dy->dim[0], dy->dim[1], dy->dim[2], 1) : 0;
-        if (tf32) return bias;
+        if (own) return bias;
         *kind = KIND_GEMM;
         return larger(scratch_gemm(t[0]->dim[0], t[0]->dim[1], rows), bias);
     }
     case OP_HEAD:
-    case OP_HEAD_LOSS: *kind = KIND_HEAD; return scratch_head(g, o, tf32).bytes;
+    case OP_HEAD_LOSS: *kind = KIND_HEAD; return scratch_head(g, o, own).bytes;
     case OP_NORM_DW: return scratch_partials(t[2]->dim[0], t[2]->dim[1], t[2]->dim[2], 2);
     case OP_ATTENTION_DX: return 4 * (uint64_t)tensor_elements(t[4]); /* delta, shaped as lse */
     case OP_SUM_SQUARES: return 8 * SQUARE_GROUPS;
@@ -65,7 +69,7 @@ uint64_t opencl_scratch(const graph *g, const op *o, size_t real_bytes, tensor_k
     return scratch_of(g, o, false, kind);
 }
 
-uint64_t opencl_scratch_tf32(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
+uint64_t opencl_scratch_own(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
     (void)real_bytes;
     return scratch_of(g, o, true, kind);
 }

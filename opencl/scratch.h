@@ -18,22 +18,28 @@ enum {
     SCRATCH_ALIGNMENT = 4096    /* of the parts of a scratch tensor */
 };
 
-/* By CLBlast, whose temporaries are bounded from above, and by matrix units, which need none. real_bytes is 4. */
-scratch_rule opencl_scratch, opencl_scratch_tf32;
+/* By CLBlast, whose temporaries are bounded from above, and by snug's own products, which need none. real_bytes is 4.
+ */
+scratch_rule opencl_scratch, opencl_scratch_own;
+/* opencl_type, with snug's own products: what an opened backend that uses them is. */
+const backend_type *opencl_type_own(compute_precision p);
 
 /* What CLBlast may need for C[m,n] = A[m,k] B[k,n], in bytes: padded copies of all three. */
 uint64_t scratch_gemm(int64_t m, int64_t n, int64_t k);
 /* Partial sums of `planes` rows of C channels for `sequences` sequences of T rows, in bytes. */
 uint64_t scratch_partials(int64_t sequences, int64_t T, int64_t C, int64_t planes);
 
-/* HEAD and HEAD_LOSS: [GEMM temporaries, none with tf32 | logits, tile after tile | loss of every row]; offsets in
- * bytes.
- */
+/* HEAD and HEAD_LOSS: [CLBlast's temporaries | logits, tile after tile | parts of dx | loss of every row]; offsets in
+   bytes. By snug's own products the logits are one tile, its lines HEAD_LINE apart; what is one chain over a part of
+   the vocabulary is the same either way. */
+enum { HEAD_LINE = 8 }; /* a multiple of it: so that lines can be read by 16 bytes even as bf16 */
 typedef struct {
     int64_t rows; /* of a chunk */
     int64_t tile; /* words of the vocabulary in one product; a multiple of GEMM_TILE unless all of it */
-    uint64_t logits, row_losses, bytes;
+    int64_t line; /* floats from one row of a tile's logits to the next; CLBlast: as many as the tile has words */
+    int64_t part; /* words that make one sum of dx; the sums are added in order */
+    uint64_t logits, parts, row_losses, bytes;
 } head_layout;
-head_layout scratch_head(const graph *g, const op *o, bool tf32);
+head_layout scratch_head(const graph *g, const op *o, bool own);
 
 #endif

@@ -1,6 +1,6 @@
 /* vocab.c: embeddings and the head over the vocabulary. The logits of all rows never exist: a chunk of rows at a time,
    and the vocabulary in tiles, each a dense matrix of its own, so that CLBlast copies little (R7). */
-#include "opencl/ops.h"
+#include "opencl/product.h"
 
 enum { LANES = 256, EMBED_LANES = 64, HEAD_LANES = 256 }; /* as in vocab.cl */
 
@@ -35,6 +35,15 @@ typedef struct {
     int64_t C, V;
 } head;
 
+static status head_softmax(opencl *b, const head *h, int64_t row, int64_t rows, error *e) {
+    const head_layout *l = &h->l;
+    RUN(b, head_rows, grid_groups((uint64_t)rows, group_lanes(b, HEAD_LANES)), arg_scratch(b, l->logits / 4),
+        arg_scratch(b, l->row_losses / 4 + (uint64_t)row),
+        arg_tensor_from(b, h->targets, op_tokens_at(b, h->targets) + row), arg_int(h->V), arg_int(l->tile),
+        arg_int(l->line), arg_int(h->dx != 0), arg_float(b->args.inv_targets));
+    return OK;
+}
+
 static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, error *e) {
     const head_layout *l = &h->l;
     matrix x = {h->x, 4 * (uint64_t)(row * h->C)}, dx = {h->dx, 4 * (uint64_t)(row * h->C)};
@@ -44,10 +53,7 @@ static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, err
                logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
         TRY(gemm_run(b, false, true, rows, width, h->C, x, wte, 0.0f, logits, l->logits, e));
     }
-    RUN(b, head_rows, grid_groups((uint64_t)rows, group_lanes(b, HEAD_LANES)), arg_scratch(b, l->logits / 4),
-        arg_scratch(b, l->row_losses / 4 + (uint64_t)row),
-        arg_tensor_from(b, h->targets, op_tokens_at(b, h->targets) + row), arg_int(h->V), arg_int(l->tile),
-        arg_int(h->dx != 0), arg_float(b->args.inv_targets));
+    TRY(head_softmax(b, h, row, rows, e));
     if (!h->dx) return OK;
     for (int64_t v = 0; v < h->V; v += l->tile) {
         int64_t width = h->V - v < l->tile ? h->V - v : l->tile;
@@ -60,12 +66,39 @@ static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, err
     return OK;
 }
 
+/* By snug's own products: all of the vocabulary at once, but for dx, a few tiles that add up very many words: there the
+   parts are computed side by side. */
+static status run_chunk_own(opencl *b, const head *h, int64_t row, int64_t rows, error *e) {
+    const head_layout *l = &h->l;
+    int64_t C = h->C, V = h->V, count = (V + l->part - 1) / l->part;
+    bool in_parts = count > 1;
+    product_call p = {.tb = true, .m = rows, .n = V, .k = C, .ldc = l->line};
+    p.A = product_place(b, h->x, row * C);
+    p.B = product_place(b, h->wte, 0);
+    p.C = product_place(b, b->op->scratch, (int64_t)l->logits / 4);
+    TRY(product_run(b, &p, e));
+    TRY(head_softmax(b, h, row, rows, e));
+    if (!h->dx) return OK;
+    p = (product_call){.m = rows, .n = C, .k = V, .lda = l->line, .piece = l->part, .A = p.C, .B = p.B};
+    p.C = in_parts ? product_place(b, b->op->scratch, (int64_t)l->parts / 4) : product_place(b, h->dx, row * C);
+    TRY(product_run(b, &p, e));
+    if (in_parts) {
+        uint64_t n = (uint64_t)(rows * C);
+        RUN(b, head_dx, grid_items(n, LANES), arg_tensor_from(b, 1, row * C), arg_scratch(b, l->parts / 4),
+            arg_ulong(n), arg_int(count));
+    }
+    p = (product_call){.ta = true, .m = V, .n = C, .k = rows, .lda = l->line, .A = p.A, .beta = 1};
+    p.B = product_place(b, h->x, row * C);
+    p.C = product_place(b, h->dwte, 0);
+    return product_run(b, &p, e);
+}
+
 /* Chunks end where a sequence ends, unless bits may depend on the split. */
 static status run_head(opencl *b, const head *h, error *e) {
     int64_t all = op_rows(b), piece = b->graph->batch_invariant ? b->args.length : all;
     for (int64_t row = 0; row < all;) {
         int64_t end = (row / piece + 1) * piece, rows = end - row < h->l.rows ? end - row : h->l.rows;
-        TRY(run_chunk(b, h, row, rows, e));
+        TRY((b->own_products ? run_chunk_own : run_chunk)(b, h, row, rows, e));
         row += rows;
     }
     RUN(b, head_losses, grid_items((uint64_t)b->args.sequences, EMBED_LANES), arg_tensor(b, 0),
@@ -77,7 +110,7 @@ static status run_head(opencl *b, const head *h, error *e) {
 status opencl_HEAD(opencl *b, error *e) {
     const tensor_id *arg = b->op->arg;
     head h = {.dx = arg[1], .dwte = arg[2], .x = arg[3], .wte = arg[4], .targets = 5};
-    h.l = scratch_head(b->graph, b->op, b->tf32);
+    h.l = scratch_head(b->graph, b->op, b->own_products);
     h.C = op_tensor(b, 4)->dim[1];
     h.V = op_tensor(b, 4)->dim[0];
     return run_head(b, &h, e);
@@ -86,7 +119,7 @@ status opencl_HEAD(opencl *b, error *e) {
 status opencl_HEAD_LOSS(opencl *b, error *e) {
     const tensor_id *arg = b->op->arg;
     head h = {.x = arg[1], .wte = arg[2], .targets = 3};
-    h.l = scratch_head(b->graph, b->op, b->tf32);
+    h.l = scratch_head(b->graph, b->op, b->own_products);
     h.C = op_tensor(b, 2)->dim[1];
     h.V = op_tensor(b, 2)->dim[0];
     return run_head(b, &h, e);

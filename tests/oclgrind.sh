@@ -13,7 +13,7 @@ trap 'rm -f "$log"' EXIT
 status=0
 XDG_CACHE_HOME=/dev/null SNUG_TEST_DEVICE=opencl:0 CK_FORK=no CK_RUN_CASE=toy CK_DEFAULT_TIMEOUT=0 \
     oclgrind --local-mem-size 49152 --build-options -cl-opt-disable --data-races --uninitialized --log "$log" \
-    "$build/tests" opencl opencl_mma || status=$?
+    "$build/tests" opencl opencl_product || status=$?
 if [ -s "$log" ] || [ "$status" -ne 0 ]; then
     head -40 "$log" >&2
     echo "oclgrind: $(grep -c . "$log") lines of complaints, exit status $status" >&2

@@ -105,7 +105,7 @@ verdict() {
     result=ok
     if [ "$2" = 124 ] || [ "$2" = 137 ]; then result="STOPPED: took too long"; elif [ "$2" != 0 ]; then
         result="FAILED: $(grep -v '^ *$' "$work/$1.log" | tail -n 1 | cut -c 1-200 | tr '|' '/')"
-        if grep -q "^snug: matmul_precision 'high': .* \(has no matrix units\|has compute capability\)" "$work/$1.log"; then
+        if grep -q "^snug: matmul_precision '[a-z]*': .* \(has no matrix units\|has compute capability\)" "$work/$1.log"; then
             result="not on this device"
         fi
     fi
@@ -137,16 +137,19 @@ step() {
 suites=$("$build/tests" '?' 2>&1 || ours "$build/tests" '?' 2>&1 || true)
 suites=$(printf '%s\n' "$suites" | sed -n 's/.*the suites are://p' | tr ' ' '\n' | grep '^opencl' || true)
 [ -n "$suites" ] || { echo "on_gpu: $build/tests has no OpenCL suites" >&2; exit 1; }
-checks="devices_check equivalence equivalence_high gradcheck_high gradcheck $suites outside_count"
-if [ $toy = 1 ]; then checks="devices_check equivalence gradcheck_high opencl opencl_mma opencl_choose"; fi
+checks="devices_check equivalence equivalence_high equivalence_medium gradcheck_high gradcheck_medium gradcheck $suites
+    outside_count"
+if [ $toy = 1 ]; then checks="devices_check equivalence gradcheck_high opencl opencl_product opencl_choose"; fi
 
 check() { # NAME SECONDS
     case $1 in
     devices_check) step "$@" "$snug" devices --check --device="$device" ;;
     equivalence) step "$@" "$snug" equivalence --device="$device" ;;
     equivalence_high) step "$@" "$snug" equivalence --device="$device" --matmul_precision=high ;;
+    equivalence_medium) step "$@" "$snug" equivalence --device="$device" --matmul_precision=medium ;;
     gradcheck) step "$@" "$snug" gradcheck --device="$device" ;;
     gradcheck_high) step "$@" "$snug" gradcheck --device="$device" --matmul_precision=high ;;
+    gradcheck_medium) step "$@" "$snug" gradcheck --device="$device" --matmul_precision=medium ;;
     outside_count) step "$@" sh tests/outside_count.sh ;;
     opencl*) step "$@" "$build/tests" "$1" ;;
     esac
@@ -180,7 +183,7 @@ export XDG_CACHE_HOME="$work/cache" # nothing measured or compiled while others 
 model="--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=50304 --device=$device"
 title="GPT-2 124M, 16 x 1024 tokens a step" tune_minutes=0.4
 # NAME:SECONDS that it takes about, on the slowest card of interest; the most important first.
-timings="bench_16:45 bench_16_high:35 torch:45 cap_small:40 train_20:50 bench_4:30 bench_4_high:25 tune:50 cap_large:35
+timings="bench_16:45 bench_16_high:35 rates:45 bench_16_medium:30 torch:45 cap_small:40 train_20:50 bench_4:30 bench_4_high:25 tune:50 cap_large:35
     torch_bf16:30"
 if [ $toy = 1 ]; then
     model="--n_layer=2 --n_head=2 --n_embd=64 --block_size=64 --vocab_size=500 --device=$device"
@@ -248,6 +251,13 @@ cap() { # NAME SECONDS CAP
         [ -z "$before" ] || echo ", nvidia-smi rose by $((${most:-0} - before)) MiB")"
 }
 
+# Single products, each way that there is; columns: the tile that is chosen, the large one, the small one.
+rates() { # NAME SECONDS
+    step "$1" "$2" env SNUG_RATES=1 CK_DEFAULT_TIMEOUT=600 "$build/tests" opencl_rates || return 0
+    { printf '\nTFLOP/s of products\n\n| way | product | as chosen | large tile | small |\n|---|---|--:|--:|--:|\n'
+        grep '^|' "$work/$1.log"; } >>"$work/tables"
+}
+
 tune() { # NAME SECONDS
     # shellcheck disable=SC2086
     step "$1" "$2" env XDG_CACHE_HOME="$work/cache-tune" "$snug" tune $model $batch --tune_minutes=$tune_minutes || return 0
@@ -270,6 +280,8 @@ timing() { # NAME SECONDS
     case $1 in
     bench_16) bench "$@" 16 highest ;;
     bench_16_high) bench "$@" 16 high ;;
+    bench_16_medium) bench "$@" 16 medium ;;
+    rates) rates "$@" ;;
     bench_4) bench "$@" 4 highest ;;
     bench_4_high) bench "$@" 4 high ;;
     cap_small) cap "$@" "$([ $toy = 1 ] && echo 6MiB || echo 8GiB)" ;;

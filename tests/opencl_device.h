@@ -29,11 +29,12 @@ static inline backend *open_device_with(opencl_options o) {
     return b;
 }
 
-/* Opens it with matmul_precision=high: with the device's own matrix units, or where it has none with emulated ones.
-   tile: see opencl_options. */
-static inline backend *open_matrix_units(bool prove, int tile) {
+/* With snug's own products in precision p: by the device's own matrix units, or where it has none by emulated ones.
+   tile: opencl_options'. */
+static inline backend *open_own(compute_precision p, bool prove, int tile) {
     backend *b;
-    opencl_options o = {.selector = test_device(), .precision = PRECISION_TF32, .mma_tile = tile};
+    opencl_options o = {.selector = test_device(), .precision = p, .product_tile = tile, .gemm = PRODUCTS_OWN};
+    if (p == PRECISION_FLOAT32 && !prove) o.mma = MMA_EMULATED; /* only leaves out the proof */
     if (opencl_open(&o, &b, NULL) == OK) return b;
     o.mma = prove ? MMA_EMULATED_AND_PROVED : MMA_EMULATED;
     return open_device_with(o);

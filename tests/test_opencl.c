@@ -277,9 +277,20 @@ END_TEST
 START_TEST(every_op_matches_cpu_float64_by_the_direct_gemm) { compare_all(&shapes[_i], ALWAYS_DIRECT, false); }
 END_TEST
 
+START_TEST(every_op_matches_cpu_float64_by_snugs_own_products) {
+    compare_with(&shapes[_i], open_own(PRECISION_FLOAT32, false, _i % 3), "snug's own products", 1e-5);
+}
+END_TEST
+
 /* Inputs rounded to 11 bits, of k products each: errors of 2^-12 on average, which partly cancel. */
 START_TEST(every_op_matches_cpu_float64_by_matrix_units_but_for_tf32) {
-    compare_with(&shapes[_i], open_matrix_units(false, _i % 3), "matrix units", 1e-3);
+    compare_with(&shapes[_i], open_own(PRECISION_TF32, false, _i % 3), "tf32", 1e-3);
+}
+END_TEST
+
+/* And to 8 bits. */
+START_TEST(every_op_matches_cpu_float64_by_matrix_units_but_for_bf16) {
+    compare_with(&shapes[_i], open_own(PRECISION_BF16, false, _i % 3), "bf16", 8e-3);
 }
 END_TEST
 
@@ -320,7 +331,9 @@ Suite *opencl_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, SHAPES);
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_snugs_own_products, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_matrix_units_but_for_tf32, 0, SHAPES);
+    tcase_add_loop_test(t, every_op_matches_cpu_float64_by_matrix_units_but_for_bf16, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_in_the_shapes_for_gpus, 0, SHAPES);
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
     suite_add_tcase(suite, t);

@@ -59,8 +59,8 @@ enum { TEXT_MAX = 512 };
     X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY,                                       \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
     X(BOOL, batch_invariant, true, 0, 0, MEMORY, "same bits for every micro-batch size")                               \
-    X(TEXT, matmul_precision, "highest", 0, "highest|high", MEMORY,                                                    \
-      "highest: float32; high: inputs rounded to tf32, by NVIDIA's matrix units")                                      \
+    X(TEXT, matmul_precision, "highest", 0, "highest|high|medium", MEMORY,                                             \
+      "highest: float32; high: inputs rounded to tf32, medium: to bf16, by NVIDIA's matrix units")                     \
     X(REAL, tune_minutes, 5, 0.01, 10000, MEMORY, "tune: about how long to search; 0.5 finds most, more finds more")   \
     X(TEXT, start, "\n", 0, NULL, SAMPLE, "text to continue, or FILE:path")                                            \
     X(INT, num_samples, 10, 1, 1000000, SAMPLE, "texts to write")                                                      \

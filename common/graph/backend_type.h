@@ -14,6 +14,7 @@ typedef enum { BACKEND_CPU, BACKEND_OPENCL } backend_kind;
 #define PRECISIONS(X)                                                                                                  \
     X(FLOAT32, 4, "float32", "highest", "", "float32", 1e-5)                                                           \
     X(TF32, 4, "float32", "high", "tf32", "float32, matrix products in tf32", 5e-3)                                    \
+    X(BF16, 4, "float32", "medium", "bf16", "float32, matrix products in bf16", 3e-2)                                  \
     X(FLOAT64, 8, "float64", "highest", "", "float64", 1e-12)
 #define X(name, real_bytes, dtype, matmul, products, text, tolerance) PRECISION_##name,
 typedef enum { PRECISIONS(X) PRECISION_COUNT } compute_precision;

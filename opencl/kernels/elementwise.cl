@@ -1,4 +1,4 @@
-/* elementwise.cl: ops on one element at a time, and the optimizer. */
+/* elementwise.cl: ops on one element at a time, and the optimizer. Comes after gelu.cl. */
 
 #define LANES 256
 
@@ -15,33 +15,7 @@ __kernel void residual_dx(ARG(float, dp), ARG(const float, dy), ulong n, dropout
     }
 }
 
-#define INV_SQRT_2PI 0.39894228040143268f      /* 1 / sqrt(2 pi) */
-#define SQRT_2_OVER_PI 0.79788456080286536f    /* sqrt(2 / pi) */
-#define GELU_CUBIC 0.044715f
-
-/* Phi(-|v|), the normal distribution's tail, and bell = exp(-v^2 / 2): Phi(-|v|) = bell * P(1 / (1 + 0.3 |v|)) with P of
-   degree 8 fitted to a relative error of 1.5e-7 for |v| < 14 (beyond it bell is 0). The digits far left stay, which
-   1 + erf would lose; OpenCL's erfc keeps them too, but is a call on some CPUs, twenty times slower. */
-inline float normal_tail(float v, float *bell) {
-    float t = 1.0f / (1.0f + 0.3f * fabs(v));
-    float p = 0.0356749467f;
-    p = p * t - 0.157203761f;
-    p = p * t + 0.206354598f;
-    p = p * t - 0.0536845741f;
-    p = p * t + 0.128562077f;
-    p = p * t + 0.0999133681f;
-    p = p * t + 0.120753974f;
-    p = p * t + 0.119629298f;
-    *bell = exp(-0.5f * v * v);
-    return *bell * p * t;
-}
-
-/* (1 + tanh(u)) / 2 of GELU's tanh form, as a logistic function of 2 u: it keeps the digits far left. */
-inline float tanh_gate(float v) {
-    return 1.0f / (1.0f + exp(-2.0f * SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v)));
-}
-
-/* y = v * Phi(v), or its tanh form (GELU, arXiv 1606.08415), of v = x + b; a work-item a channel of a row. */
+/* y = gelu of x + b (gelu.cl); a work-item a channel of a row. */
 __kernel void gelu(ARG(float, y),       /* [rows, C] */
                    ARG(const float, x), /* [rows, C] */
                    ARG(const float, b), /* [C], not read unless has_bias */
@@ -50,13 +24,9 @@ __kernel void gelu(ARG(float, y),       /* [rows, C] */
     int c = get_global_id(0);
     if (c < C) {
         ulong i = get_global_id(1) * C + c;
-        float v = has_bias ? x[i] + b[c] : x[i], bell;
-        if (tanh_form) {
-            y[i] = v * tanh_gate(v);
-        } else {
-            float tail = normal_tail(v, &bell);
-            y[i] = v * (v < 0.0f ? tail : 1.0f - tail);
-        }
+        float v = x[i];
+        if (has_bias) v += b[c];
+        y[i] = gelu_of(v, tanh_form);
     }
 }
 
@@ -67,15 +37,9 @@ __kernel void gelu_dx(ARG(float, d), ARG(const float, x), ARG(const float, b), i
     int c = get_global_id(0);
     if (c < C) {
         ulong i = get_global_id(1) * C + c;
-        float v = has_bias ? x[i] + b[c] : x[i], slope, bell;
-        if (tanh_form) {
-            float gate = tanh_gate(v), du = SQRT_2_OVER_PI * (1.0f + 3.0f * GELU_CUBIC * v * v);
-            slope = gate + 2.0f * v * gate * (1.0f - gate) * du;
-        } else {
-            float tail = normal_tail(v, &bell);
-            slope = (v < 0.0f ? tail : 1.0f - tail) + v * INV_SQRT_2PI * bell;
-        }
-        d[i] *= slope;
+        float v = x[i];
+        if (has_bias) v += b[c];
+        d[i] *= gelu_slope(v, tanh_form);
     }
 }
 

@@ -14,6 +14,7 @@ typedef enum { PROGRAM_COMMON, PROGRAM_ATTENTION, PROGRAM_COUNT } program_id;
     X(COMMON, embed_dwte)                                                                                              \
     X(COMMON, embed_dwpe)                                                                                              \
     X(COMMON, head_rows)                                                                                               \
+    X(COMMON, head_dx)                                                                                                 \
     X(COMMON, head_losses)                                                                                             \
     X(COMMON, logits_row)                                                                                              \
     X(COMMON, norm)                                                                                                    \

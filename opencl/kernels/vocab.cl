@@ -77,12 +77,13 @@ __kernel void embed_dwpe(ARG(float, dwpe),     /* [P, C] */
 }
 
 /* Softmax cross-entropy of a chunk of rows, and its gradient in place of the logits; a work-group a row. The logits lie
-   tile after tile of `tile` words of the vocabulary, each tile dense: [rows, width]. */
+   tile after tile of `tile` words of the vocabulary, each tile [rows, width], its lines dense (line 0) or `line` apart;
+   then gradients have zeros behind each. */
 __attribute__((reqd_work_group_size(HEAD_LANES, 1, 1))) __kernel void
 head_rows(ARG(float, logits),      /* of the chunk */
           ARG(float, losses),      /* [rows] */
           ARG(const int, targets), /* [rows] */
-          int V, int tile, int gradient, float inv_targets) {
+          int V, int tile, int line, int gradient, float inv_targets) {
     TENSOR(float, logits); TENSOR(float, losses); TENSOR(const int, targets);
     __local float space[HEAD_LANES];
     int lane = get_local_id(0);
@@ -92,14 +93,14 @@ head_rows(ARG(float, logits),      /* of the chunk */
     wide most = -INFINITY, sums = 0.0f;
     for (int start = 0; start < V; start += tile) {
         int width = min(tile, V - start);
-        __global const float *x = logits + (ulong)start * rows + row * width;
+        __global const float *x = logits + (ulong)start * rows + row * (line ? line : width);
         EACH_WIDE(i, width, HEAD_LANES) most = fmax(most, LOAD(W, x + i));
         EACH_REST(i, width, HEAD_LANES) largest = fmax(largest, x[i]);
     }
     largest = group_max(fmax(largest, wide_max(most)), space, HEAD_LANES);
     for (int start = 0; start < V; start += tile) {
         int width = min(tile, V - start);
-        __global const float *x = logits + (ulong)start * rows + row * width;
+        __global const float *x = logits + (ulong)start * rows + row * (line ? line : width);
         EACH_WIDE(i, width, HEAD_LANES) sums += exp(LOAD(W, x + i) - largest);
         EACH_REST(i, width, HEAD_LANES) sum += exp(x[i] - largest);
     }
@@ -108,7 +109,7 @@ head_rows(ARG(float, logits),      /* of the chunk */
         float loss = 0.0f;
         if (target >= 0) {
             int start = target / tile * tile, width = min(tile, V - start);
-            loss = log(sum) - (logits[(ulong)start * rows + row * width + target - start] - largest);
+            loss = log(sum) - (logits[(ulong)start * rows + row * (line ? line : width) + target - start] - largest);
         }
         losses[row] = loss;
     }
@@ -117,14 +118,28 @@ head_rows(ARG(float, logits),      /* of the chunk */
         float factor = target >= 0 ? inv_targets : 0.0f;
         for (int start = 0; start < V; start += tile) {
             int width = min(tile, V - start);
-            __global float *x = logits + (ulong)start * rows + row * width;
+            __global float *x = logits + (ulong)start * rows + row * (line ? line : width);
             EACH_WIDE(i, width, HEAD_LANES) {
                 wide hit = select((wide)(0.0f), (wide)(1.0f), (wide_int)(start + i) + COUNT(W) == (wide_int)(target));
                 STORE(W, factor * (exp(LOAD(W, x + i) - largest) / sum - hit), x + i);
             }
             EACH_REST(i, width, HEAD_LANES)
                 x[i] = factor * (exp(x[i] - largest) / sum - (start + i == target ? 1.0f : 0.0f));
+            for (int i = width + lane; i < line; i += HEAD_LANES) x[i] = 0.0f;
         }
+    }
+}
+
+/* dx = the sums over parts of the vocabulary, added in their order. */
+__kernel void head_dx(ARG(float, dx),          /* [n] */
+                      ARG(const float, parts), /* [count, n] */
+                      ulong n, int count) {
+    TENSOR(float, dx); TENSOR(const float, parts);
+    ulong i = get_global_id(0);
+    if (i < n) {
+        float sum = parts[i];
+        for (int p = 1; p < count; p++) sum += parts[p * n + i];
+        dx[i] = sum;
     }
 }
 

@@ -1,6 +1,6 @@
 /* check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
-#include "opencl/mma.h"
 #include "base/timer.h"
+#include "opencl/product.h"
 #include "opencl/tune/tune.h"
 #include <cblas.h>
 #include <math.h>
@@ -20,12 +20,12 @@ static int64_t largest_operand(const product *p) {
 status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e) {
     static const char *const names[] = {"temporary", "A", "B", "C"}; /* CLBlast's begins the block */
     *t = (gemm_bench){.b = b, .room = CHECK_ROOM};
-    uint64_t scratch = b->tf32 ? 4 : scratch_gemm(512, 512, 512);
+    uint64_t scratch = b->own_products ? 4 : scratch_gemm(512, 512, 512);
     for (int i = 0; i < n; i++) {
         int64_t room = largest_operand(&list[i]);
         uint64_t bytes = scratch_gemm(list[i].m, list[i].n, list[i].k);
         if (room > t->room) t->room = room;
-        if (bytes > scratch) scratch = bytes;
+        if (bytes > scratch && !b->own_products) scratch = bytes;
     }
     t->g = graph_new(GRAPH_GRADS, 1, 1, true);
     tensor_id id[4];
@@ -90,7 +90,8 @@ static status fill(gemm_bench *t, error *e) {
             t->host[i][j] = (float)((int)(state >> 8) - (1 << 23)) / (float)(1 << 23);
         }
         TRY(t->b->base.write(&t->b->base, t->operand[i], t->host[i], 0, 4 * (size_t)t->room, e));
-        for (int64_t j = 0; j < t->room && t->b->tf32; j++) t->host[i][j] = mma_round(t->host[i][j]);
+        compute_precision p = t->b->base.type->precision;
+        for (int64_t j = 0; j < t->room; j++) t->host[i][j] = product_round(p, t->host[i][j]);
     }
     return OK;
 }
@@ -130,7 +131,8 @@ static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256])
     bool outside = true;
     for (int64_t i = 0; i < at; i++) outside = outside && is_same(got[i], before(i, p->beta));
     for (int64_t i = at + n; i < at + n + GUARD; i++) outside = outside && is_same(got[i], before(i, p->beta));
-    double allowed = t->b->tf32 ? 1e-10 : 1e-12, allowed_worst = t->b->tf32 ? 5e-4 : 1e-4;
+    bool units = *precision_table[t->b->base.type->precision].products;
+    double allowed = units ? 1e-10 : 1e-12, allowed_worst = units ? 5e-4 : 1e-4;
     bool close = difference <= allowed * size && worst <= allowed_worst;
     snprintf(why, 256, "a product of %lld x %lld x %lld%s%s%s: %s", (long long)p->m, (long long)p->n, (long long)p->k,
              p->ta ? ", A transposed" : "", p->tb ? ", B transposed" : "", p->beta != 0 ? ", added" : "",
@@ -152,10 +154,10 @@ static status check_company(gemm_bench *t, bool tb, bool *right, char why[256], 
 }
 
 /* The three transpositions of snug's products: forward, activation gradients, weight gradients; and the fourth, which
-   mma.cl has too. */
+   product.cl has too. */
 static status check_shapes(gemm_bench *t, bool *right, char why[256], error *e) {
     static const int64_t shapes[][3] = {{256, 384, 128}, {512, 128, 256}, {33, 131, 80}, {1, 65, 300}, {200, 7, 1}};
-    int kinds = t->b->tf32 ? 4 : 3;
+    int kinds = t->b->own_products ? 4 : 3;
     for (int i = 0; i < 5 * kinds * 2; i++) {
         const int64_t *s = shapes[i / (2 * kinds)];
         int kind = i / 2 % kinds;
@@ -191,19 +193,19 @@ status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char w
     return gemm_params_apply(&t->b->device, p, e);
 }
 
-/* ---- matrix units ---- */
+/* ---- snug's own products ---- */
 
 /* A product by the large tiles, and from its row FROM on by the small ones: the same numbers at other places of other
-   tiles. */
-static status check_places(gemm_bench *t, bool tb, bool *right, char why[256], error *e) {
-    enum { ROWS = 150, N = 140, K = 77, FROM = 13 };
+   tiles. In lines of K, whole or not. */
+static status check_places(gemm_bench *t, bool tb, int64_t K, bool *right, char why[256], error *e) {
+    enum { ROWS = 150, N = 144, FROM = 13 };
     product whole = {.tb = tb, .m = ROWS, .n = N, .k = K}, rest = whole;
-    matrix M[3] = {{t->operand[0], 4 * FROM * K}, {t->operand[1], 0}, {t->operand[2], 0}};
+    matrix M[3] = {{t->operand[0], (uint64_t)(4 * FROM * K)}, {t->operand[1], 0}, {t->operand[2], 0}};
     rest.m -= FROM;
-    t->b->mma.tile = 1;
+    t->b->products.tile = 1;
     TRY(compute(t, &whole, 0, e));
     memcpy(t->host[3], t->host[2] + FROM * N, sizeof(float) * (ROWS - FROM) * N);
-    t->b->mma.tile = 2;
+    t->b->products.tile = 2;
     TRY(gemm_run(t->b, false, tb, rest.m, N, K, M[0], M[1], 0, M[2], 0, e));
     TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[2], 0, sizeof(float) * (ROWS - FROM) * N, e));
     *right = memcmp(t->host[3], t->host[2], sizeof(float) * (ROWS - FROM) * N) == 0;
@@ -211,17 +213,48 @@ static status check_places(gemm_bench *t, bool tb, bool *right, char why[256], e
     return OK;
 }
 
-status gemm_bench_check_mma(gemm_bench *t, bool *right, char why[256], error *e) {
-    int tile = t->b->mma.tile;
+/* Three pieces of k in one launch, by each tile, against three launches: weight gradients of as many sequences. */
+static status check_pieces(gemm_bench *t, bool *right, char why[256], error *e) {
+    enum { M = 72, N = 136, PIECE = 43, PIECES = 3 };
+    size_t bytes = sizeof(float) * M * N;
+    product_call p = {.ta = true, .m = M, .n = N, .beta = 1};
+    product first = {.ta = true, .m = M, .n = N, .k = PIECE, .beta = 1};
+    for (int tile = 1; tile <= PRODUCT_TILES && *right; tile++) {
+        t->b->products.tile = tile;
+        TRY(compute(t, &first, 0, e));
+        p.k = p.piece = PIECE;
+        for (int i = 1; i < PIECES; i++) {
+            p.A = memory_find(&t->b->memory, t->operand[0], sizeof(float) * PIECE * M * (uint64_t)i);
+            p.B = memory_find(&t->b->memory, t->operand[1], sizeof(float) * PIECE * N * (uint64_t)i);
+            p.C = memory_find(&t->b->memory, t->operand[2], 0);
+            TRY(product_run(t->b, &p, e));
+        }
+        TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[3], 0, bytes, e));
+        for (int i = 0; i < M * N; i++) t->host[2][i] = before(i, 1);
+        TRY(t->b->base.write(&t->b->base, t->operand[2], t->host[2], 0, bytes, e));
+        p.k = PIECE * PIECES;
+        p.A = memory_find(&t->b->memory, t->operand[0], 0);
+        p.B = memory_find(&t->b->memory, t->operand[1], 0);
+        TRY(product_run(t->b, &p, e));
+        TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[2], 0, bytes, e));
+        *right = memcmp(t->host[3], t->host[2], bytes) == 0;
+        if (!*right) snprintf(why, 256, "sequences in one launch are not those one by one");
+    }
+    return OK;
+}
+
+status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e) {
+    int tile = t->b->products.tile;
     *right = true;
     why[0] = 0;
     TRY(fill(t, e));
-    for (int i = 1; i <= MMA_TILES && *right; i++) {
-        t->b->mma.tile = i;
+    for (int i = 1; i <= PRODUCT_TILES && *right; i++) {
+        t->b->products.tile = i;
         TRY(check_shapes(t, right, why, e));
         for (int tb = 0; tb < 2 && *right; tb++) TRY(check_company(t, tb, right, why, e));
     }
-    for (int tb = 0; tb < 2 && *right; tb++) TRY(check_places(t, tb, right, why, e));
-    t->b->mma.tile = tile;
+    for (int i = 0; i < 4 && *right; i++) TRY(check_places(t, i % 2, i / 2 ? 80 : 77, right, why, e));
+    if (*right) TRY(check_pieces(t, right, why, e));
+    t->b->products.tile = tile;
     return OK;
 }

@@ -31,9 +31,10 @@ status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *second
    and why says what is wrong, where the device or CLBlast refuse as well. Leaves min_indirect as it was. */
 status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char why[256], error *e);
 
-/* The same for matrix units, with both tiles: products of inputs that mma_round has rounded; also all four
-   transpositions, and the same bits from either tile and from any row of one. */
-status gemm_bench_check_mma(gemm_bench *t, bool *right, char why[256], error *e);
+/* The same for snug's own products, with both tiles: of inputs that product_round has rounded; also all four
+   transpositions, the same bits from either tile and from any row of one, and from one launch or many for pieces of k.
+ */
+status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e);
 
 /* ---- the search ---- */
 

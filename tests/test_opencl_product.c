@@ -1,14 +1,17 @@
-/* test_opencl_mma.c: matmul_precision=high: the kernels of mma.cl, with their two PTX instructions emulated in OpenCL C
-   where the device has no matrix units of NVIDIA's; the gate that such devices meet; the plan, which has no temporaries
-   of CLBlast's. The ops one by one are in test_opencl.c. */
+/* test_opencl_product.c: snug's own products, in float32 and, for matmul_precision=high and =medium, in tf32 and bf16,
+   with the PTX of mma_ptx.cl emulated in OpenCL C where the device has no matrix units of NVIDIA's; the gate that such
+   devices meet; the plan, which has no temporaries of CLBlast's. What products end in: test_opencl_ends.c; the ops one
+   by one: test_opencl.c. */
 #include "run/model.h"
 #include "graph/recompute.h"
-#include "opencl/mma.h"
+#include "opencl/product.h"
 #include "opencl/tune/tune.h"
 #include "opencl_device.h"
 #include "support_steps.h"
 #include <math.h>
 #include <string.h>
+
+static const compute_precision precisions[] = {PRECISION_FLOAT32, PRECISION_TF32, PRECISION_BF16};
 
 /* Sizes that are multiples of nothing, with more than a tile of rows; and sizes of whole float4. */
 static const gpt_shape shapes[] = {
@@ -24,34 +27,41 @@ START_TEST(products_are_those_of_rounded_inputs) {
     char why[256];
     bool right;
     gemm_bench t;
-    backend *b = open_matrix_units(true, 0);
+    backend *b = open_own(precisions[_i], true, 0);
     ck_assert_uint_eq(opencl_memory_now(b).live, 0);
     ck_assert_msg(gemm_bench_open(&t, (opencl *)b, NULL, 0, &e) == OK, "%s", e.text);
-    ck_assert_msg(gemm_bench_check_mma(&t, &right, why, &e) == OK, "%s", e.text);
+    ck_assert_msg(gemm_bench_check_own(&t, &right, why, &e) == OK, "%s", e.text);
     ck_assert_msg(right, "%s", why);
     for (int64_t i = 0; i < t.room; i++) t.host[0][i] *= 1 + ldexpf(1, -11);
-    ck_assert_msg(gemm_bench_check_mma(&t, &right, why, &e) == OK, "%s", e.text);
+    ck_assert_msg(gemm_bench_check_own(&t, &right, why, &e) == OK, "%s", e.text);
     ck_assert_msg(!right, "inputs that differ in their last bit pass");
     b->close(b);
     gemm_bench_close(&t);
 }
 END_TEST
 
-/* mma_round against the definition: 10 bits of fraction, the nearest, of two equally near ones the larger. */
-START_TEST(rounding_is_to_the_nearest_of_ten_bits) {
-    static const float table[][2] = {{0, 0},
-                                     {1, 1},
-                                     {1 + 0x1p-10f, 1 + 0x1p-10f},
-                                     {1 + 0x1p-11f, 1 + 0x1p-10f},
-                                     {1 + 0x1.8p-12f, 1},
-                                     {-1 - 0x1p-11f, -1 - 0x1p-10f},
-                                     {1 + 3 * 0x1p-11f, 1 + 0x1p-9f},
-                                     {0x1.fffp3f, 0x1p4f},
-                                     {INFINITY, INFINITY},
-                                     {-INFINITY, -INFINITY}};
+/* product_round against the definition: 10 bits of fraction, the nearest, of two equally near ones the larger; and 7
+   bits, the even one. */
+START_TEST(rounding_is_to_the_nearest) {
+    static const float table[][3] = {{0, 0, 0},
+                                     {1, 1, 1},
+                                     {1 + 0x1p-10f, 1 + 0x1p-10f, 1},
+                                     {1 + 0x1p-11f, 1 + 0x1p-10f, 1},
+                                     {1 + 0x1.8p-12f, 1, 1},
+                                     {-1 - 0x1p-11f, -1 - 0x1p-10f, -1},
+                                     {1 + 3 * 0x1p-11f, 1 + 0x1p-9f, 1},
+                                     {1 + 0x1p-8f, 1 + 0x1p-8f, 1},
+                                     {1 + 3 * 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1p-6f},
+                                     {-1 - 0x1.1p-8f, -1 - 0x1.1p-8f, -1 - 0x1p-7f},
+                                     {0x1.fffp3f, 0x1p4f, 0x1p4f},
+                                     {INFINITY, INFINITY, INFINITY},
+                                     {-INFINITY, -INFINITY, -INFINITY}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        ck_assert_msg(mma_round(table[i][0]) == table[i][1], "%a becomes %a", table[i][0], mma_round(table[i][0]));
-    ck_assert(isnan(mma_round(NAN)));
+        for (int p = 0; p < 3; p++) {
+            float got = product_round(precisions[p], table[i][0]), want = table[i][p];
+            ck_assert_msg(got == want, "%a becomes %a, not %a", table[i][0], got, want);
+        }
+    ck_assert(isnan(product_round(PRECISION_TF32, NAN)) && isnan(product_round(PRECISION_BF16, NAN)));
 }
 END_TEST
 
@@ -69,15 +79,15 @@ static void multiply(gemm_bench *t, product p, const float *a, const float *b, f
 }
 
 /* Whole numbers add up exactly in any order: each place of C, and each pair of places of A and B, by itself. */
-static void expect_exact(product p, int tile) {
+static void expect_exact(compute_precision precision, product p, int tile) {
     error e = {""};
     gemm_bench t;
     int64_t m = p.m, n = p.n, k = p.k;
     float *a = xcalloc((size_t)(m * k), sizeof *a), *b = xcalloc((size_t)(k * n), sizeof *b);
     float *c = xcalloc((size_t)(m * n), sizeof *c);
-    backend *base = open_matrix_units(false, tile);
+    backend *base = open_own(precision, false, tile);
     ck_assert_msg(gemm_bench_open(&t, (opencl *)base, NULL, 0, &e) == OK, "%s", e.text);
-    for (int64_t i = 0; i < m * k; i++) a[i] = (float)(i * 7919 % 1024 - 512);
+    for (int64_t i = 0; i < m * k; i++) a[i] = (float)(i * 7919 % 512 - 256); /* bf16 has these all */
     for (int64_t i = 0; i < k * n; i++) b[i] = (float)(i * 104729 % 256 - 128);
     for (int64_t i = 0; i < m * n; i++) c[i] = (float)(i % 9);
     multiply(&t, p, a, b, c);
@@ -95,16 +105,18 @@ static void expect_exact(product p, int tile) {
 }
 
 START_TEST(whole_numbers_come_out_exactly) {
-    expect_exact((product){.m = 70, .n = 67, .k = 19}, 1 + _i);
-    expect_exact((product){.ta = true, .tb = true, .m = 130, .n = 132, .k = 40, .beta = 1}, 1 + _i);
+    compute_precision p = precisions[_i / 2];
+    expect_exact(p, (product){.m = 70, .n = 67, .k = 19}, 1 + _i % 2);
+    expect_exact(p, (product){.ta = true, .tb = true, .m = 130, .n = 132, .k = 40, .beta = 1}, 1 + _i % 2);
 }
 END_TEST
 
 /* Small enough for a simulator (oclgrind.sh), with three steps along k: each kernel with small tiles, one with large
    ones. */
 START_TEST(a_toy_product_comes_out_exactly) {
-    expect_exact((product){.ta = _i & 1, .tb = _i & 2, .m = 20, .n = 18, .k = 37, .beta = (float)(_i & 1)},
-                 _i < 4 ? 2 : 1);
+    int i = _i % 5;
+    expect_exact(precisions[_i / 5],
+                 (product){.ta = i & 1, .tb = i & 2, .m = 20, .n = 18, .k = 37, .beta = (float)(i & 1)}, i < 4 ? 2 : 1);
 }
 END_TEST
 
@@ -112,13 +124,14 @@ END_TEST
 START_TEST(nan_and_infinity_stay_in_their_rows) {
     enum { M = 20, N = 9, K = 5 };
     error e = {""};
+    static const uint32_t nans[] = {0x7fc00000u, 0x7fffffffu}; /* the host's, and NVIDIA's */
     float a[M * K], b[K * N], c[M * N] = {0};
     gemm_bench t;
-    backend *base = open_matrix_units(false, 0);
+    backend *base = open_own(precisions[_i / 2], false, 0);
     ck_assert_msg(gemm_bench_open(&t, (opencl *)base, NULL, 0, &e) == OK, "%s", e.text);
     for (int i = 0; i < M * K; i++) a[i] = 1;
     for (int i = 0; i < K * N; i++) b[i] = 1;
-    a[3 * K + 4] = NAN;
+    memcpy(&a[3 * K + 4], &nans[_i % 2], sizeof *a);
     a[11 * K + 2] = INFINITY;
     multiply(&t, (product){.m = M, .n = N, .k = K}, a, b, c);
     for (int i = 0; i < M * N; i++)
@@ -131,7 +144,61 @@ START_TEST(nan_and_infinity_stay_in_their_rows) {
 }
 END_TEST
 
+/* bf16 numbers, as the units read them, from a buffer of 16 bits each. */
+static void put_bf16(backend *b, tensor_id t, const float *x, int64_t n) {
+    error e = {""};
+    uint16_t *stored = xcalloc((size_t)n, sizeof *stored);
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        stored[i] = (uint16_t)(bits >> 16);
+    }
+    ck_assert_msg(b->write(b, t, stored, 0, 2 * (size_t)n, &e) == OK, "%s", e.text);
+    free(stored);
+}
+
+/* Either operand or both; every transposition; whole and odd lines; C kept or not. */
+START_TEST(operands_stored_as_bf16_come_out_exactly) {
+    enum { M = 136, N = 72 };
+    error e = {""};
+    gemm_bench t;
+    bool a16 = _i % 3 != 1, b16 = _i % 3 != 0, ta = _i / 3 & 1, tb = _i / 6 & 1;
+    int64_t k = _i / 12 ? 40 : 39;
+    float *a = xcalloc((size_t)(M * k), sizeof *a), *b = xcalloc((size_t)(k * N), sizeof *b), c[M * N];
+    backend *base = open_own(PRECISION_BF16, false, 1 + _i % 2);
+    opencl *o = (opencl *)base;
+    ck_assert_msg(product_build(o, a16, b16, &e) == OK, "%s", e.text);
+    ck_assert_msg(gemm_bench_open(&t, o, NULL, 0, &e) == OK, "%s", e.text);
+    for (int64_t i = 0; i < M * k; i++) a[i] = (float)(i * 7919 % 256 - 128);
+    for (int64_t i = 0; i < k * N; i++) b[i] = (float)(i * 104729 % 128 - 64);
+    for (int i = 0; i < M * N; i++) c[i] = (float)(i % 9);
+    if (a16) put_bf16(base, t.operand[0], a, M * k);
+    if (b16) put_bf16(base, t.operand[1], b, k * N);
+    if (!a16) base->write(base, t.operand[0], a, 0, sizeof *a * (size_t)(M * k), &e);
+    if (!b16) base->write(base, t.operand[1], b, 0, sizeof *b * (size_t)(k * N), &e);
+    base->write(base, t.operand[2], c, 0, sizeof c, &e);
+    product_call p = {.ta = ta, .tb = tb, .a16 = a16, .b16 = b16, .m = M, .n = N, .k = k, .beta = (float)(_i % 2)};
+    p.A = memory_find(&o->memory, t.operand[0], 0);
+    p.B = memory_find(&o->memory, t.operand[1], 0);
+    p.C = memory_find(&o->memory, t.operand[2], 0);
+    ck_assert_msg(product_run(o, &p, &e) == OK, "%s", e.text);
+    ck_assert_msg(base->read(base, t.operand[2], c, 0, sizeof c, &e) == OK, "%s", e.text);
+    for (int64_t i = 0; i < M * N; i++) {
+        float want = p.beta != 0 ? (float)(i % 9) : 0;
+        for (int64_t x = 0; x < k; x++)
+            want += a[ta ? x * M + i / N : i / N * k + x] * b[tb ? i % N * k + x : x * N + i % N];
+        ck_assert_msg(c[i] == want, "C[%d,%d] is %g, not %g", (int)(i / N), (int)(i % N), c[i], want);
+    }
+    base->close(base);
+    gemm_bench_close(&t);
+    free(a);
+    free(b);
+}
+END_TEST
+
 /* ---- whole steps ---- */
+
+static backend *open_clblast(void) { return open_device_with((opencl_options){.gemm = "default"}); }
 
 /* Loss and gradients of one step with dropout; the caller frees the list. */
 static double **gradients(backend *b, const gpt_shape *shape, int *n, double *loss) {
@@ -161,10 +228,13 @@ static double **gradients(backend *b, const gpt_shape *shape, int *n, double *lo
 START_TEST(a_step_is_the_float32_step_but_for_the_rounding_of_inputs) {
     int n, same;
     double exact, loss, most = 0;
-    double **want = gradients(open_device(0, 0), &shapes[_i], &n, &exact);
-    double **got = gradients(open_matrix_units(false, 0), &shapes[_i], &same, &loss);
+    double **want = gradients(open_clblast(), &shapes[_i % 2], &n, &exact);
+    double **got = gradients(open_own(precisions[_i / 2], false, 0), &shapes[_i % 2], &same, &loss);
     ck_assert_int_eq(n, same);
-    ck_assert_msg(fabs(loss - exact) <= 1e-3 * exact && loss != exact, "loss %.9g, in float32 %.9g", loss, exact);
+    bool rounds = _i / 2 > 0;
+    double tolerance = precision_table[precisions[_i / 2]].tolerance;
+    ck_assert_msg(fabs(loss - exact) <= 1e-3 * exact && (!rounds || loss != exact), "loss %.9g, in float32 %.9g", loss,
+                  exact);
     for (int p = 0; p < n; p++) {
         double difference = 0, size = 0;
         for (int64_t i = 1; i <= (int64_t)want[p][0]; i++) {
@@ -172,24 +242,24 @@ START_TEST(a_step_is_the_float32_step_but_for_the_rounding_of_inputs) {
             size += want[p][i] * want[p][i];
         }
         double off = sqrt(difference / size);
-        ck_assert_msg(off <= 5e-3, "gradient of parameter %d is off by %.3g", p, off);
+        ck_assert_msg(off <= tolerance, "gradient of parameter %d is off by %.3g", p, off);
         most = off > most ? off : most;
         free(want[p]);
         free(got[p]);
     }
-    ck_assert_msg(most >= 1e-5, "gradients differ by %.3g at most: was this float32?", most);
+    ck_assert_msg(!rounds || most >= 1e-5, "gradients differ by %.3g at most: was this float32?", most);
     free(want);
     free(got);
 }
 END_TEST
 
 /* The splits of twelve sequences, with another policy and other tiles each. */
-START_TEST(micro_batch_split_never_changes_bits_by_matrix_units) {
+START_TEST(micro_batch_split_never_changes_bits_by_own_products) {
     static const int splits[] = {12, 5, 1, 3};
     char hash[HASH_HEX] = "", first[HASH_HEX] = "";
     for (int i = 0; i < 4; i++) {
-        gpt_run run = steps_run(12, shapes[_i].positions, splits[i], recompute_policies[i].dropped);
-        steps_train(open_matrix_units(false, i % 3), &shapes[_i], &run, i ? hash : first, NULL);
+        gpt_run run = steps_run(12, shapes[_i % 2].positions, splits[i], recompute_policies[i].dropped);
+        steps_train(open_own(precisions[_i / 2], false, i % 3), &shapes[_i % 2], &run, i ? hash : first, NULL);
         ck_assert_msg(!i || !strcmp(hash, first), "micro-batches of %d change the weights", splits[i]);
     }
 }
@@ -201,10 +271,10 @@ START_TEST(planned_bytes_are_allocated_bytes_without_temporaries) {
     error e = {""};
     model m;
     gpt_run run = steps_run(4, 64, 3, 0);
-    ck_assert_msg(model_open(&m, open_device(0, 0), &shapes[1], &run, &e) == OK, "%s", e.text);
+    ck_assert_msg(model_open(&m, open_clblast(), &shapes[1], &run, &e) == OK, "%s", e.text);
     uint64_t with_temporaries = m.plan.total;
     model_close(&m);
-    ck_assert_msg(model_open(&m, open_matrix_units(true, 0), &shapes[1], &run, &e) == OK, "%s", e.text);
+    ck_assert_msg(model_open(&m, open_own(precisions[_i], true, 0), &shapes[1], &run, &e) == OK, "%s", e.text);
     ck_assert_uint_eq(opencl_memory_now(m.backend).live, m.plan.total);
     ck_assert_uint_eq(m.backend->allocated, m.plan.total);
     ck_assert_uint_lt(m.plan.total, with_temporaries);
@@ -218,7 +288,7 @@ END_TEST
 START_TEST(a_device_without_matrix_units_is_refused_in_one_line) {
     error e = {""};
     backend *b;
-    status s = opencl_open(&(opencl_options){.selector = test_device(), .precision = PRECISION_TF32}, &b, &e);
+    status s = opencl_open(&(opencl_options){.selector = test_device(), .precision = precisions[1 + _i]}, &b, &e);
     if (s == OK) {
         ck_assert_ptr_nonnull(strstr(b->device, "NVIDIA"));
         b->close(b);
@@ -226,7 +296,7 @@ START_TEST(a_device_without_matrix_units_is_refused_in_one_line) {
     }
     ck_assert_int_eq(s, BAD_INPUT);
     ck_assert_ptr_null(strchr(e.text, '\n'));
-    ck_assert_ptr_nonnull(strstr(e.text, "matmul_precision 'high'"));
+    ck_assert_ptr_nonnull(strstr(e.text, _i ? "matmul_precision 'medium'" : "matmul_precision 'high'"));
     ck_assert_ptr_nonnull(strstr(e.text, "--matmul_precision=highest"));
 }
 END_TEST
@@ -242,25 +312,26 @@ START_TEST(a_cap_below_the_proof_is_refused) {
 }
 END_TEST
 
-Suite *opencl_mma_suite(void) {
-    Suite *suite = suite_create("opencl_mma");
+Suite *opencl_product_suite(void) {
+    Suite *suite = suite_create("opencl_product");
     TCase *t = tcase_create("products");
     tcase_set_timeout(t, 600);
-    tcase_add_test(t, products_are_those_of_rounded_inputs);
-    tcase_add_test(t, rounding_is_to_the_nearest_of_ten_bits);
-    tcase_add_loop_test(t, whole_numbers_come_out_exactly, 0, 2);
-    tcase_add_test(t, nan_and_infinity_stay_in_their_rows);
+    tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 0, 3);
+    tcase_add_test(t, rounding_is_to_the_nearest);
+    tcase_add_loop_test(t, whole_numbers_come_out_exactly, 0, 6);
+    tcase_add_loop_test(t, nan_and_infinity_stay_in_their_rows, 0, 6);
+    tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 24);
     suite_add_tcase(suite, t);
     t = tcase_create("toy");
     tcase_set_timeout(t, 600);
-    tcase_add_loop_test(t, a_toy_product_comes_out_exactly, 0, 5);
+    tcase_add_loop_test(t, a_toy_product_comes_out_exactly, 0, 15);
     suite_add_tcase(suite, t);
     t = tcase_create("steps");
     tcase_set_timeout(t, 600);
-    tcase_add_loop_test(t, a_step_is_the_float32_step_but_for_the_rounding_of_inputs, 0, 2);
-    tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_matrix_units, 0, 2);
-    tcase_add_test(t, planned_bytes_are_allocated_bytes_without_temporaries);
-    tcase_add_test(t, a_device_without_matrix_units_is_refused_in_one_line);
+    tcase_add_loop_test(t, a_step_is_the_float32_step_but_for_the_rounding_of_inputs, 0, 6);
+    tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_own_products, 0, 6);
+    tcase_add_loop_test(t, planned_bytes_are_allocated_bytes_without_temporaries, 0, 3);
+    tcase_add_loop_test(t, a_device_without_matrix_units_is_refused_in_one_line, 0, 2);
     tcase_add_test(t, a_cap_below_the_proof_is_refused);
     suite_add_tcase(suite, t);
     return suite;

@@ -1,0 +1,496 @@
+/* product.cl: C[m,n] = op(A) op(B), or added to C: snug's own matrix products, one family in three precisions. Row-major;
+   A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; any m, n and k. Comes after gelu.cl, and where PRECISION is
+   not 0 after mma_ptx.cl.
+
+   A work-group computes TILE_M x TILE_N numbers of C, STEP of k at a time, which pass through local memory: while one step
+   is multiplied, the next ones are on their way. Every number of C is one chain over k in ascending order, whatever the
+   tile and the number's place in it, and what is past an edge counts as zeros: bits depend on neither (R6). k may
+   be cut into pieces (sequences of a micro-batch, or fixed parts of the vocabulary): the sum of each starts at 0, so that
+   the sums are the same however many pieces a launch does.
+
+   The build line (product.c) says
+     PRECISION   0: float32, in OpenCL C alone; 1: tf32; 2: bf16 (both by matrix units)
+     A16 B16     1: that operand is stored as bf16 (PRECISION 2 only); else as float
+     TILE_M TILE_N STEP STAGES PENDING (STAGES - 2), and a lane's PER_M x PER_N or a warp's WARP_M x WARP_N
+     ODD         1: the kernels for operands whose lines don't start at multiples of 16 bytes, too
+     ASM         how NVIDIA's compiler spells `asm`; not defined for others, if PRECISION is 0 */
+#define RASTER 8 /* tiles of m that neighbouring groups go through before the next of n: they share lines in the cache */
+
+#if PRECISION == 0
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL_ALL _Pragma("unroll")
+#define MMA_MEM , __local char *mem
+#define MMA_PASS , mem
+#define MMA_LOCAL(bytes, lanes)                                                                                        \
+    __local float4 memory[(bytes) / 16];                                                                               \
+    __local char *mem = (__local char *)memory;                                                                        \
+    uint base = 0
+#define COPIES_WAIT(pending)
+#define COPIES_COMMIT
+#ifdef ASM /* NVIDIA's compiler: see mma_ptx.cl */
+INLINE int opaque(int x) {
+    ASM volatile("" : "+r"(x));
+    return x;
+}
+#else
+#define opaque(x) (x)
+#endif
+#define LANES_M (TILE_M / PER_M)
+#define LANES_N (TILE_N / PER_N)
+#define LANES (LANES_M * LANES_N)
+#define WIDTH 4 /* neighbours along n that a lane finishes together */
+#else
+#define WARPS_M (TILE_M / WARP_M)
+#define WARPS_N (TILE_N / WARP_N)
+#define LANES (WARPS_M * WARPS_N * 32)
+#define WIDTH 2
+#define COPIES_COMMIT copies_commit()
+#endif
+#define BYTES (PRECISION == 2 ? 2 : 4)              /* of a number in local memory */
+#define CHUNK (16 / BYTES)                          /* numbers that are copied together, 16 bytes there */
+#define CHUNKS(side) ((side) * STEP / CHUNK / LANES) /* that a lane copies of a step */
+#define ALONG(by_k, side) ((by_k) ? STEP / CHUNK : (side) / CHUNK) /* in a line */
+
+/* ---- the tile of an operand in local memory ---- */
+
+#if PRECISION == 0
+/* [STEP][side], whichever way it comes: lanes read neighbours along the side. The padding spreads over the banks the
+   four lines that a lane writes when it comes along k. */
+#define PITCH(side) ((side) + 4)
+#define TILE_BYTES(side) (STEP * PITCH(side) * 4)
+INLINE uint place(int by_k, int side, int line, int c) {
+    return by_k ? (c * 4 * PITCH(side) + line) * 4 : (line * PITCH(side) + c * 4) * 4;
+}
+#else
+/* Lines as they come, of m or n when by_k, else of k. Where a chunk lies in its line goes by the line's number, so that 8
+   lanes that read (or write) the same chunk of 8 lines, or 8 chunks of a line, meet in no bank. */
+#define ROW (STEP / CHUNK) /* chunks in a line along k: 2, 4 or 8 */
+#define TILE_BYTES(side) ((side) * STEP * BYTES)
+INLINE uint place(int by_k, int side, int line, int c) {
+    if (by_k) return (uint)(line * ROW + (c ^ (line / (8 / ROW) % ROW))) * 16;
+    return (uint)(line * (side / CHUNK) + (c ^ (PRECISION == 2 ? line & 7 : (line & 3) * 2))) * 16;
+}
+#endif
+#define STAGE_BYTES (TILE_BYTES(TILE_M) + TILE_BYTES(TILE_N))
+
+/* ---- global memory -> local memory ---- */
+
+/* An operand as a lane copies it: its own chunk of every GAP-th line. */
+typedef struct {
+    __global const char *p; /* its first chunk of the step that comes next */
+    int line, at;           /* by_k: of m or n, and of k in the step; else of k in the step, and of m or n */
+    int in_tile, c;         /* line and chunk in the tile */
+    int all;                /* m or n */
+} part;
+#define GAP(by_k, side) (LANES / ALONG(by_k, side))
+
+INLINE part part_of(int by_k, int side, int bytes, __global const void *x, ulong at, int ld, int i0, int all) {
+    part r;
+    int lid = opaque(get_local_id(0));
+    r.in_tile = lid / ALONG(by_k, side);
+    r.c = lid % ALONG(by_k, side);
+    r.line = r.in_tile + (by_k ? i0 : 0);
+    r.at = r.c * CHUNK + (by_k ? 0 : i0);
+    r.all = all;
+    r.p = (__global const char *)x + (at + (ulong)r.line * ld + r.at) * bytes;
+    return r;
+}
+
+/* How many numbers of the lane's chunk of line q there are; may be more than CHUNK, or negative. */
+INLINE int there(const part *x, int by_k, int side, int q, int left) {
+    int line = x->line + q * GAP(by_k, side);
+    return line < (by_k ? x->all : left) ? (by_k ? left : x->all) - x->at : 0;
+}
+
+/* Whole operands have lines that start at multiples of a chunk, and are read by whole chunks. What follows a line's end
+   there is multiplied with zeros, or not kept. */
+#if PRECISION
+/* As they are, by the copying unit. */
+INLINE void copy_step(const part *x, int by_k, int side, int ld, int left, uint to MMA_MEM) {
+    UNROLL_ALL
+    for (int q = 0; q < CHUNKS(side); q++)
+        copy16(to + place(by_k, side, x->in_tile + q * GAP(by_k, side), x->c),
+               x->p + (ulong)(q * GAP(by_k, side)) * ld * BYTES, there(x, by_k, side, q, left) > 0 ? 16 : 0 MMA_PASS);
+}
+#endif
+
+/* Through registers, because they change on the way, lie otherwise, or are not whole. bytes: of a number. */
+INLINE void fetch_step(uint4 *v, const part *x, int by_k, int side, int bytes, int whole, int ld, int left) {
+    UNROLL_ALL
+    for (int q = 0; q < CHUNKS(side); q++) {
+        __global const char *p = x->p + (ulong)(q * GAP(by_k, side)) * ld * bytes;
+        int n = there(x, by_k, side, q, left);
+        uint4 low = 0, high = 0;
+        if (whole) {
+            if (n > 0) low = *(__global const uint4 *)p;
+            if (n > 0 && bytes * CHUNK == 32) high = *(__global const uint4 *)(p + 16);
+        } else {
+            uint w[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            UNROLL_ALL
+            for (int i = 0; i < CHUNK; i++) {
+                if (bytes == 4 && i < n) w[i] = ((__global const uint *)p)[i];
+                if (bytes == 2 && i < n) w[i / 2] |= (uint)((__global const ushort *)p)[i] << (i % 2 * 16);
+            }
+            low = (uint4)(w[0], w[1], w[2], w[3]);
+            high = (uint4)(w[4], w[5], w[6], w[7]);
+        }
+        v[2 * q] = low;
+        if (bytes * CHUNK == 32) v[2 * q + 1] = high;
+    }
+}
+
+INLINE void keep_step(const uint4 *v, const part *x, int by_k, int side, int bytes, uint to MMA_MEM) {
+    UNROLL_ALL
+    for (int q = 0; q < CHUNKS(side); q++) {
+        uint at = to + place(by_k, side, x->in_tile + q * GAP(by_k, side), x->c);
+        uint4 low = v[2 * q];
+#if PRECISION == 0
+        if (by_k) {
+            __local uint *p = (__local uint *)(mem + at);
+            p[0] = low.x;
+            p[PITCH(side)] = low.y;
+            p[2 * PITCH(side)] = low.z;
+            p[3 * PITCH(side)] = low.w;
+        } else
+            *(__local uint4 *)(mem + at) = low;
+#else
+        if (bytes * CHUNK == 32) {
+            float4 a = as_float4(low), b = as_float4(v[2 * q + 1]);
+            low = (uint4)(pack_bf16(a.x, a.y), pack_bf16(a.z, a.w), pack_bf16(b.x, b.y), pack_bf16(b.z, b.w));
+        }
+        store16(at, low MMA_PASS);
+#endif
+    }
+}
+
+/* ---- a step is multiplied ---- */
+
+#if PRECISION == 0
+#define QUADS_M (PER_M / 4)
+#define QUADS_N (PER_N / 4)
+typedef float4 sums[PER_M][QUADS_N];
+
+/* Where a lane's numbers start: 32 neighbours are 4 of m by 8 of n, every 8 of them 2 by 4, so that few different words of
+   a tile are asked for at a time. */
+INLINE int2 lane_place(void) {
+    int warp = get_local_id(0) / 32, lane = get_local_id(0) % 32;
+    return (int2)((warp / (LANES_N / 8) * 4 + lane / 16 * 2 + lane % 2) * 4,
+                  (warp % (LANES_N / 8) * 8 + lane % 16 / 2) * 4);
+}
+
+INLINE void multiply(sums acc, int a_by_k, int b_by_k, uint A, uint B MMA_MEM) {
+    int2 at = lane_place();
+    __local const float *a_tile = (__local const float *)(mem + A) + at.x;
+    __local const float *b_tile = (__local const float *)(mem + B) + at.y;
+    UNROLL_ALL
+    for (int k = 0; k < STEP; k++) {
+        float4 a[QUADS_M], b[QUADS_N];
+        UNROLL_ALL
+        for (int x = 0; x < QUADS_M; x++)
+            a[x] = *(__local const float4 *)(a_tile + k * PITCH(TILE_M) + x * 4 * LANES_M);
+        UNROLL_ALL
+        for (int y = 0; y < QUADS_N; y++)
+            b[y] = *(__local const float4 *)(b_tile + k * PITCH(TILE_N) + y * 4 * LANES_N);
+        UNROLL_ALL
+        for (int x = 0; x < QUADS_M; x++) {
+            UNROLL_ALL
+            for (int y = 0; y < QUADS_N; y++) {
+                acc[4 * x][y] = fma((float4)(a[x].x), b[y], acc[4 * x][y]);
+                acc[4 * x + 1][y] = fma((float4)(a[x].y), b[y], acc[4 * x + 1][y]);
+                acc[4 * x + 2][y] = fma((float4)(a[x].z), b[y], acc[4 * x + 2][y]);
+                acc[4 * x + 3][y] = fma((float4)(a[x].w), b[y], acc[4 * x + 3][y]);
+            }
+        }
+    }
+}
+#else
+#define BLOCKS_M (WARP_M / 16)
+#define BLOCKS_N (WARP_N / 8)
+typedef float sums[BLOCKS_M][BLOCKS_N][4];
+
+INLINE int2 warp_place(void) {
+    int warp = get_local_id(0) / 32;
+    return (int2)(warp / WARPS_N * WARP_M, warp % WARPS_N * WARP_N);
+}
+
+/* Fragments by matrix4 where lines run along k, or numbers have 2 bytes; else (tf32 across k) word by word. Addresses are
+   place() with what goes by the lane (_row, _chunk) taken out of the loops. */
+INLINE void multiply(sums acc, int a_by_k, int b_by_k, uint A, uint B MMA_MEM) {
+    int lane = get_local_id(0) % 32, g = lane / 4, t = lane % 4, i = warp_place().x, j = warp_place().y;
+    int low = lane % 16, high = lane / 16, line8 = lane % 8 + lane / 16 * 8, half8 = lane / 8 % 2;
+    uint a_row, a_chunk, b_row, b_chunk;
+    if (a_by_k)
+        a_row = (i + low) * ROW * 16, a_chunk = high ^ (low / (8 / ROW) % ROW);
+    else if (PRECISION == 2)
+        a_row = (line8 * (TILE_M / CHUNK) + (i / CHUNK & ~7)) * 16, a_chunk = ((i / CHUNK & 7) + half8) ^ (lane & 7);
+    else
+        a_row = (t * (TILE_M / CHUNK) + (i / CHUNK & ~7)) * 16 + g % 4 * 4, a_chunk = ((i / CHUNK & 7) + g / 4) ^ (2 * t);
+    if (b_by_k)
+        b_row = (j + line8) * ROW * 16, b_chunk = half8 ^ (lane % 8 / (8 / ROW) % ROW);
+    else if (PRECISION == 2)
+        b_row = (low * (TILE_N / CHUNK) + (j / CHUNK & ~7)) * 16, b_chunk = ((j / CHUNK & 7) + high) ^ (lane & 7);
+    else
+        b_row = (t * (TILE_N / CHUNK) + (j / CHUNK & ~7)) * 16 + g % 4 * 4, b_chunk = ((j / CHUNK & 7) + g / 4) ^ (2 * t);
+#define ACROSS(side, k) ((k) * ((side) / CHUNK) * 16)
+#define AT_CHUNK(chunk, c) ((((chunk) ^ ((c) & 7)) + ((c) & ~7)) * 16)
+    UNROLL_ALL
+    for (int kk = 0; kk < STEP * BYTES / 32; kk++) { /* one instruction takes 32 bytes along k */
+        uint a[BLOCKS_M][4], b[BLOCKS_N][2];
+        UNROLL_ALL
+        for (int x = 0; x < BLOCKS_M; x++) {
+            if (a_by_k)
+                matrix4(a[x], A + a_row + x * 16 * ROW * 16 + ((2 * kk) ^ a_chunk) * 16, 0 MMA_PASS);
+            else if (PRECISION == 2)
+                matrix4(a[x], A + a_row + ACROSS(TILE_M, kk * 16) + AT_CHUNK(a_chunk, 2 * x), 1 MMA_PASS);
+            else {
+                UNROLL_ALL
+                for (int r = 0; r < 4; r++)
+                    a[x][r] = load4(A + a_row + ACROSS(TILE_M, kk * 8 + r / 2 * 4) +
+                                    AT_CHUNK(a_chunk, 4 * x + 2 * (r % 2)) MMA_PASS);
+            }
+        }
+        UNROLL_ALL
+        for (int y = 0; y < BLOCKS_N; y += 2) {
+            uint r[4];
+            if (b_by_k)
+                matrix4(r, B + b_row + y * 8 * ROW * 16 + ((2 * kk) ^ b_chunk) * 16, 0 MMA_PASS);
+            else if (PRECISION == 2)
+                matrix4(r, B + b_row + ACROSS(TILE_N, kk * 16) + AT_CHUNK(b_chunk, y), 1 MMA_PASS);
+            else {
+                UNROLL_ALL
+                for (int q = 0; q < 4; q++)
+                    r[q] = load4(B + b_row + ACROSS(TILE_N, kk * 8 + q % 2 * 4) +
+                                 AT_CHUNK(b_chunk, 2 * (y + q / 2)) MMA_PASS);
+            }
+            b[y][0] = r[0], b[y][1] = r[1], b[y + 1][0] = r[2], b[y + 1][1] = r[3];
+        }
+#if PRECISION == 1
+        UNROLL_ALL
+        for (int x = 0; x < BLOCKS_M; x++) {
+            UNROLL_ALL
+            for (int r = 0; r < 4; r++) a[x][r] = round_tf32(a[x][r]);
+        }
+        UNROLL_ALL
+        for (int y = 0; y < BLOCKS_N; y++) b[y][0] = round_tf32(b[y][0]), b[y][1] = round_tf32(b[y][1]);
+#define MULTIPLY mma_tf32
+#else
+#define MULTIPLY mma_bf16
+#endif
+        UNROLL_ALL
+        for (int x = 0; x < BLOCKS_M; x++) {
+            UNROLL_ALL
+            for (int y = 0; y < BLOCKS_N; y++) MULTIPLY(acc[x][y], a[x], b[y] MMA_PASS);
+        }
+    }
+}
+#endif
+
+/* ---- what becomes of the sums ---- */
+
+/* A lane's numbers of C: WIDTH neighbours at each of OWN_M rows and OWN_N columns, DOWN and RIGHT from its own_place. */
+#if PRECISION == 0
+#define OWN_M PER_M
+#define OWN_N QUADS_N
+typedef float4 numbers;
+#define OWN(acc, x, y) (acc)[x][y]
+#define own_place lane_place
+#define DOWN(x) ((x) / 4 * 4 * LANES_M + (x) % 4)
+#define RIGHT(y) ((y) * 4 * LANES_N)
+INLINE void clear(sums acc) {
+    UNROLL_ALL
+    for (int x = 0; x < PER_M; x++) {
+        UNROLL_ALL
+        for (int y = 0; y < QUADS_N; y++) acc[x][y] = 0.0f;
+    }
+}
+#else
+#define OWN_M (2 * BLOCKS_M)
+#define OWN_N BLOCKS_N
+typedef float2 numbers;
+#define OWN(acc, x, y) ((float2)((acc)[(x) / 2][y][(x) % 2 * 2], (acc)[(x) / 2][y][(x) % 2 * 2 + 1]))
+INLINE int2 own_place(void) {
+    int lane = get_local_id(0) % 32;
+    return warp_place() + (int2)(lane / 4, lane % 4 * 2);
+}
+#define DOWN(x) ((x) * 8)
+#define RIGHT(y) ((y) * 8)
+INLINE void clear(sums acc) {
+    UNROLL_ALL
+    for (int x = 0; x < BLOCKS_M; x++) {
+        UNROLL_ALL
+        for (int y = 0; y < BLOCKS_N; y++) acc[x][y][0] = acc[x][y][1] = acc[x][y][2] = acc[x][y][3] = 0.0f;
+    }
+}
+#endif
+
+/* WIDTH neighbours, as many as there are. wide: there are all or none, at a multiple of their size. */
+INLINE numbers load_some(__global const float *p, int n, int wide) {
+    numbers v = 0.0f;
+    if (wide && n > 0) v = *(__global const numbers *)p;
+    if (!wide && n > 0) v.x = p[0];
+    if (!wide && n > 1) v.y = p[1];
+#if WIDTH == 4
+    if (!wide && n > 2) v.z = p[2];
+    if (!wide && n > 3) v.w = p[3];
+#endif
+    return v;
+}
+INLINE void store_some(__global float *p, numbers v, int n, int wide) {
+    if (wide && n > 0) *(__global numbers *)p = v;
+    if (!wide && n > 0) p[0] = v.x;
+    if (!wide && n > 1) p[1] = v.y;
+#if WIDTH == 4
+    if (!wide && n > 2) p[2] = v.z;
+    if (!wide && n > 3) p[3] = v.w;
+#endif
+}
+
+/* C, its rows `ld` apart, and what the ends read and write beside it; E lies as C does. */
+enum { END_NONE, END_BIAS, END_GELU, END_GELU_DX };
+typedef struct {
+    __global float *C, *E;
+    __global const float *bias;
+    int m, n, ld, wide; /* wide: see load_some */
+    int has_bias, tanh_form;
+    int row0, column0; /* of the tile */
+} output;
+
+/* C = sums (+ C) (+ bias). Two rows of old numbers are read before the first of them is written. */
+INLINE void finish(sums acc, const output *o, int add, int add_bias) {
+    int row0 = opaque(o->row0 + own_place().x), column0 = opaque(o->column0 + own_place().y);
+    UNROLL_ALL
+    for (int x = 0; x < OWN_M; x += 2) {
+        numbers old[2][OWN_N];
+        UNROLL_ALL
+        for (int i = 0; i < 2 * OWN_N; i++) {
+            int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
+            int n = row < o->m ? o->n - column : 0;
+            old[i / OWN_N][i % OWN_N] = 0.0f;
+            if (add) old[i / OWN_N][i % OWN_N] = load_some(o->C + (ulong)row * o->ld + column, n, o->wide);
+            if (add_bias) old[i / OWN_N][i % OWN_N] += load_some(o->bias + column, n, o->wide);
+        }
+        UNROLL_ALL
+        for (int i = 0; i < 2 * OWN_N; i++) {
+            int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
+            int n = row < o->m ? o->n - column : 0;
+            store_some(o->C + (ulong)row * o->ld + column,
+                       OWN(acc, x + i / OWN_N, i % OWN_N) + old[i / OWN_N][i % OWN_N], n, o->wide);
+        }
+    }
+}
+
+/* What an op of its own would do next, to the numbers that this lane has just written, while they are near:
+   END_GELU: E = gelu(C + bias); END_GELU_DX: C *= gelu's slope at E + bias. The same bits as gelu and gelu_dx give. */
+INLINE void finish_gelu(const output *o, int end) {
+    for (int i = 0; i < OWN_M * OWN_N; i++) {
+        int row = o->row0 + own_place().x + DOWN(i / OWN_N), column = o->column0 + own_place().y + RIGHT(i % OWN_N);
+        int n = row < o->m ? min(o->n - column, WIDTH) : 0;
+        __global float *c = o->C + (ulong)row * o->ld + column, *e = o->E + (ulong)row * o->ld + column;
+        for (int j = 0; j < n; j++) {
+            float v = end == END_GELU ? c[j] : e[j];
+            if (o->has_bias) v += o->bias[column + j];
+            if (end == END_GELU)
+                e[j] = gelu_of(v, o->tanh_form);
+            else
+                c[j] *= gelu_slope(v, o->tanh_form);
+        }
+    }
+}
+
+/* ---- the kernels: one for each transposition ---- */
+
+/* A step of one operand is asked for: copied, or loaded into registers for keep_step. */
+INLINE void start_step(uint4 *v, const part *x, int by_k, int side, int bytes, int whole, int copied, int ld, int left,
+                       uint to MMA_MEM) {
+#if PRECISION
+    if (copied)
+        copy_step(x, by_k, side, ld, left, to MMA_PASS);
+    else
+#endif
+        fetch_step(v, x, by_k, side, bytes, whole, ld, left);
+}
+
+/* acc = the tile's sums over k. Through the loop a stage is multiplied that was asked for STAGES - 1 rounds ago, while the
+   one that was multiplied last is filled. */
+INLINE void sum_up(sums acc, int ta, int tb, int whole, __global const void *A, ulong A_at, __global const void *B,
+                   ulong B_at, const output *o, int k, int lda, int ldb, uint base MMA_MEM) {
+    const int a_by_k = !ta, b_by_k = tb, a_bytes = A16 ? 2 : 4, b_bytes = B16 ? 2 : 4;
+    const int a_copied = PRECISION && whole && a_bytes == BYTES, b_copied = PRECISION && whole && b_bytes == BYTES;
+    part a = part_of(a_by_k, TILE_M, a_bytes, A, A_at, lda, o->row0, o->m);
+    part b = part_of(b_by_k, TILE_N, b_bytes, B, B_at, ldb, o->column0, o->n);
+    uint4 va[2 * CHUNKS(TILE_M)], vb[2 * CHUNKS(TILE_N)];
+    uint to = base, from = base, last = base + STAGES * STAGE_BYTES;
+    int ahead = k; /* of k, not asked for yet */
+#define START                                                                                                          \
+    if (ahead > 0) {                                                                                                   \
+        start_step(va, &a, a_by_k, TILE_M, a_bytes, whole, a_copied, lda, ahead, to MMA_PASS);                         \
+        start_step(vb, &b, b_by_k, TILE_N, b_bytes, whole, b_copied, ldb, ahead, to + TILE_BYTES(TILE_M) MMA_PASS);    \
+    }                                                                                                                  \
+    COPIES_COMMIT
+#define KEEP                                                                                                           \
+    if (ahead > 0 && !a_copied) keep_step(va, &a, a_by_k, TILE_M, a_bytes, to MMA_PASS);                               \
+    if (ahead > 0 && !b_copied) keep_step(vb, &b, b_by_k, TILE_N, b_bytes, to + TILE_BYTES(TILE_M) MMA_PASS);          \
+    a.p += (ulong)STEP * a_bytes * (a_by_k ? 1 : lda);                                                                 \
+    b.p += (ulong)STEP * b_bytes * (b_by_k ? 1 : ldb);                                                                 \
+    ahead -= STEP;                                                                                                     \
+    to += STAGE_BYTES;                                                                                                 \
+    if (to == last) to = base
+    for (int s = 0; s < STAGES - 1; s++) {
+        START;
+        KEEP;
+    }
+    for (int left = k; left > 0; left -= STEP) {
+        COPIES_WAIT(PENDING);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        START;
+        multiply(acc, a_by_k, b_by_k, from, from + TILE_BYTES(TILE_M) MMA_PASS);
+        KEEP;
+        from += STAGE_BYTES;
+        if (from == last) from = base;
+    }
+}
+
+/* One tile of C. k is the length of a piece, k_all that of all pieces together. tn walks through them and adds the sum of
+   each to C, so that every piece starts anew: what would have to be kept through `finish`, for the next one to be on its
+   way by then, costs more registers than there are. The others do the piece of their group in dimension 1, each into
+   a plane of C of its own. */
+INLINE void product(int ta, int tb, int whole, __global const void *A, ulong A_at, __global const void *B, ulong B_at,
+                    output *o, int k, int k_all, int lda, int ldb, int add, int end, uint base MMA_MEM) {
+    const int walks = ta && !tb;
+    int tiles_m = (o->m + TILE_M - 1) / TILE_M, tiles_n = (o->n + TILE_N - 1) / TILE_N, id = get_group_id(0);
+    int band = id / (RASTER * tiles_n), in_band = id % (RASTER * tiles_n), high = min(tiles_m - band * RASTER, RASTER);
+    o->row0 = (band * RASTER + in_band % high) * TILE_M;
+    o->column0 = in_band / high * TILE_N;
+    int first = walks ? 0 : get_group_id(1) * k;
+    if (!walks) o->C += (ulong)get_group_id(1) * o->m * o->ld;
+    for (int k0 = first; k0 < (walks ? k_all : first + 1); k0 += k) {
+        sums acc;
+        clear(acc);
+        if (walks && k0) barrier(CLK_LOCAL_MEM_FENCE); /* the last stages have been multiplied */
+        ulong at = opaque(k0);
+        sum_up(acc, ta, tb, whole, A, A_at + at * (ta ? lda : 1), B, B_at + at * (tb ? 1 : ldb), o,
+               min(k, k_all - (int)at), lda, ldb, base MMA_PASS);
+        finish(acc, o, add || (walks && k0), end == END_BIAS);
+    }
+    if (end >= END_GELU) finish_gelu(o, end);
+}
+
+/* _at: numbers before the matrix in its buffer; ld: from line to line. E and bias are C where nothing reads them. */
+#define PRODUCT(name, ta, tb, whole)                                                                                   \
+    __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void name(                                             \
+        __global const void *A, ulong A_at, __global const void *B, ulong B_at, __global float *C, ulong C_at,         \
+        __global float *E, ulong E_at, __global const float *bias, ulong bias_at, int m, int n, int k, int k_all,      \
+        int lda, int ldb, int ldc, int add, int end, int wide, int has_bias, int tanh_form) {                          \
+        MMA_LOCAL(STAGES *STAGE_BYTES, LANES);                                                                         \
+        output o = {C + C_at, E + E_at, bias + bias_at, m, n, ldc, wide, has_bias, tanh_form, 0, 0};                   \
+        product(ta, tb, whole, A, A_at, B, B_at, &o, k, k_all, lda, ldb, add, end, base MMA_PASS);                     \
+    }
+#define PRODUCTS(name, whole)                                                                                          \
+    PRODUCT(name##_nn, 0, 0, whole)                                                                                    \
+    PRODUCT(name##_nt, 0, 1, whole)                                                                                    \
+    PRODUCT(name##_tn, 1, 0, whole)                                                                                    \
+    PRODUCT(name##_tt, 1, 1, whole)
+PRODUCTS(product, 1)
+#if ODD
+PRODUCTS(odd, 0)
+#endif

@@ -1,0 +1,274 @@
+/* product.c: see product.h. */
+#include "opencl/product.h"
+#include "opencl/tune/tune.h"
+#include <stdio.h>
+#include <string.h>
+
+/* A tile of C and how it is shared out: large ones first, then small ones, which also take what is not whole (`ODD`).
+   All tiles of a precision have the same step: a step that k does not fill is filled with zeros, and those must not
+   depend on the tile. registers: no more a lane, so that as many groups fit a unit as were measured (NVIDIA only; 0:
+   the compiler's choice). What they take: docs/performance.md. */
+typedef struct {
+    int m, n, step, stages, part_m, part_n; /* part: a lane's (float32) or a warp's */
+    int registers;
+} tile;
+static const tile TILES[][PRODUCT_TILES] = {
+    {{128, 64, 8, 2, 8, 8, 168}, {64, 64, 8, 2, 8, 4, 0}},       /* float32 */
+    {{128, 128, 16, 2, 64, 64, 0}, {64, 64, 16, 2, 32, 32, 0}},  /* tf32 */
+    {{128, 128, 32, 2, 64, 32, 0}, {64, 64, 32, 2, 32, 32, 0}},  /* bf16 of operands that are stored as float */
+    {{128, 64, 32, 3, 64, 32, 128}, {64, 64, 32, 3, 32, 32, 0}}, /* bf16 of operands of which one or both are */
+};
+enum { RULE_FLOAT32, RULE_TF32, RULE_BF16 }; /* PRECISION in product.cl */
+
+static int rule_of(const opencl *b) {
+    compute_precision p = b->base.type->precision;
+    return p == PRECISION_TF32 ? RULE_TF32 : p == PRECISION_BF16 ? RULE_BF16 : RULE_FLOAT32;
+}
+static const tile *tiles_of(const opencl *b, int variant) { return TILES[rule_of(b) + (variant != 0)]; }
+static size_t lanes_of(const opencl *b, const tile *t) {
+    return (size_t)(t->m / t->part_m * (t->n / t->part_n) * (rule_of(b) == RULE_FLOAT32 ? 1 : 32));
+}
+
+void product_tile_print(const opencl *b, int i, char text[32]) {
+    const tile *t = &tiles_of(b, 0)[i];
+    snprintf(text, 32, "%d x %d x %d", t->m, t->n, t->step);
+}
+
+/* ---- may this device? ---- */
+
+#define INSTEAD "use --matmul_precision=highest, which is float32"
+static const char *asked_for(const opencl *b) { return precision_table[b->base.type->precision].matmul; }
+
+/* Other compilers must not see PTX at all: some end the process over it. */
+static bool is_nvidia(const device_info *d, cl_uint *major, cl_uint *minor) {
+    enum { MAJOR = 0x4000, MINOR = 0x4001 }; /* CL_DEVICE_COMPUTE_CAPABILITY_*_NV */
+    return strstr(d->extensions, "cl_nv_device_attribute_query") &&
+           clGetDeviceInfo(d->id, MAJOR, sizeof *major, major, NULL) == CL_SUCCESS &&
+           clGetDeviceInfo(d->id, MINOR, sizeof *minor, minor, NULL) == CL_SUCCESS;
+}
+
+static status check_device(const opencl *b, error *e) {
+    cl_uint major = 0, minor = 0;
+    const device_info *d = &b->device.info;
+    if (!is_nvidia(d, &major, &minor))
+        return fail(
+            e, BAD_INPUT,
+            "matmul_precision '%s': '%s' has no matrix units that snug knows (NVIDIA's, by NVIDIA's OpenCL): " INSTEAD,
+            asked_for(b), d->name);
+    if (major < 8)
+        return fail(e, BAD_INPUT,
+                    "matmul_precision '%s': '%s' has compute capability %u.%u, and %s needs 8.0 or later: " INSTEAD,
+                    asked_for(b), d->name, major, minor, precision_table[b->base.type->precision].products);
+    return OK;
+}
+
+/* The line of a compiler's log that says what is wrong. */
+static const char *first_error(const char *log) {
+    const char *found = strstr(log, "rror");
+    if (!found) return log;
+    while (found > log && found[-1] != '\n') found--;
+    return found;
+}
+
+/* ---- building ---- */
+
+/* PTX: NVIDIA's compiler has been seen to take `asm`; the C standard's spelling is the second try. Its way of asking
+   for registers is its own too. */
+static status build_tile(opencl *b, int variant, int i, error *log) {
+    static const char *const sources[] = {"gelu.cl", "mma_ptx.cl", "product.cl"},
+                             *const plain[] = {"gelu.cl", "product.cl"}, *const words[] = {"asm", "__asm__"};
+    const tile *t = &tiles_of(b, variant)[i];
+    bool own = rule_of(b) == RULE_FLOAT32;
+    cl_uint major, minor;
+    bool nvidia = is_nvidia(&b->device.info, &major, &minor);
+    status s = FAILED;
+    for (int w = 0; w < 2 && s != OK; w++) {
+        char options[512], word[32] = "", registers[48] = "";
+        if (nvidia || !own) snprintf(word, sizeof word, " -DASM=%s", words[w]);
+        if (nvidia && t->registers) snprintf(registers, sizeof registers, " -cl-nv-maxrregcount=%d", t->registers);
+        snprintf(
+            options, sizeof options,
+            "-cl-std=CL1.2 -DPRECISION=%d -DEMULATE=%d -DA16=%d -DB16=%d -DTILE_M=%d -DTILE_N=%d -DSTEP=%d -DSTAGES=%d "
+            "-DPENDING=%d -D%s_M=%d -D%s_N=%d -DODD=%d%s%s",
+            rule_of(b), b->products.emulated, variant & 1, variant >> 1, t->m, t->n, t->step, t->stages, t->stages - 2,
+            own ? "PER" : "WARP", t->part_m, own ? "PER" : "WARP", t->part_n, i > 0, word, registers);
+        s = device_build(&b->device, own ? plain : sources, own ? 2 : 3, options,
+                         &b->products.variant[variant].program[i], log);
+        if (!*word) break;
+    }
+    return s;
+}
+
+static status make_kernels(opencl *b, int variant, int i, error *e) {
+    static const char *const names[2] = {"product", "odd"}, letters[2] = {'n', 't'};
+    product_kernels *k = &b->products.variant[variant];
+    for (int j = 0; j < (i ? 8 : 4); j++) {
+        cl_int code;
+        char name[16];
+        snprintf(name, sizeof name, "%s_%c%c", names[j / 4], letters[j / 2 % 2], letters[j % 2]);
+        cl_kernel *kernel = &k->kernel[j / 4 ? PRODUCT_TILES : i][j / 2 % 2][j % 2];
+        *kernel = clCreateKernel(k->program[i], name, &code);
+        TRY(device_check(&b->device, code, name, __FILE__, __LINE__, e));
+    }
+    return OK;
+}
+
+status product_build(opencl *b, bool a16, bool b16, error *e) {
+    int variant = a16 + 2 * b16;
+    error log = {""};
+    for (int i = 0; i < PRODUCT_TILES; i++) {
+        if (build_tile(b, variant, i, &log) != OK)
+            return fail(e, BAD_INPUT, "matmul_precision '%s': the kernels don't build on '%s' (%.200s)%s", asked_for(b),
+                        b->device.info.name, first_error(log.text), rule_of(b) ? ": " INSTEAD : "");
+        TRY(make_kernels(b, variant, i, e));
+    }
+    return OK;
+}
+
+/* A bench of its own, gone before the plan is bound. */
+static status prove(opencl *b, error *e) {
+    gemm_bench t;
+    char why[256];
+    bool right;
+    TRY(gemm_bench_open(&t, b, NULL, 0, e));
+    status s = gemm_bench_check_own(&t, &right, why, e);
+    memory_release(&b->memory);
+    gemm_bench_close(&t);
+    b->graph = b->device.graph = NULL;
+    b->op = NULL;
+    b->base.allocated = b->base.launches = 0;
+    if (s == OK && !right)
+        return fail(e, BAD_INPUT, "matmul_precision '%s': '%s' computes wrong products (%s)%s", asked_for(b),
+                    b->device.info.name, why, rule_of(b) ? ": " INSTEAD : "");
+    return s;
+}
+
+void product_name(const opencl *b, char text[64]) {
+    static const char *const names[] = {PRODUCTS_OWN, "tf32 by mma.sync", "bf16 by mma.sync"};
+    snprintf(text, 64, "%s%s", names[rule_of(b)], b->products.emulated ? ", emulated" : "");
+}
+
+status product_open(opencl *b, const opencl_options *o, error *e) {
+    b->products.emulated = rule_of(b) != RULE_FLOAT32 && o->mma != MMA_OWN;
+    if (rule_of(b) != RULE_FLOAT32 && !b->products.emulated) TRY(check_device(b, e));
+    TRY(product_build(b, false, false, e));
+    b->own_products = true;
+    b->products.tile = o->product_tile;
+    char name[64];
+    product_name(b, name);
+    snprintf(b->base.gemm, sizeof b->base.gemm, "%s", name);
+    const precision_info *p = &precision_table[b->base.type->precision];
+    if (*p->products)
+        snprintf(b->base.advice, sizeof b->base.advice,
+                 "matrix products: inputs rounded to %s, sums in float32, by the matrix units (matmul_precision=%s)",
+                 p->products, p->matmul);
+    return o->mma == MMA_EMULATED ? OK : prove(b, e);
+}
+
+void product_close(opencl *b) {
+    for (int v = 0; v < PRODUCT_VARIANTS; v++) {
+        product_kernels *p = &b->products.variant[v];
+        for (int i = 0; i < PRODUCT_TILES + 1; i++)
+            for (int j = 0; j < 4; j++)
+                if (p->kernel[i][j / 2][j % 2]) clReleaseKernel(p->kernel[i][j / 2][j % 2]);
+        for (int i = 0; i < PRODUCT_TILES; i++)
+            if (p->program[i]) clReleaseProgram(p->program[i]);
+    }
+    b->products = (product_family){0};
+}
+
+/* ---- running ---- */
+
+static int64_t groups_of(const tile *t, const product_call *p) {
+    return (p->m + t->m - 1) / t->m * ((p->n + t->n - 1) / t->n);
+}
+
+/* Large tiles where they keep every unit busy. No bit depends on it (product.cl), which gemm_bench_check_own proves. */
+static int choose_tile(const opencl *b, const tile *t, const product_call *p, int64_t planes) {
+    if (b->products.tile) return b->products.tile - 1;
+    return groups_of(t, p) * planes >= (int64_t)b->device.info.units ? 0 : 1;
+}
+
+/* Are an operand's lines made of whole chunks (product.cl)? */
+static bool is_whole(const opencl *b, int64_t ld, memory_place p, bool cut) {
+    int64_t chunk = rule_of(b) == RULE_BF16 ? 8 : 4;
+    return ld % chunk == 0 && p.at % 4 == 0 && !cut;
+}
+
+static status set_arguments(opencl *b, cl_kernel kernel, const product_call *p, int64_t piece, error *e) {
+    const memory_place places[] = {p->A, p->B, p->C, p->E.block ? p->E : p->C, p->bias.block ? p->bias : p->C};
+    int64_t width = rule_of(b) == RULE_FLOAT32 ? 4 : 2, ldc = p->ldc ? p->ldc : p->n, wide = p->n | ldc;
+    cl_uint arg = 0;
+    for (int i = 0; i < 5; i++) {
+        cl_ulong at = places[i].at * ((i == 0 && p->a16) || (i == 1 && p->b16) ? 2 : 1);
+        if (i >= 2) wide |= (int64_t)at;
+        CL(&b->device, clSetKernelArg(kernel, arg++, sizeof(cl_mem), &places[i].block));
+        CL(&b->device, clSetKernelArg(kernel, arg++, sizeof at, &at));
+    }
+    const int64_t numbers[] = {p->m,
+                               p->n,
+                               piece,
+                               p->k,
+                               p->lda  ? p->lda
+                               : p->ta ? p->m
+                                       : p->k,
+                               p->ldb  ? p->ldb
+                               : p->tb ? p->k
+                                       : p->n,
+                               ldc,
+                               p->beta != 0,
+                               p->end,
+                               wide % width == 0,
+                               p->bias.block != NULL,
+                               p->tanh_form};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        cl_int number = (cl_int)numbers[i];
+        CL(&b->device, clSetKernelArg(kernel, arg++, sizeof number, &number));
+    }
+    return OK;
+}
+
+status product_run(opencl *b, const product_call *p, error *e) {
+    const int64_t most = INT32_MAX / 2;
+    int64_t piece = p->piece ? p->piece : p->k, pieces = (p->k + piece - 1) / piece;
+    int64_t planes = p->ta && !p->tb ? 1 : pieces;
+    int variant = p->a16 + 2 * p->b16;
+    const product_kernels *kernels = &b->products.variant[variant];
+    if (b->base.type->precision == PRECISION_FLOAT32 && variant) return fail(e, FAILED, "float32 of bf16: a bug");
+    if (p->m > most || p->n > most || p->k > most || planes > 65535)
+        return fail(e, FAILED, "a product of %lld x %lld x %lld is too large for product.cl: a bug", (long long)p->m,
+                    (long long)p->n, (long long)p->k);
+    if (b->listing) {
+        gemm_list_add(b->listing, (product){p->ta, p->tb, p->m, p->n, piece, p->beta, (double)p->k / (double)piece});
+        return OK;
+    }
+    if (b->dry) return OK;
+    bool whole = is_whole(b,
+                          p->lda  ? p->lda
+                          : p->ta ? p->m
+                                  : p->k,
+                          p->A, !p->ta && pieces > 1 && piece % 8) &&
+                 is_whole(b,
+                          p->ldb  ? p->ldb
+                          : p->tb ? p->k
+                                  : p->n,
+                          p->B, p->tb && pieces > 1 && piece % 8);
+    int i = whole ? choose_tile(b, tiles_of(b, variant), p, planes) : PRODUCT_TILES;
+    const tile *t = &tiles_of(b, variant)[i < PRODUCT_TILES ? i : PRODUCT_TILES - 1];
+    cl_kernel kernel = kernels->kernel[i][p->ta][p->tb];
+    TRY(set_arguments(b, kernel, p, piece, e));
+    size_t lanes = lanes_of(b, t), local[2] = {lanes, 1}, global[2] = {lanes * (size_t)groups_of(t, p), (size_t)planes};
+    b->base.launches++;
+    CL(&b->device, clEnqueueNDRangeKernel(b->device.queue, kernel, 2, NULL, global, local, 0, NULL, NULL));
+    return OK;
+}
+
+float product_round(compute_precision p, float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7f800000u) == 0x7f800000u) return x;
+    if (p == PRECISION_TF32) bits = (bits + 0x1000u) & 0xffffe000u;
+    if (p == PRECISION_BF16) bits = (bits + 0x7fffu + (bits >> 16 & 1)) & 0xffff0000u;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}

@@ -1,0 +1,51 @@
+/* product.h: snug's own matrix products (kernels/product.cl): float32 in plain OpenCL C on any device, tf32 and bf16 by
+   NVIDIA's matrix units. What matmul_precision=high and =medium mean, and gemm.c's other way beside CLBlast. Needs no
+   working space. */
+#ifndef SNUG_OPENCL_PRODUCT_H
+#define SNUG_OPENCL_PRODUCT_H
+
+#include "opencl/opencl.h"
+#include "opencl/ops.h"
+
+/* Builds the kernels for b's precision (operands stored as float), then proves them on this device: BAD_INPUT says in
+   one line what is missing or wrong and what to do. b must not be bound yet; what the proof takes is counted, stays
+   under the cap, and is given back. o->mma: see there. */
+status product_open(opencl *b, const opencl_options *o, error *e);
+/* The kernels for operands that are stored as bf16, by a16 and b16; product_open has those for neither. */
+status product_build(opencl *b, bool a16, bool b16, error *e);
+void product_close(opencl *b);
+/* "own float32": what bits depend on, as a run records it (backend.gemm). */
+void product_name(const opencl *b, char text[64]);
+/* "128 x 64 x 8": a tile's sides along m, n and k. */
+void product_tile_print(const opencl *b, int tile, char text[32]);
+
+/* What a product ends in, as product.cl numbers it. E has C's shape, bias is [n]:
+     BIAS     C += bias
+     GELU     E = gelu(C + bias)
+     GELU_DX  C *= gelu's slope at E + bias */
+typedef enum { END_NONE, END_BIAS, END_GELU, END_GELU_DX } product_end;
+
+/* C[m,n] = op(A) op(B) + beta C, row-major: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; beta 0 or 1. */
+typedef struct {
+    bool ta, tb, a16, b16; /* _16: that operand is stored as bf16 */
+    int64_t m, n, k;
+    int64_t lda, ldb, ldc; /* from line to line; 0: dense. What follows a line of A or B must be finite */
+    /* Pieces of k, the last one maybe shorter; 0: one. With ta alone the sum of each is added to C, piece after piece;
+       else each fills a plane of C of its own, [pieces, m, ldc]. */
+    int64_t piece;
+    memory_place A, B, C, E, bias; /* bias.block NULL: none */
+    float beta;
+    product_end end;
+    bool tanh_form;
+} product_call;
+/* Element `element` of tensor t; nowhere while products are listed. */
+static inline memory_place product_place(const opencl *b, tensor_id t, int64_t element) {
+    return b->listing ? (memory_place){0} : memory_find(&b->memory, t, 4 * (uint64_t)element);
+}
+/* Only checks the sizes when b is dry, only lists it when b lists. */
+status product_run(opencl *b, const product_call *p, error *e);
+
+/* x as the kernels of precision p round inputs. */
+float product_round(compute_precision p, float x);
+
+#endif
