@@ -1,18 +1,20 @@
 #!/bin/sh
 # fresh_debian.sh: README's two commands on a Debian that has nothing but apt and what README's own line gets.
-# usage: sudo sh tests/fresh_debian.sh FOLDER [COMMAND ...]     FOLDER: new, or left by an earlier run; about 3 GB
-# Bootstraps Debian 12 there from the mirror that this machine's apt uses, clones HEAD into it and runs each command
-# ("make demo" and "make test" unless others are given) in a chroot. Prints how long each took.
+# usage: sudo sh tests/fresh_debian.sh bookworm|trixie FOLDER [COMMAND ...]
+# FOLDER: new, or left by an earlier run; about 3 GB. Bootstraps Debian 12 or 13 there from the mirror that this machine's
+# apt uses, clones HEAD into it and runs each command ("make demo" and "make test" unless others are given) in a chroot.
+# Prints how long each took.
 set -eu
 
-if [ $# -lt 1 ]; then sed -n '2,5s/^# //p' "$0"; exit 1; fi
-root=$1
-shift
+if [ $# -lt 2 ]; then sed -n '2,6s/^# //p' "$0"; exit 1; fi
+suite=$1
+root=$2
+shift 2
+case $suite in bookworm | trixie) ;; *) echo "fresh_debian: bookworm or trixie, not \"$suite\"" >&2; exit 1 ;; esac
 if [ "$(id -u)" != 0 ]; then echo "fresh_debian: chroot needs root" >&2; exit 1; fi
 command -v debootstrap >/dev/null || { echo "fresh_debian: needs debootstrap" >&2; exit 1; }
 if [ $# = 0 ]; then set -- "make demo" "make test"; fi
 source=$(cd "$(dirname "$0")/.." && pwd)
-suite=bookworm
 
 times=
 now() { date +%s; }
