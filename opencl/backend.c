@@ -72,7 +72,7 @@ static status build_common(opencl *b, error *e) {
 
 /* attention.cl is built for the graph's head size; a graph has one. */
 static status build_attention(opencl *b, const graph *g, error *e) {
-    static const char *const sources[] = {"philox.h", "prelude.cl", "attention.cl"};
+    const char *const sources[] = {"philox.h", "prelude.cl", b->serial ? "attention.cl" : "attention_lanes.cl"};
     int D = 0;
     for (int i = 0; i < g->n_ops; i++) {
         const op *o = &g->ops[i];

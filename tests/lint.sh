@@ -56,6 +56,14 @@ fi
 
 sh tests/check_wings.sh || found "check_wings.sh: docs/architecture.md says which wing may use which"
 
+# Two things that compilers of OpenCL have turned into wrong code: what is an element of a vector has no address, and
+# CPUs see no barrier (BARRIER in prelude.cl).
+# shellcheck disable=SC2086
+if grep -nE '\((float|int|uint)[0-9]* \*\)&' $(echo "$kernels" | grep -v attention_lanes); then found "the address of a vector's element; store the vector"; fi
+for f in attention prelude norm gemm vocab elementwise; do
+    if grep -HnE '^ +barrier\(' "opencl/kernels/$f.cl"; then found "a barrier on CPUs: BARRIER"; fi
+done
+
 for f in $c_files $h_files $kernels $scripts Makefile; do
     lines=$(wc -l <"$f")
     if [ "$lines" -gt 700 ]; then found "$f has $lines lines; 700 is the most"; fi

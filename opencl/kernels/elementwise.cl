@@ -72,10 +72,10 @@ typedef FLOATS(SQUARE_WIDTH) squares;
 inline float2 group_pair_sum(float2 v, __local float2 *space) {
     uint lane = get_local_id(0);
     space[lane] = v;
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     for (uint half_size = SQUARE_LANES / 2; half_size > 0; half_size /= 2) {
         if (lane < half_size) space[lane] = pair_add(space[lane], space[lane + half_size]);
-        barrier(CLK_LOCAL_MEM_FENCE);
+        BARRIER(CLK_LOCAL_MEM_FENCE);
     }
     return space[0];
 }
@@ -96,7 +96,10 @@ squares_partial(ARG(float, partial), /* [groups] pairs */
         high = sum;
     }
     float2 sum = (float2)(0.0f, 0.0f);
-    for (int j = 0; j < SQUARE_WIDTH; j++) sum = pair_add(sum, (float2)(((float *)&high)[j], ((float *)&low)[j]));
+    float highs[SQUARE_WIDTH], lows[SQUARE_WIDTH];
+    STORE(SQUARE_WIDTH, high, highs);
+    STORE(SQUARE_WIDTH, low, lows);
+    for (int j = 0; j < SQUARE_WIDTH; j++) sum = pair_add(sum, (float2)(highs[j], lows[j]));
     for (; rest < n; rest += get_global_size(0)) {
         float v = x[rest], square = v * v;
         sum = pair_add(sum, (float2)(square, fma(v, v, -square)));

@@ -91,7 +91,7 @@ residual_norm(ARG(float, y),        /* [sequences, T, C] */
     __local float space[ROW_LANES];
     ulong row = get_group_id(0);
     residual_row(y + row * C, x + row * C, p + row * C, pb, has_pb, C, dropout, row / T, row % T * C);
-    barrier(CLK_GLOBAL_MEM_FENCE); /* with dropout, lanes take other channels than the norm's */
+    BARRIER(CLK_GLOBAL_MEM_FENCE); /* with dropout, lanes take other channels than the norm's */
     norm_row(normed + row * C, stats + 2 * row, y + row * C, w, b, has_bias, C, epsilon, space);
 }
 

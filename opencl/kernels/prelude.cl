@@ -7,12 +7,15 @@
    with vectors of W floats. On GPUs W is 1, so that neighbouring lanes read neighbouring floats. */
 #if SERIAL
 #define GROUP_LANES(lanes) 1
+#define BARRIER(fence) /* one lane waits for nobody; and PoCL 6.0 takes kernels apart at barriers, and some wrongly */
 #define W 16
 #else
 #define GROUP_LANES(lanes) (lanes)
+#define BARRIER(fence) barrier(fence)
 #define W 1
 #endif
-#define UNROLL _Pragma("unroll") /* PoCL unrolls nothing by itself */
+#define UNROLL _Pragma("unroll") /* PoCL unrolls nothing by itself ... */
+#define ROLLED _Pragma("nounroll") /* ... and Intel's compiler everything */
 
 /* A tensor among a kernel's parameters: its block, and the element of it where it begins (R8). TENSOR, in the body,
    makes it a pointer. */
@@ -101,25 +104,25 @@ inline float dropout_factor(dropout_args a, uint s, ulong element) {
 inline float group_sum(float v, __local float *space, uint lanes) {
     uint lane = get_local_id(0);
     space[lane] = v;
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     for (uint half_size = lanes / 2; half_size > 0; half_size /= 2) {
         if (lane < half_size) space[lane] += space[lane + half_size];
-        barrier(CLK_LOCAL_MEM_FENCE);
+        BARRIER(CLK_LOCAL_MEM_FENCE);
     }
     float sum = space[0];
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     return sum;
 }
 
 inline float group_max(float v, __local float *space, uint lanes) {
     uint lane = get_local_id(0);
     space[lane] = v;
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     for (uint half_size = lanes / 2; half_size > 0; half_size /= 2) {
         if (lane < half_size) space[lane] = fmax(space[lane], space[lane + half_size]);
-        barrier(CLK_LOCAL_MEM_FENCE);
+        BARRIER(CLK_LOCAL_MEM_FENCE);
     }
     float largest = space[0];
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     return largest;
 }

@@ -37,7 +37,7 @@ embed_dwte(ARG(float, dwte),       /* [V, C] */
     dx += (ulong)s * T * C;
     int token = tokens[first], before = first, after = first;
     if (lane == 0) earliest = latest = first;
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     for (int t = lane; t < T; t += EMBED_LANES) {
         if (tokens[t] == token) {
             before = min(before, t);
@@ -46,7 +46,7 @@ embed_dwte(ARG(float, dwte),       /* [V, C] */
     }
     atomic_min(&earliest, before);
     atomic_max(&latest, after);
-    barrier(CLK_LOCAL_MEM_FENCE);
+    BARRIER(CLK_LOCAL_MEM_FENCE);
     if (earliest == first) {
         for (int start = lane; start < C; start += EMBED_SUMS * EMBED_LANES) {
             int here = min(EMBED_SUMS, (C - start + EMBED_LANES - 1) / EMBED_LANES);
@@ -113,7 +113,7 @@ head_rows(ARG(float, logits),      /* of the chunk */
         }
         losses[row] = loss;
     }
-    barrier(CLK_GLOBAL_MEM_FENCE); /* the target's logit is read before it is overwritten */
+    BARRIER(CLK_GLOBAL_MEM_FENCE); /* the target's logit is read before it is overwritten */
     if (gradient) {
         float factor = target >= 0 ? inv_targets : 0.0f;
         for (int start = 0; start < V; start += tile) {
