@@ -278,11 +278,11 @@ static memory_limits limits_of(const device_info *d, uint64_t cap, bool own_prod
     return l;
 }
 
-/* What a run was made with; else, for float32, what is faster here (product_choice.c). */
+/* What was asked for; else, for float32, what such a device has by default. */
 static bool wants_own_products(const opencl *b, const opencl_options *o) {
     if (o->precision != PRECISION_FLOAT32) return true;
     if (o->gemm || o->min_indirect) return o->gemm && !strcmp(o->gemm, PRODUCTS_OWN);
-    return !(b->device.info.type & CL_DEVICE_TYPE_CPU);
+    return opencl_defaults_to_own(&b->device.info);
 }
 
 status opencl_open(const opencl_options *o, backend **out, error *e) {
@@ -309,7 +309,8 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
         snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
-        s = own ? product_open(b, o, e) : gemm_open(b, o->gemm, o->min_indirect, e);
+        bool any = o->gemm && !strcmp(o->gemm, PRODUCTS_CLBLAST);
+        s = own ? product_open(b, o, e) : gemm_open(b, any ? NULL : o->gemm, o->min_indirect, e);
     }
     if (s == OK) s = build_common(b, e);
     free(list);

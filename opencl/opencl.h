@@ -26,8 +26,19 @@ typedef struct {
 } opencl_options;
 #define GEMM_OWN "CLBlast"
 #define PRODUCTS_OWN "own float32"
+#define PRODUCTS_CLBLAST "CLBlast, tuned or not"
 /* On failure e says in a line what to do: BAD_INPUT, FAILED where there is no device, NO_MEMORY under a tiny cap. */
 status opencl_open(const opencl_options *o, backend **b, error *e);
+
+/* Which float32 products a run of g's model is to use: those that are clearly faster at the shapes of its span micro,
+   as measured at this model's first start on the device (seconds) and kept since; small models are not worth it. g must
+   not depend on micro-batch, policy or cap. */
+typedef struct {
+    const char *gemm;    /* for opencl_options; NULL: as the device has it by default */
+    double own, clblast; /* FLOP/s; 0: not measured */
+    char text[160];      /* a line for people; "" where nothing was measured */
+} opencl_choice;
+status opencl_choose(const opencl_options *o, const graph *g, FILE *report, opencl_choice *c, error *e);
 
 /* Tries for about `minutes` what makes CLBlast's products fast on this device, at the shapes that the span micro of g
    asks for, and keeps what is faster and right for every later run (params.h). Checks each set against OpenBLAS before

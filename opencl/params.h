@@ -106,6 +106,8 @@ typedef struct {
     double own, untuned,
         tuned; /* GFLOP/s at the shapes it was tuned for: CLBlast's own numbers, gemm_params_base's, these */
 } gemm_record;
+/* Device, driver and CLBlast's version, as text that the caller frees: what such files are for. */
+char *gemm_device_key(const device_info *d);
 /* False where there is none, or it is damaged, foreign or not sound: tune then makes it anew. */
 bool gemm_record_recall(const device_info *d, gemm_record *r);
 status gemm_record_keep(const device_info *d, const gemm_record *r, error *e);

@@ -24,7 +24,7 @@ static void clblast_version(char *text, size_t size) {
 }
 
 /* What the numbers hold for, as text. The caller frees it. */
-static char *make_key(const device_info *d) {
+char *gemm_device_key(const device_info *d) {
     char clblast[128];
     clblast_version(clblast, sizeof clblast);
     return xprintf("%s|%s|%s|%s|%s|%s", d->name, d->vendor, d->platform_name, d->driver, d->version, clblast);
@@ -65,7 +65,7 @@ static double rate_of(const cJSON *object, const char *name) {
 }
 
 bool gemm_record_recall(const device_info *d, gemm_record *r) {
-    char *key = make_key(d), *path = make_path(key), hex[HASH_HEX];
+    char *key = gemm_device_key(d), *path = make_path(key), hex[HASH_HEX];
     cJSON *object = NULL;
     bool good = path && json_read_object(path, &object, NULL) == OK;
     if (good) {
@@ -85,7 +85,7 @@ bool gemm_record_recall(const device_info *d, gemm_record *r) {
 }
 
 status gemm_record_keep(const device_info *d, const gemm_record *r, error *e) {
-    char *key = make_key(d), *path = make_path(key), hex[HASH_HEX], params[GEMM_TEXT_MAX];
+    char *key = gemm_device_key(d), *path = make_path(key), hex[HASH_HEX], params[GEMM_TEXT_MAX];
     if (!path) {
         free(key);
         return fail(e, FAILED, "no place for the tuned parameters: set HOME or XDG_CACHE_HOME");

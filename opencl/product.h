@@ -14,6 +14,10 @@ status product_open(opencl *b, const opencl_options *o, error *e);
 /* The kernels for operands that are stored as bf16, by a16 and b16; product_open has those for neither. */
 status product_build(opencl *b, bool a16, bool b16, error *e);
 void product_close(opencl *b);
+/* Without a measurement: own products on GPUs, CLBlast's on CPUs. */
+bool opencl_defaults_to_own(const device_info *d);
+/* What was measured on a device, a line for each model (choice.c). */
+void products_print(const device_info *d, FILE *f);
 /* "own float32": what bits depend on, as a run records it (backend.gemm). */
 void product_name(const opencl *b, char text[64]);
 /* "128 x 64 x 8": a tile's sides along m, n and k. */

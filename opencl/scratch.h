@@ -21,8 +21,6 @@ enum {
 /* By CLBlast, whose temporaries are bounded from above, and by snug's own products, which need none. real_bytes is 4.
  */
 scratch_rule opencl_scratch, opencl_scratch_own;
-/* opencl_type, with snug's own products: what an opened backend that uses them is. */
-const backend_type *opencl_type_own(compute_precision p);
 
 /* What CLBlast may need for C[m,n] = A[m,k] B[k,n], in bytes: padded copies of all three. */
 uint64_t scratch_gemm(int64_t m, int64_t n, int64_t k);

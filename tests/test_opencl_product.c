@@ -52,7 +52,7 @@ START_TEST(rounding_is_to_the_nearest) {
                                      {1 + 3 * 0x1p-11f, 1 + 0x1p-9f, 1},
                                      {1 + 0x1p-8f, 1 + 0x1p-8f, 1},
                                      {1 + 3 * 0x1p-8f, 1 + 3 * 0x1p-8f, 1 + 0x1p-6f},
-                                     {-1 - 0x1.1p-8f, -1 - 0x1.1p-8f, -1 - 0x1p-7f},
+                                     {-1 - 0x1.1p-8f, -1 - 0x1p-8f, -1 - 0x1p-7f},
                                      {0x1.fffp3f, 0x1p4f, 0x1p4f},
                                      {INFINITY, INFINITY, INFINITY},
                                      {-INFINITY, -INFINITY, -INFINITY}};

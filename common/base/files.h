@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 /* A file being written: under a temporary name beside `path` until file_finish renames it, so that after a full disk or
-   a kill `path` still is what it was before; what killed processes left of it is removed then. Something that exists and is not a regular file (/dev/null, a pipe) is
-   written to directly. */
+   a kill `path` still is what it was before; what killed processes left of it is removed then. Something that exists
+   and is not a regular file (/dev/null, a pipe) is written to directly. */
 typedef struct {
     int fd;
     char *path, *temporary; /* temporary: NULL when written directly */

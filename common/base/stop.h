@@ -4,9 +4,9 @@
 
 #include <stdbool.h>
 
-/* From now on the first such signal is noted, and a line on stderr says so. A second one, of any of these kinds, ends the
-   process at once if it comes half a second later or more: `timeout` sends two together, and means one. A signal that the
-   shell or nohup has set to be ignored stays ignored. */
+/* From now on the first such signal is noted, and a line on stderr says so. A second one, of any of these kinds, ends
+   the process at once if it comes half a second later or more: `timeout` sends two together, and means one. A signal
+   that the shell or nohup has set to be ignored stays ignored. */
 void stop_watch(void);
 /* Has such a signal come? */
 bool stop_wanted(void);

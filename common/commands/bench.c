@@ -77,9 +77,9 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
 
 /* Finds the rate that the ops are held against: on the CPU OpenBLAS's, always at the same shape, so that figures of
    different models can be compared; on other devices at this model's own shape, which decides how fast they are. */
-static status find_limit(const config *c, const gpt_shape *shape, int64_t rows, bench *t, error *e) {
+static status find_limit(const config *c, const gpt_shape *shape, int length, int64_t rows, bench *t, error *e) {
     backend *b;
-    TRY(backend_open(c, &b, NULL, e));
+    TRY(backend_open_for(c, shape, length, NULL, &b, NULL, e));
     int64_t fixed[3] = {1024, 3072, 768}, own[3] = {rows < 2048 ? rows : 2048, 4 * shape->channels, shape->channels};
     memcpy(t->limit_shape, b->gemm_rate ? fixed : own, sizeof own);
     if (!b->gemm_rate) return linear_rate(b, t->limit_shape, &t->limit, e);
@@ -236,8 +236,8 @@ status bench_run(const config *c, error *e) {
     bench *t = xcalloc(1, sizeof *t);
     int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
     status s = shape_of_settings(c, &shape, &length, &from, e);
-    if (s == OK) s = find_limit(c, &shape, sequences * length, t, e);
-    if (s == OK) s = backend_open(c, &b, NULL, e);
+    if (s == OK) s = find_limit(c, &shape, length, sequences * length, t, e);
+    if (s == OK) s = backend_open_for(c, &shape, length, NULL, &b, NULL, e);
     if (s == OK) {
         open_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
         s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the micro-batch chosen is train's */

@@ -59,7 +59,8 @@ static status find_run(equivalence *q, error *e) {
 
 static status find_device(equivalence *q, error *e) {
     backend *b;
-    TRY(backend_open(q->config, &b, stdout, e));
+    const fit_request *r = &q->request;
+    TRY(backend_open_for(q->config, &r->shape, r->run.length, NULL, &b, stdout, e));
     status s = calibrate_ensure(q->config, b, stdout, &q->request.cost, e);
     q->request.limits = b->limits;
     q->request.type = b->type;
@@ -158,7 +159,7 @@ status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_b
     if (purpose == GRAPH_GRADS) r.run.dropout = 0;
     TRY(fit_measure(&r, &o, e)); /* is there room for a step's tokens? */
     gpt_run run = fit_run(&r, &o);
-    TRY(backend_open(q->config, &b, NULL, e));
+    TRY(backend_open_as(q->config, q->gemm, &b, NULL, e));
     status s = model_open(m, b, &q->request.shape, &run, e);
     if (s != OK) {
         b->close(b);

@@ -43,5 +43,8 @@ typedef struct {
    opencl/type.c, which is in every build. */
 const backend_type *cpu_type(compute_precision p);
 const backend_type *opencl_type(compute_precision p);
+/* An opened OpenCL backend that multiplies by snug's own kernels, which need no temporaries. Which products float32
+   gets is known only then; opencl_type has room for CLBlast's. */
+const backend_type *opencl_type_own(compute_precision p);
 
 #endif

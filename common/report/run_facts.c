@@ -8,20 +8,27 @@
 
 /* ---- which backend ---- */
 
-/* `opencl`: 0 is the CPU, whose precision real_bytes says; the others are these, from 1. */
-static const compute_precision OPENCL_PRECISIONS[] = {PRECISION_FLOAT32, PRECISION_TF32};
-enum { N_OPENCL = sizeof OPENCL_PRECISIONS / sizeof *OPENCL_PRECISIONS };
+/* `opencl`: 0 is the CPU, whose precision real_bytes says; the others are these, from 1. own: see opencl_type_own. */
+static const struct {
+    compute_precision precision;
+    bool own;
+} OPENCL_TYPES[] = {
+    {PRECISION_FLOAT32, false}, {PRECISION_TF32, true}, {PRECISION_BF16, true}, {PRECISION_FLOAT32, true}};
+enum { N_OPENCL = sizeof OPENCL_TYPES / sizeof *OPENCL_TYPES };
+static const backend_type *opencl_number(int64_t i) {
+    return OPENCL_TYPES[i].own ? opencl_type_own(OPENCL_TYPES[i].precision) : opencl_type(OPENCL_TYPES[i].precision);
+}
 
 static int number_of_type(const backend_type *type) {
     int i = 0;
     if (type->kind == BACKEND_CPU) return 0;
-    while (i < N_OPENCL - 1 && OPENCL_PRECISIONS[i] != type->precision) i++;
+    while (i < N_OPENCL - 1 && opencl_number(i) != type) i++;
     return i + 1;
 }
 
 static const backend_type *type_of_number(int64_t opencl, int64_t real_bytes) {
     if (!opencl) return cpu_type(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32);
-    return opencl_type(OPENCL_PRECISIONS[opencl - 1]);
+    return opencl_number(opencl - 1);
 }
 
 /* ---- numbers of the plan: one table writes and reads them ---- */

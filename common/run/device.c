@@ -52,6 +52,14 @@ static status open_gpu(const config *c, const char *gemm, backend **b, error *e)
     opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .precision = precision_of(c)};
     return opencl_open(&o, b, e);
 }
+static status choose_gpu(const config *c, const graph *g, FILE *report, const char **gemm, char text[160], error *e) {
+    opencl_choice choice;
+    opencl_options o = {.selector = c->device, .cap = c->vram_cap};
+    TRY(opencl_choose(&o, g, report, &choice, e));
+    *gemm = choice.gemm;
+    snprintf(text, 160, "%s", choice.text);
+    return OK;
+}
 static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
     opencl_options o = {.selector = c->device, .cap = c->vram_cap};
     return opencl_tune(&o, g, c->tune_minutes, report, e);
@@ -71,6 +79,10 @@ static status open_gpu(const config *c, const char *gemm, backend **b, error *e)
     (void)gemm, (void)b;
     return fail(e, BAD_INPUT, "device '%s': this build has no OpenCL (built with OPENCL=0); use --device=cpu",
                 c->device);
+}
+static status choose_gpu(const config *c, const graph *g, FILE *report, const char **gemm, char text[160], error *e) {
+    (void)g, (void)report, (void)text, (void)gemm;
+    return open_gpu(c, NULL, NULL, e);
 }
 static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) {
     (void)g, (void)report;
@@ -106,6 +118,27 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
     if (report) fprintf(report, "device: %s\n", backend_print(*b, text));
     if (report) print_cap(c, *b, report);
     if (report && (*b)->advice[0]) fprintf(report, "%s\n", (*b)->advice);
+    return OK;
+}
+
+/* The graph goes by the model alone: a micro-batch of 4, nothing computed again. */
+static status choose_products(const config *c, const gpt_shape *shape, int length, FILE *report, const char **gemm,
+                              char text[160], error *e) {
+    gpt m;
+    gpt_run run = {.purpose = GRAPH_GRADS, .micro_batch = 4, .length = length, .sequences = 4, .batch_invariant = true};
+    TRY(gpt_build(shape, &run, NULL, 4, &m, e));
+    status s = choose_gpu(c, m.graph, report, gemm, text, e);
+    gpt_free(&m);
+    return s;
+}
+
+status backend_open_for(const config *c, const gpt_shape *shape, int length, const char *gemm, backend **b,
+                        FILE *report, error *e) {
+    char text[160] = "";
+    if (!gemm && precision_of(c) == PRECISION_FLOAT32 && !wants_cpu(c, NULL))
+        TRY(choose_products(c, shape, length, report, &gemm, text, e));
+    TRY(backend_open_as(c, gemm, b, report, e));
+    if (report && *text) fprintf(report, "%s\n", text);
     return OK;
 }
 

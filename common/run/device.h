@@ -4,6 +4,7 @@
 
 #include "config/config.h"
 #include "graph/backend.h"
+#include "graph/gpt.h"
 
 /* Opens the device that the settings ask for, with their cap (0 = what the device has, less a reserve). Writes to
    `report` (may be NULL) what was chosen and why. BAD_INPUT where a GPU was asked for and there is none. */
@@ -11,6 +12,10 @@ status backend_open(const config *c, backend **b, FILE *report, error *e);
 /* The same, but with the matrix products that a run has recorded as `gemm` (see backend.gemm), if the device has them.
    NULL: as backend_open. */
 status backend_open_as(const config *c, const char *gemm, backend **b, FILE *report, error *e);
+/* The same, for training a model: where gemm is NULL, with the float32 products that are faster at the model's shapes,
+   as measured when they were first asked for on this device. length: positions of a sequence. */
+status backend_open_for(const config *c, const gpt_shape *shape, int length, const char *gemm, backend **b,
+                        FILE *report, error *e);
 /* "CPU, OpenBLAS Haswell, 2 threads": what speed depends on; returns text. */
 enum { DEVICE_TEXT = 300 };
 char *backend_print(const backend *b, char text[DEVICE_TEXT]);

@@ -124,7 +124,7 @@ static status open_run(run *r, graph_purpose purpose, const char *checkpoint, er
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
     open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
     const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
-    TRY(backend_open_as(c, products, &b, stdout, e)); /* a resumed run keeps its matrix products */
+    TRY(backend_open_for(c, &shape, length, products, &b, stdout, e)); /* a resumed run keeps its matrix products */
     bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
     status s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
     if (s != OK) {

@@ -2,6 +2,7 @@
 #include "opencl/device/cl.h"
 #include "opencl/opencl.h"
 #include "opencl/params.h"
+#include "opencl/product.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,10 +178,11 @@ static void print_device(const device_info *d, int index, FILE *f) {
     fprintf(f, "%s\n", n ? "" : " none");
     gemm_record tuned;
     if (gemm_record_recall(d, &tuned))
-        fprintf(f, "    matrix products: tuned on %s, %.1f GFLOP/s then (untuned %.1f)\n", tuned.date, tuned.tuned,
-                tuned.untuned);
+        fprintf(f, "    matrix products: CLBlast was tuned on %s, %.1f GFLOP/s then (untuned %.1f)\n", tuned.date,
+                tuned.tuned, tuned.untuned);
     else
-        fprintf(f, "    matrix products: not tuned yet, see snug tune\n");
+        fprintf(f, "    matrix products: CLBlast is not tuned yet, see snug tune\n");
+    products_print(d, f);
 }
 
 status devices_print(FILE *f, error *e) {

@@ -1,0 +1,215 @@
+/* choice.c: snug's own float32 products or CLBlast's? Measured once for a device, a build and a model, and kept. The
+   graph is the same for every run of a model, so that neither micro-batch nor policy nor cap has a say. */
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/json_file.h"
+#include "base/json_value.h"
+#include "base/version.h"
+#include "opencl/product.h"
+#include "opencl/tune/tune.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is kept: a file for each device, driver, CLBlast and build, in it an entry for each model ---- */
+
+static char *choice_path(const device_info *d) {
+    char hex[HASH_HEX];
+    char *device = gemm_device_key(d), *key = xprintf("%s|%s|%s", device, snug_version(), snug_build());
+    hash_bytes(key, strlen(key), hex);
+    char *name = xprintf("products-%.16s.json", hex), *path = file_cache_path(name);
+    free(name);
+    free(key);
+    free(device);
+    return path;
+}
+
+static void model_key(const product_list *all, char hex[HASH_HEX]) {
+    char *text = xprintf("%d", all->n);
+    for (int i = 0; i < all->n; i++) {
+        const product *p = &all->list[i];
+        char *more = xprintf("%s|%d%d %lld %lld %lld %g", text, p->ta, p->tb, (long long)p->m, (long long)p->n,
+                             (long long)p->k, p->times);
+        free(text);
+        text = more;
+    }
+    hash_bytes(text, strlen(text), hex);
+    free(text);
+}
+
+static bool get_rate(const cJSON *entry, const char *name, double *rate) {
+    const cJSON *v = json_get(entry, name);
+    *rate = cJSON_IsNumber(v) ? v->valuedouble : 0;
+    return isfinite(*rate) && *rate > 0;
+}
+
+/* Anything but two rates counts as nothing: then it is measured anew. */
+static bool read_entry(const cJSON *entry, opencl_choice *c) {
+    return entry && get_rate(entry, "own_flops", &c->own) && get_rate(entry, "clblast_flops", &c->clblast);
+}
+
+static bool recall(const device_info *d, const char *model, opencl_choice *c) {
+    cJSON *object = NULL;
+    char *path = choice_path(d);
+    bool found = path && json_read_object(path, &object, NULL) == OK && read_entry(json_get(object, model), c);
+    cJSON_Delete(object);
+    free(path);
+    return found;
+}
+
+/* That it can't be kept is no failure. */
+static void keep(const device_info *d, const char *model, const opencl_choice *c) {
+    cJSON *object = NULL;
+    char *path = choice_path(d);
+    if (!path) return;
+    if (json_read_object(path, &object, NULL) != OK) object = cJSON_CreateObject();
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddNumberToObject(entry, "own_flops", c->own);
+    cJSON_AddNumberToObject(entry, "clblast_flops", c->clblast);
+    cJSON_DeleteItemFromObjectCaseSensitive(object, model);
+    cJSON_AddItemToObject(object, model, entry);
+    json_write(path, object, false, NULL);
+    free(path);
+}
+
+/* Faster by 2 per cent, or what such a device has by default: so two first measurements agree. */
+static bool is_own_faster(const device_info *d, const opencl_choice *c) {
+    const double clearly = 1.02;
+    if (c->own > clearly * c->clblast) return true;
+    if (c->clblast > clearly * c->own) return false;
+    return opencl_defaults_to_own(d);
+}
+
+/* For people: "41.2 TFLOP/s". */
+static char *rate_text(double flops, char text[32]) {
+    snprintf(text, 32, flops < 1e12 ? "%.1f GFLOP/s" : "%.1f TFLOP/s", flops / (flops < 1e12 ? 1e9 : 1e12));
+    return text;
+}
+
+static void decide(const device_info *d, opencl_choice *c) {
+    char own[32], clblast[32];
+    c->gemm = is_own_faster(d, c) ? PRODUCTS_OWN : PRODUCTS_CLBLAST;
+    rate_text(c->own, own);
+    rate_text(c->clblast, clblast);
+    if (!strcmp(c->gemm, PRODUCTS_OWN))
+        snprintf(c->text, sizeof c->text, "matrix products: snug's own, %s at this model's shapes (CLBlast: %s)", own,
+                 clblast);
+    else
+        snprintf(c->text, sizeof c->text, "matrix products: CLBlast's, %s at this model's shapes (snug's own: %s)",
+                 clblast, own);
+}
+
+void products_print(const device_info *d, FILE *f) {
+    cJSON *object = NULL;
+    opencl_choice c = {0};
+    char *path = choice_path(d);
+    if (path && json_read_object(path, &object, NULL) == OK)
+        for (const cJSON *entry = object->child; entry; entry = entry->next)
+            if (read_entry(entry, &c)) {
+                decide(d, &c);
+                fprintf(f, "    %s\n", c.text);
+            }
+    cJSON_Delete(object);
+    free(path);
+}
+
+/* ---- measuring ---- */
+
+enum { SAMPLES = 6 };
+
+static double flops_of(const product *p) { return 2 * (double)p->m * (double)p->n * (double)p->k; }
+
+static int by_work(const void *a, const void *b) {
+    double x = flops_of(a) * ((const product *)a)->times, y = flops_of(b) * ((const product *)b)->times;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The samples' rate, by work: FLOP/s. The first run of each compiles its kernels. */
+static status time_all(const opencl_options *o, const product *samples, const double *weights, int n, double *rate,
+                       error *e) {
+    backend *b;
+    gemm_bench t;
+    double seconds = 0, work = 0, one;
+    TRY(opencl_open(o, &b, e));
+    status s = gemm_bench_open(&t, (opencl *)b, samples, n, e);
+    if (s != OK) {
+        b->close(b);
+        return s;
+    }
+    for (int i = 0; i < n && s == OK; i++) {
+        s = gemm_bench_time(&t, &samples[i], 1, &one, e);
+        if (s == OK) s = gemm_bench_time(&t, &samples[i], one > 0.2 ? 1 : 4, &one, e);
+        seconds += one * weights[i];
+        work += flops_of(&samples[i]) * weights[i];
+    }
+    b->close(b);
+    gemm_bench_close(&t);
+    *rate = work / seconds;
+    return s;
+}
+
+/* The products with most of the work, no side longer than `side`. */
+static double cut_samples(const product_list *all, int64_t side, product *samples, double *weights, int *n) {
+    double flops = 0;
+    *n = all->n < SAMPLES ? all->n : SAMPLES;
+    for (int i = 0; i < *n; i++) {
+        product p = all->list[i];
+        double whole = flops_of(&p) * p.times;
+        p.m = p.m < side ? p.m : side;
+        p.n = p.n < side ? p.n : side;
+        p.k = p.k < side ? p.k : side;
+        samples[i] = p;
+        weights[i] = whole / flops_of(&p);
+        flops += flops_of(&p);
+    }
+    return flops;
+}
+
+/* Both ways at small sides first, which says how large the samples may be, and ends it where one is far behind. */
+static status measure(const opencl_options *o, product_list *all, opencl_choice *c, error *e) {
+    static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
+    const double seconds = 0.3, hopeless = 2;
+    product samples[SAMPLES];
+    double weights[SAMPLES];
+    int n, side = 4;
+    opencl_options ways[2] = {*o, *o};
+    ways[0].gemm = PRODUCTS_OWN;
+    ways[1].gemm = PRODUCTS_CLBLAST;
+    qsort(all->list, (size_t)all->n, sizeof *all->list, by_work);
+    for (int round = 0; round < 2; round++) {
+        cut_samples(all, sides[side], samples, weights, &n);
+        TRY(time_all(&ways[0], samples, weights, n, &c->own, e));
+        TRY(time_all(&ways[1], samples, weights, n, &c->clblast, e));
+        double slower = c->own < c->clblast ? c->own : c->clblast, faster = c->own + c->clblast - slower;
+        if (faster > hopeless * slower && sides[side] > 256) break;
+        if (round) break;
+        for (side = 0; side < 4 && cut_samples(all, sides[side], samples, weights, &n) > seconds * slower;) side++;
+        if (side == 4) break;
+    }
+    return OK;
+}
+
+status opencl_choose(const opencl_options *o, const graph *g, FILE *report, opencl_choice *c, error *e) {
+    const double worth = 2e9; /* of work: less is no second of anybody's */
+    product_list all;
+    char model[HASH_HEX];
+    double work = 0;
+    *c = (opencl_choice){.gemm = NULL};
+    backend *b;
+    TRY(opencl_open(&(opencl_options){.selector = o->selector, .cap = o->cap, .gemm = PRODUCTS_CLBLAST}, &b, e));
+    device_info device = ((opencl *)b)->device.info;
+    status s = gemm_list((opencl *)b, g, g->micro, &all, e);
+    b->close(b);
+    for (int i = 0; i < all.n; i++) work += flops_of(&all.list[i]) * all.list[i].times;
+    if (s == OK && work >= worth) {
+        model_key(&all, model);
+        bool known = recall(&device, model, c);
+        if (!known && report) fprintf(report, "measuring matrix products on this device, once for this model\n");
+        if (!known) s = measure(o, &all, c, e);
+        if (!known && s == OK) keep(&device, model, c);
+        if (s == OK) decide(&device, c);
+        if (s == NO_MEMORY) s = OK; /* the cap is too small to measure in */
+    }
+    free(all.list);
+    return s;
+}
