@@ -270,7 +270,7 @@ static const struct {
     {short_wpe, "[5, 8], but config.json makes it [6, 8]"},
     {flat, "[48], but config.json makes it [6, 8]"},
     {integers, "has dtype I32"},
-    {not_a_number, "\"transformer.ln_f.weight\" has a value that is infinite or no number"},
+    {not_a_number, "\"transformer.ln_f.weight\" has a value that is infinite or NaN"},
     {twice, "is there twice, with and without"},
 };
 

@@ -524,7 +524,7 @@ static const struct {
     {"--dtype=float64", "--device=opencl", "dtype float64 runs on the CPU only"},
     {"--init_from=gpt2", NULL, "--init_from: init_from 'gpt2': nothing is downloaded: give a folder"},
     {"--init_from=gpt2-xl", NULL, "config.json and model.safetensors"},
-    {"--init_from=scrach", NULL, "is no folder: write scratch, resume, or a folder"},
+    {"--init_from=scrach", NULL, "is not a folder: write scratch, resume, or a folder"},
     {"--dataset=", NULL, "--dataset: dataset is empty"},
     {"--out_dir=", NULL, "out_dir is empty"},
     {"--device=", NULL, "device is empty"},

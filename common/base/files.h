@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 /* A file being written: under a temporary name beside `path` until file_finish renames it, so that after a full disk or
-   a kill `path` still is what it was before; what killed processes left of it is removed then. Something that exists
-   and is not a regular file (/dev/null, a pipe) is written to directly. */
+   a kill `path` still is what it was before. Creating it removes what killed processes have left of it. Something that
+   exists and is not a regular file (/dev/null, a pipe) is written to directly. */
 typedef struct {
     int fd;
     char *path, *temporary; /* temporary: NULL when written directly */
@@ -40,8 +40,8 @@ status file_read(const char *path, size_t limit, char **text, size_t *bytes, err
 bool file_exists(const char *path);
 /* Does `path` name the file that is open as fd? */
 bool file_is_at(int fd, const char *path);
-/* OK for a regular file, or none at all. BAD_INPUT for a folder, a pipe and the like, which a later write or read would
-   trip over or wait for. */
+/* OK for a regular file, and for nothing at all. BAD_INPUT for a folder, a pipe and the like, at which a later write or
+   read would fail or wait for ever. */
 status file_check_plain(const char *path, error *e);
 /* Flushes a file or folder to the disk. */
 status file_sync(const char *path, error *e);

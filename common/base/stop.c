@@ -8,7 +8,8 @@
 static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
-/* Mutable globals: a signal handler can reach nothing else. first: only the handler's, and no two run at once. */
+/* Mutable globals, since a signal handler can reach nothing else. Only the handler uses `first`, and no two handlers
+   run at once. */
 static volatile sig_atomic_t wanted;
 static struct timespec first;
 
@@ -24,8 +25,8 @@ static void want_stop(int number) {
     if (!wanted) {
         clock_gettime(CLOCK_MONOTONIC, &first);
         wanted = 1;
-        signal(SIGPIPE,
-               SIG_IGN); /* who reads what we print may be ending by the same signal: that must not stop a save */
+        /* Whoever reads our output may be ending by the same signal, which must not stop the save. */
+        signal(SIGPIPE, SIG_IGN);
         ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
         (void)ignored;
     } else if (seconds_since(&first) >= 0.5) {

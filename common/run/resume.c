@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The settings that the weights depend on, but for the model's own, which come with the checkpoint. */
+/* The settings that the weights depend on, except the model's, which come with the checkpoint. */
 static const option_id decisive[] = {
     OPTION_dropout,    OPTION_dataset,         OPTION_data_order,      OPTION_ignore_token, OPTION_learning_rate,
     OPTION_decay_lr,   OPTION_warmup_iters,    OPTION_lr_decay_iters,  OPTION_min_lr,       OPTION_weight_decay,
@@ -51,7 +51,8 @@ static bool same_part(const run_part *a, const char *device, const char *build, 
     return !strcmp(a->device, device) && !strcmp(a->build, build) && !strcmp(a->gemm, gemm);
 }
 
-/* Each device, build and set of products that is not the one at work now, once, at its first steps. */
+/* Names each other device, build or set of matrix products on which the run has been, once, with the first steps that
+   it did there. */
 static void note_parts(const run_state *s, const backend *b, bool other_products_are_said, FILE *f) {
     enum { SHOWN = 3 };
     int told = 0;

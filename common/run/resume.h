@@ -1,4 +1,4 @@
-/* resume.h: what of a run's settings a resumed run takes over, and what it says where they differ. */
+/* resume.h: which of a run's settings a resumed run takes over, and what it says of differences. */
 #ifndef SNUG_RESUME_H
 #define SNUG_RESUME_H
 
@@ -6,10 +6,10 @@
 #include "config/config.h"
 #include "save/run_state.h"
 
-/* The positions of a sequence: the run's own unless block_size is given; `length` where s holds none (a new run). */
+/* The positions of a sequence: those of the run unless block_size is given; `length` if s has none, as in a new run. */
 int resume_length(const config *c, const run_state *s, int length);
-/* A line on f for each thing that keeps the resumed run from giving the unbroken one's bits (P4): parts of it made on
-   another device, by another build or other matrix products than now; settings that have changed since. */
+/* Writes a line to f for each reason why the resumed run may not give the unbroken one's bits (P4): parts of it were
+   made on another device, by another build or with other matrix products than now; settings have changed since. */
 void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f);
 
 #endif

@@ -92,7 +92,7 @@ status shape_check_source(const config *c, error *e) {
                     "config.json and model.safetensors (Hugging Face layout)",
                     where, shown.text);
     return fail(e, BAD_INPUT,
-                "%s: init_from '%s' is no folder: write scratch, resume, or a folder with config.json "
+                "%s: init_from '%s' is not a folder: write scratch, resume, or a folder with config.json "
                 "and model.safetensors",
                 where, shown.text);
 }

@@ -45,8 +45,8 @@ typedef struct {
     batch batch;       /* [N,T] */
     run_folder out;
     run_log log;
-    int64_t log_from; /* where the log is cut back to, but only before the first line: a run that fails at once loses
-                         nothing of the one before it */
+    int64_t log_from; /* the step that the log is cut back to. That is done before the first line is written, so that a
+                         run which fails at once loses nothing of the one before it */
     run_state state;
     int64_t evaluated_at; /* the step after which all losses were last evaluated and logged; -1: none */
     tokenizer *tokenizer; /* what checkpoints carry, or NULL */
@@ -77,7 +77,7 @@ static status open_data(run *r, int64_t vocabulary, int length, error *e) {
     return OK;
 }
 
-/* The data's tokenizer, or else the one that lies beside the weights (checkpoint; may be NULL). */
+/* Opens the data's tokenizer, or if there is none the one beside the weights, in `checkpoint` (may be NULL). */
 static status open_tokenizer(run *r, const char *checkpoint, error *e) {
     char *path = xprintf("%s/tokenizer.json", r->folder);
     status s = access(path, F_OK) == 0 ? tokenizer_open(path, &r->tokenizer, e) : OK;
@@ -95,7 +95,7 @@ static status open_tokenizer(run *r, const char *checkpoint, error *e) {
     return OK;
 }
 
-/* A GPU's memory, or the machine's own. */
+/* From now on the moving line shows the memory in use, and progress within a batch. */
 static void show_memory(run *r) {
     const backend *b = r->m.backend;
     r->show.memory = b->type->memory;
@@ -105,8 +105,8 @@ static void show_memory(run *r) {
     r->m.context = &r->show;
 }
 
-/* Shape, data, device, plan and weights: scratch, resume, or a folder. *checkpoint: where the weights come from, or
- * NULL. */
+/* Opens all that a run needs: shape, data, device, plan and weights. checkpoint: the folder that these come from; NULL:
+   initial weights. */
 static status open_run(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
     const config *c = r->c;
     gpt_shape shape;
@@ -151,7 +151,7 @@ static void close_run(run *r) {
     free(r->folder);
 }
 
-/* Ends the run before anything is updated or saved. span: what gave the bad numbers, from b. */
+/* Ends the run before anything is updated or saved. what: the span that computed the bad numbers, on b. */
 static status not_finite(run *r, span what, const batch *b, const step_settings *s, const char *numbers, error *e) {
     char first[256];
     TRY(nonfinite_find(&r->m, what, b, s, first, sizeof first, e));
@@ -177,7 +177,7 @@ static status log_line(run *r, const char *line, error *e) {
     return run_log_line(&r->log, line, e);
 }
 
-/* ---- evaluation: the same sequences every time, so that losses compare ---- */
+/* ---- evaluation: on the same sequences every time, so that losses can be compared ---- */
 
 static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t iter, double *loss, error *e) {
     int64_t left = r->c->eval_iters * r->c->batch_size, targets = 0;
@@ -190,10 +190,9 @@ static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t ite
         TRY(batch_draw(&b, f, &r->order, stream, k, 0, e));
         TRY(model_loss(&r->m, &b, &part, e));
         if (!isfinite(part))
-            return not_finite(r, r->m.gpt.graph->eval, &b, &(step_settings){.step = iter},
-                              stream == STREAM_EVAL_VAL ? "the validation loss is no finite number"
-                                                        : "the training loss is no finite number",
-                              e);
+            return not_finite(
+                r, r->m.gpt.graph->eval, &b, &(step_settings){.step = iter},
+                stream == STREAM_EVAL_VAL ? "the validation loss is not finite" : "the training loss is not finite", e);
         sum += part;
         targets += batch_targets(&b);
     }
@@ -201,7 +200,8 @@ static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t ite
     return OK;
 }
 
-/* *val_loss is NAN where there is no val.bin, or when a signal came meanwhile: then nothing is said or logged. */
+/* Evaluates on the training and the validation data, prints and logs. *val_loss is NAN if there is no val.bin; and if a
+   signal came meanwhile, when nothing is printed or logged. */
 static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
     double train;
     char line[256];
@@ -230,7 +230,7 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
 
 /* ---- saving ---- */
 
-/* A page that cannot be written ends no training. */
+/* Writes report.html. That it cannot be written is no reason to end a training. */
 static void write_report(run *r) {
     error e;
     if (report_write(r->c->out_dir, &e) == OK) return;
@@ -240,7 +240,7 @@ static void write_report(run *r) {
 
 static status save(run *r, int64_t iter, double val_loss, error *e) {
     progress_doing(&r->show, "saving", 0, 0);
-    TRY(log_begin(r, e)); /* or a resumed run would find lines of the one before */
+    TRY(log_begin(r, e)); /* else the log would still have lines of the run before */
     r->state.iter = iter;
     r->state.evaluated = r->evaluated_at == iter;
     r->state.val_loss = val_loss;
@@ -279,7 +279,7 @@ static status start(run *r, const char *resumed, error *e) {
 
 /* ---- the loop ---- */
 
-/* Steps and evaluations to come, each at what they took so far. */
+/* Predicts what is left of the run: the steps and evaluations to come, each by what it has taken so far. */
 static double seconds_left(const run *r, int64_t iter) {
     const config *c = r->c;
     double evaluations = (double)(c->max_iters / c->eval_interval - iter / c->eval_interval);
@@ -320,7 +320,7 @@ static status step(run *r, int64_t iter, error *e) {
     if (!isfinite(loss) || !isfinite(norm)) {
         bool in_loss = !isfinite(loss);
         snprintf(numbers, sizeof numbers, "the %s is %s", in_loss ? "loss" : "gradient's norm",
-                 isnan(in_loss ? loss : norm) ? "no number (NaN)" : "infinite");
+                 isnan(in_loss ? loss : norm) ? "NaN" : "infinite");
         return not_finite(r, r->m.gpt.graph->micro, &r->batch, &s, numbers, e);
     }
     double seconds = seconds_now() - began;
@@ -339,7 +339,8 @@ static void check_prediction(run *r) {
                    1e3 * took, 1e3 * r->predicted);
 }
 
-/* What is due after `iter` steps, before the next: evaluating and saving. *saved: the step of the newest checkpoint. */
+/* Does what is due after `iter` steps and before the next: evaluates, saves. *saved: the step of the newest
+   checkpoint. */
 static status between_steps(run *r, int64_t iter, bool first, int64_t *saved, error *e) {
     const config *c = r->c;
     bool done = iter >= c->max_iters, save_now = false, evaluated = false;
@@ -350,7 +351,7 @@ static status between_steps(run *r, int64_t iter, bool first, int64_t *saved, er
         save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
     }
     bool late = c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes;
-    /* The end of a run saves too. Before its first step there is nothing that a checkpoint would be worth. */
+    /* A run saves at its end as well. Before its first step there is nothing worth saving. */
     if (done || (!first && (late || stop_wanted()))) save_now = true;
     if (save_now && *saved != iter) {
         TRY(save(r, iter, val_loss, e));
@@ -379,12 +380,12 @@ static status loop(run *r, error *e) {
     return OK;
 }
 
-/* Takes the out_dir, before anything is read there that the run goes on from. */
+/* Opens and locks the out_dir, before the run reads anything in it that it goes on from. */
 static status open_out(run *r, bool resume, error *e) {
     const config *c = r->c;
     struct stat there;
     if (resume && !(stat(c->out_dir, &there) == 0 && S_ISDIR(there.st_mode))) {
-        char *none; /* is found: the line says what is there instead */
+        char *none; /* nothing will be found, but the error says what is there instead */
         return run_find_latest(c->out_dir, &none, e);
     }
     TRY(run_open(c->out_dir, &r->out, e));
@@ -430,7 +431,7 @@ static status train(run *r, error *e) {
 
 status train_run(const config *c, error *e) {
     if (c->n_positional)
-        return fail(e, BAD_INPUT, "train: '%.200s' is no --key=value, and no config file, whose name ends in .py",
+        return fail(e, BAD_INPUT, "train: '%.200s' is neither a --key=value nor a config file, whose name ends in .py",
                     c->positional[0]);
     run r = {.c = c, .show = progress_new(stdout)};
     stop_watch();

@@ -74,7 +74,7 @@ static status fill(void *context, const st_tensor *t, uint64_t offset, void *buf
     memset(buffer, 0, size);
     if (id) TRY(f->b->read(f->b, id, buffer, (size_t)offset, size, e));
     if (all_finite(buffer, (int64_t)(size / real_bytes), real_bytes)) return OK;
-    return fail(e, FAILED, "%s has a value that is infinite or no number; it is not saved", t->name);
+    return fail(e, FAILED, "%s has a value that is infinite or NaN; it is not saved", t->name);
 }
 
 static status list_write(const char *path, const listing *l, backend *b, char *sha256, error *e) {
@@ -150,7 +150,7 @@ static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, ba
         int64_t count = t->elements - at < CHUNK ? t->elements - at : CHUNK;
         st_convert(t, at, count, real_bytes, buffer);
         if (!all_finite(buffer, count, real_bytes))
-            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value that is infinite or no number; such a model can't be used",
+            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value that is infinite or NaN; such a model can't be used",
                      f->path, t->name);
         else
             s = b->write(b, id, buffer, (size_t)at * real_bytes, (size_t)count * real_bytes, e);

@@ -1,4 +1,5 @@
-/* run_folder.c: opening a run's out_dir: the lock, what may not lie there, and what killed runs left. See runs.h. */
+/* run_folder.c: opens a run's out_dir: locks it, refuses what may not lie there, clears away what killed runs left, and
+   removes another run's checkpoints when asked. See runs.h. */
 #include "base/files.h"
 #include "save/runs.h"
 #include "save/runs_list.h"
@@ -18,8 +19,8 @@ static const char *const files[] = {".snug-lock", "log.jsonl", "run.json", "repo
 
 /* ---- what may not lie there ---- */
 
-/* A run that comes to write to a pipe waits for ever, and one that finds a folder there ends after hours of work: so
-   the names are looked at before anything is done. */
+/* Writing to a pipe would wait for ever, and a folder in the place of a file would end the run after hours of work. So
+   these names are looked at before anything is done. */
 static status check_names(const char *out, error *e) {
     struct stat there;
     status s = OK;
@@ -38,7 +39,7 @@ static status check_names(const char *out, error *e) {
 
 /* ---- what killed runs left ---- */
 
-/* One leftover. A checkpoint set aside goes back if what should replace it never came. */
+/* Removes one leftover; but a checkpoint that was set aside goes back if the one to replace it was never put there. */
 static void clear_entry(const char *out, const char *name) {
     char *path = xprintf("%s/%s", out, name);
     if (!strncmp(name, ASIDE, strlen(ASIDE))) {
@@ -50,7 +51,7 @@ static void clear_entry(const char *out, const char *name) {
     free(path);
 }
 
-/* Names first, removal second: a folder must not change while it is read. */
+/* Collects the names before it removes anything, since a folder must not change while it is read. */
 static void clear_leftovers(const char *out) {
     DIR *folder = opendir(out);
     if (!folder) return;
@@ -81,7 +82,7 @@ static status lock(const char *out, const char *path, int *fd, error *e) {
     for (;;) {
         *fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
         if (*fd < 0) return fail(e, FAILED, "%s: cannot write there: %s", out, strerror(errno));
-        /* File systems without locks are let through: the lock guards against a slip, and a kill releases it. */
+        /* On a file system without locks the run goes on: the lock is there for a user's slip. A kill releases it. */
         bool taken = flock(*fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
         if (!taken && file_is_at(*fd, path)) return OK; /* else the run before has removed it meanwhile */
         close(*fd);
@@ -106,7 +107,7 @@ status run_open(const char *out, run_folder *r, error *e) {
     return OK;
 }
 
-/* The lock goes before it is let go of, and a folder in which nothing was written goes with it. */
+/* Removes the lock's file before it releases the lock, and the folder as well if nothing was written in it. */
 void run_close(run_folder *r) {
     if (r->lock >= 0) {
         char *path = xprintf("%s/.snug-lock", r->path);
@@ -139,7 +140,8 @@ status run_check_empty(const run_folder *r, error *e) {
         r->path, found);
 }
 
-/* Each goes at once, by a rename, and the one that `latest` names last: a kill in between leaves a run that loads. */
+/* Each checkpoint disappears in one step, a rename, and the one that `latest` names comes last. So a kill in between
+   leaves a run that loads. */
 status run_remove_checkpoints(const run_folder *r, error *e) {
     run_list l = run_list_make(r->path);
     char *latest = run_latest_name(r->path), *link = xprintf("%s/latest", r->path);

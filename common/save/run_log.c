@@ -31,7 +31,7 @@ void run_log_close(run_log *l) {
 
 status run_log_line(run_log *l, const char *object, error *e) {
     struct stat before;
-    if (!file_is_at(l->fd, l->path)) { /* else what is written would be lost with the file that was deleted */
+    if (!file_is_at(l->fd, l->path)) { /* the file was deleted or replaced: a line written to it would be lost */
         if (l->fd >= 0) close(l->fd);
         TRY(open_file(l, e));
     }
@@ -60,7 +60,7 @@ static bool line_stays(const char *line, size_t bytes, int64_t iter, bool evalua
     return stays;
 }
 
-/* Lines come in the order of their steps, so that all before one that stays do stay. */
+/* Lines are in the order of their steps, so that all lines before one that stays will stay too. */
 static size_t bytes_that_stay(const mapped_file *f, int64_t iter, bool evaluated) {
     size_t kept = iter < 0 ? 0 : f->bytes;
     while (kept) {

@@ -31,7 +31,7 @@ static void add_part(run_state *s, int64_t from, const char *device, const char 
 }
 
 void run_state_go_on(run_state *s, const char *device, const char *build, const char *gemm) {
-    /* A part in which no step was done is none. */
+    /* A part in which no step was done does not count. */
     if (s->n_parts && s->parts[s->n_parts - 1].from >= s->iter) part_free(&s->parts[--s->n_parts]);
     if (!s->n_parts || !part_is(&s->parts[s->n_parts - 1], device, build, gemm))
         add_part(s, s->n_parts ? s->iter : 0, device, build, gemm);
@@ -155,8 +155,8 @@ static const char *text_of(const cJSON *v) { return cJSON_IsString(v) ? v->value
 
 static double real_of(const cJSON *v, double otherwise) { return cJSON_IsNumber(v) ? v->valuedouble : otherwise; }
 
-/* The parts in the order of their steps. A file from before there were parts has device, build and gemm on their own.
- */
+/* Reads the parts, which are in the order of their steps. An older file has one device, build and gemm, and no list of
+   parts. */
 static bool take_parts(const cJSON *json, run_state *s) {
     const cJSON *parts = json_get(json, "parts");
     int64_t from, after = -1;

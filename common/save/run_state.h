@@ -15,7 +15,8 @@ typedef struct {
     char *key, *value;
 } run_setting;
 
-/* Steps of a run that were done one after another on the same: what P4's bits depend on. */
+/* Steps of a run, one after another, that were done on the same device, by the same build and with the same matrix
+   products, which is what bits depend on (P4). */
 typedef struct {
     int64_t from; /* the first of them; the last is the one before the next part's, or before the state's iter */
     char *device, *build, *gemm;
@@ -25,7 +26,7 @@ typedef struct {
     int64_t iter;         /* optimizer steps done: the next one is step `iter` */
     double val_loss;      /* at this iter; NAN: not evaluated here */
     double best_val_loss; /* of the run so far; INFINITY: none yet */
-    bool evaluated;       /* at this iter, and logged. false: where one was due, a signal broke it off */
+    bool evaluated;       /* false: an evaluation that was due at this iter was broken off by a signal */
     int64_t serial;       /* counts the checkpoints of an out_dir; run_save sets it */
     run_part *parts;      /* [n_parts], at least one; the last is the one under way */
     int n_parts;
@@ -34,19 +35,20 @@ typedef struct {
     char sha256[RUN_FILES][HASH_HEX]; /* "": there is no such file; run_save sets them */
 } run_state;
 
-/* Nothing done yet. Copies the three texts. */
+/* The state of a run that has not begun. Copies the three texts. */
 run_state run_state_new(const char *device, const char *build, const char *gemm);
 void run_state_free(run_state *s);
-/* From step s->iter on the run goes by these; nothing changes where it does already. Copies the three texts. */
+/* Begins a new part at step s->iter, on this device, build and products, unless the last part is on the same. Copies
+   the three texts. */
 void run_state_go_on(run_state *s, const char *device, const char *build, const char *gemm);
-/* Sets or replaces; copies both. */
+/* Sets a setting, or replaces it; copies both texts. */
 void run_state_set(run_state *s, const char *key, const char *value);
-/* NULL if there is none. */
+/* The value of a setting; NULL if there is none. */
 const char *run_state_get(const run_state *s, const char *key);
 
 /* Does not fsync. */
 status run_state_write(const char *path, const run_state *s, error *e);
-/* BAD_INPUT when the text is not, bit for bit, what was written. */
+/* BAD_INPUT when the text is not exactly what was written, to the byte. */
 status run_state_read(const char *path, run_state *s, error *e);
 
 #endif

@@ -1,4 +1,4 @@
-/* runs.c: saving. See runs.h; opening the folder is in run_folder.c, loading in runs_load.c. */
+/* runs.c: saves checkpoints. See runs.h. Opening the folder is in run_folder.c, loading in runs_load.c. */
 #include "save/runs.h"
 #include "base/files.h"
 #include "save/runs_list.h"
@@ -56,8 +56,8 @@ static status cannot(const char *what, const char *path, error *e) {
     return fail(e, FAILED, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
-/* Afterwards the new checkpoint is at home, and at `aside` is what was there before, if anything. The exchange is one
-   step; on file systems that lack it run_open mends what a kill between the two renames leaves. */
+/* Puts the new checkpoint to `home`, and what was there before, if anything, to `aside`. That is one step if the file
+   system can exchange names. Else it takes two renames, and run_open repairs what a kill between them leaves. */
 static status place(const char *made, const char *home, const char *aside, error *e) {
     if (!file_exists(home)) return rename(made, home) < 0 ? cannot("rename into place", home, e) : OK;
     folder_remove(aside, NULL);
@@ -73,7 +73,7 @@ static status place(const char *made, const char *home, const char *aside, error
     return s;
 }
 
-/* Undoes place: the folder at home becomes `made` again, and what was aside comes back. */
+/* Undoes place: the folder at home is called `made` again, and what was put aside is back. */
 static void unplace(const char *made, const char *home, const char *aside) {
     if (rename(home, made) == 0 && file_exists(aside)) rename(aside, home);
 }
@@ -98,8 +98,7 @@ static status publish(const char *out, const char *name, const char *made, error
         if (s != OK)
             unplace(made, home, aside);
         else {
-            s = file_sync(out,
-                          e); /* should this fail, all is in place and complete, only perhaps not yet on the disk */
+            s = file_sync(out, e); /* if this fails everything is in place, but perhaps not on the disk yet */
             folder_remove(aside, NULL);
         }
     }
@@ -110,7 +109,7 @@ static status publish(const char *out, const char *name, const char *made, error
 
 /* ---- which old ones stay ---- */
 
-/* Failures here are let pass: the new checkpoint is safe, and the next save tries again. */
+/* Removes old checkpoints. Failures are ignored: the new checkpoint is safe, and the next save tries again. */
 static void prune(const char *out, int keep) {
     run_list l = run_list_make(out);
     char *latest = run_latest_name(out);
@@ -129,7 +128,7 @@ static void prune(const char *out, int keep) {
     run_list_free(&l);
 }
 
-/* The first error is what matters; what the clean-up meets is not. */
+/* After an error it cleans up, and ignores what fails then: the first error is what matters. */
 static status save_as(const run_folder *run, const char *name, run_state *s, const gpt_shape *shape, const gpt *m,
                       backend *b, const tokenizer *t, error *e) {
     char *made = xprintf("%s/" MAKING "%s", run->path, name);

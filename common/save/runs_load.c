@@ -91,8 +91,9 @@ static status or_offer(status r, const char *folder, error *e) {
 
 status run_load_state(const char *folder, run_state *s, error *e) {
     if (!has(folder, "state.json") && has(folder, "config.json") && !is_run_checkpoint(folder))
-        return fail(e, BAD_INPUT, "%s: is a model, but no run's checkpoint: it has no state.json; use --init_from=%s",
-                    folder, folder);
+        return fail(e, BAD_INPUT,
+                    "%s: is a model, but not a run's checkpoint: it has no state.json; use --init_from=%s", folder,
+                    folder);
     return or_offer(verify(folder, false, s, e), folder, e);
 }
 
