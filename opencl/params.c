@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Products of fewer than this cubed multiply-adds go to the direct kernel. Far below what a layer of GPT-2 needs. CPUs
-   are slow at the direct kernel: on PoCL copies pay early. */
+/* Products with fewer multiply-adds than the cube of this go to the direct kernel; a layer of GPT-2 has far more. CPUs
+   are slow at the direct kernel, so that on PoCL the other one's copies are worth their time earlier. */
 enum { MIN_INDIRECT = 192, MIN_INDIRECT_CPU = 64 };
-/* Work-group memory that any card gives without asking for more. */
+/* Local memory that a work-group may use on any card. */
 enum { LOCAL_BYTES = 48 << 10 };
 
 #define X(family, name) {#name, FAMILY_##family},
@@ -25,7 +25,8 @@ void family_span(param_family f, int *first, int *end) {
     while (*end < PARAM_COUNT && param_table[*end].family == f) ++*end;
 }
 
-/* 4 to 8 times faster than CLBlast's own on PoCL: both operands by way of local memory, 8 numbers a vector. */
+/* For CPUs a set that is 4 to 8 times as fast on PoCL as CLBlast's own: both operands go through local memory, in
+   vectors of 8 numbers. */
 gemm_params gemm_params_base(const device_info *d) {
     static const size_t xgemm_cpu[] = {0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 1, 1, 0, 0, 8, 8};
     gemm_params p = {.has[FAMILY_ROUTINE] = true, .value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = MIN_INDIRECT};
@@ -55,7 +56,7 @@ static bool xgemm_sound(const size_t *v, const device_info *d) {
                  is_power(v[PARAM_VWM], 1, 16) && is_power(v[PARAM_VWN], 1, 16) && divides(mc * v[PARAM_VWM], M) &&
                  divides(nc * v[PARAM_VWN], N) && is_power(v[PARAM_KREG], 1, 16) && is_power(v[PARAM_KWI], 1, 32);
     if (!tiles || v[PARAM_STRM] > 1 || v[PARAM_STRN] > 1) return false;
-    if (v[PARAM_GEMMK] == 1) /* tiles that are not square give wrong numbers before CLBlast 1.6.3 */
+    if (v[PARAM_GEMMK] == 1) /* before CLBlast 1.6.3 tiles that are not square give wrong results */
         return M == N && K == 1 && divides(v[PARAM_VWN], v[PARAM_KREG]) && v[PARAM_KWI] == 1 && v[PARAM_MDIMA] == mc &&
                v[PARAM_NDIMB] == nc && !v[PARAM_SA] && !v[PARAM_SB];
     if (v[PARAM_GEMMK] || v[PARAM_SA] > 1 || v[PARAM_SB] > 1 || v[PARAM_KREG] != 1) return false;
@@ -118,7 +119,7 @@ void gemm_params_print(const gemm_params *p, char text[GEMM_TEXT_MAX]) {
     }
 }
 
-/* Takes the numbers where they must stand; printing them again tells whether all else was in its place. */
+/* Reads the numbers, prints the set again, and compares, so that everything else is checked as well. */
 bool gemm_params_parse(const char *text, gemm_params *p) {
     char again[GEMM_TEXT_MAX];
     *p = (gemm_params){0};

@@ -1,5 +1,5 @@
-/* params.h: the numbers that shape CLBlast's kernels on a device (tile sides, vector widths, ...): their names, which
-   sets are sound, their text, and the file that keeps what `snug tune` found. Runs no product: that is tune.c. */
+/* params.h: the parameters of CLBlast's kernels (tile sides, vector widths, ...): their names, which sets are sound,
+   sets as text, and the file that keeps what `snug tune` found. Runs no products; tune.c does. */
 #ifndef SNUG_OPENCL_PARAMS_H
 #define SNUG_OPENCL_PARAMS_H
 
@@ -18,7 +18,7 @@
 typedef enum { FAMILIES(X) FAMILY_COUNT } param_family;
 #undef X
 
-/* Every parameter, family by family: CLBlast takes a family's only together. */
+/* All parameters, family by family: in CLBlast those of a family can only be set together. */
 #define PARAMETERS(X)                                                                                                  \
     X(XGEMM, GEMMK)                                                                                                    \
     X(XGEMM, KREG)                                                                                                     \
@@ -67,7 +67,7 @@ typedef enum { PARAMETERS(X) PARAM_COUNT } param_id;
 #undef X
 
 typedef struct {
-    bool has[FAMILY_COUNT]; /* false: CLBlast's own numbers, and the values mean nothing */
+    bool has[FAMILY_COUNT]; /* false: the family has CLBlast's own numbers, and the values here mean nothing */
     size_t value[PARAM_COUNT];
 } gemm_params;
 
@@ -80,12 +80,13 @@ extern const param_info param_table[PARAM_COUNT];
 extern const char *const family_names[FAMILY_COUNT];
 void family_span(param_family f, int *first, int *end);
 
-/* Without tuning: tiles for CPUs, where CLBlast's database has no good entry; on other devices CLBlast's own. Either
-   way the size from which the indirect kernel is used is ours, since its own differs by device and version. */
+/* The parameters without tuning: snug's tiles for CPUs, for which CLBlast's database has no good entry; CLBlast's own
+   for other devices. The size from which the indirect kernel is used is always snug's, since CLBlast's differs by
+   device and version. */
 gemm_params gemm_params_base(const device_info *d);
 
-/* True if the set keeps CLBlast's rules, the planner's (no tile side over GEMM_TILE), and the limits of d. CLBlast
-   checks none of its own: a set that breaks them may come back at once with wrong numbers. */
+/* True if the set keeps CLBlast's rules, the planner's (no tile side over GEMM_TILE), and the limits of d. CLBlast does
+   not check its own rules: with a set that breaks them a product may end at once with wrong numbers. */
 bool gemm_params_sound(const gemm_params *p, const device_info *d);
 
 /* "Xgemm GEMMK=0 KREG=1 ...; GemmRoutine XGEMM_MIN_INDIRECT_SIZE=192": what a run records. */
@@ -94,8 +95,8 @@ void gemm_params_print(const gemm_params *p, char text[GEMM_TEXT_MAX]);
 /* False unless text is, letter for letter, what gemm_params_print writes for some set. */
 bool gemm_params_parse(const char *text, gemm_params *p);
 
-/* Makes CLBlast use them on d, for every product of this process from now on. What has no family here stays as it was:
-   CLBlast can't go back to its own numbers. Fails where this CLBlast wants other names. */
+/* Makes CLBlast use the set on d, for all products of this process from now on. Families that p does not have stay as
+   they are, since CLBlast can't go back to its own numbers. Fails if this CLBlast has parameters of other names. */
 status gemm_params_apply(const device *d, const gemm_params *p, error *e);
 
 /* ---- what tune found, kept under XDG_CACHE_HOME/snug by device, driver and CLBlast (params_cache.c) ---- */
@@ -106,9 +107,9 @@ typedef struct {
     double own, untuned,
         tuned; /* GFLOP/s at the shapes it was tuned for: CLBlast's own numbers, gemm_params_base's, these */
 } gemm_record;
-/* Device, driver and CLBlast's version, as text that the caller frees: what such files are for. */
+/* The device, driver and CLBlast's version for which such files hold, as text that the caller frees. */
 char *gemm_device_key(const device_info *d);
-/* False where there is none, or it is damaged, foreign or not sound: tune then makes it anew. */
+/* False if there is no file, or it is damaged, made for something else or not sound; tune then makes a new one. */
 bool gemm_record_recall(const device_info *d, gemm_record *r);
 status gemm_record_keep(const device_info *d, const gemm_record *r, error *e);
 

@@ -1,5 +1,5 @@
 /* params_cache.c: the file that keeps what `snug tune` found, one for each device, driver and CLBlast. A file that is
-   damaged, or was made for anything else, counts as none. */
+   damaged, or was made for something else, is treated as missing. */
 #include "base/files.h"
 #include "base/json_file.h"
 #include "base/json_value.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "libclblast.so.1.5.3": CLBlast can't be asked for its version, but the file it was loaded from has it in its name. */
+/* "libclblast.so.1.5.3": CLBlast has no function that tells its version, but the name of its file does. */
 static void clblast_version(char *text, size_t size) {
     Dl_info where = {0};
     union {
@@ -23,14 +23,13 @@ static void clblast_version(char *text, size_t size) {
     free(path);
 }
 
-/* What the numbers hold for, as text. The caller frees it. */
 char *gemm_device_key(const device_info *d) {
     char clblast[128];
     clblast_version(clblast, sizeof clblast);
     return xprintf("%s|%s|%s|%s|%s|%s", d->name, d->vendor, d->platform_name, d->driver, d->version, clblast);
 }
 
-/* NULL where there is no place for it. */
+/* The file's path; NULL if there is no folder for caches. */
 static char *make_path(const char *key) {
     char hex[HASH_HEX];
     hash_bytes(key, strlen(key), hex);
@@ -39,7 +38,7 @@ static char *make_path(const char *key) {
     return path;
 }
 
-/* Six digits: few enough to read back as they were written, which cJSON does not promise for all 17 of a double. */
+/* Six digits, which read back as they were written; cJSON does not promise that for all 17 of a double. */
 #define RATE "%.6g"
 
 static void make_check(const char *key, const char *params, const gemm_record *r, char hex[HASH_HEX]) {

@@ -1,5 +1,5 @@
-/* choose.c: which device a selector means, and what is missing where there is none. Pure choices: the list of devices
-   and the signs of the machine come in as data, so that any machine can be tested. */
+/* choose.c: decides which device a selector means, and says what is missing if there is none. The list of devices and
+   the signs of the machine are arguments, so that tests can make up any machine. */
 #include "opencl/device/cl.h"
 #include <ctype.h>
 #include <dirent.h>
@@ -87,7 +87,7 @@ const char *device_advice(const device_signs *s) {
 
 static bool is_gpu(const device_info *d) { return d->type & CL_DEVICE_TYPE_GPU && d->available; }
 
-/* Discrete before integrated, then the most memory. -1 if there is no GPU. */
+/* The best GPU: discrete before integrated, then by memory. -1 if there is none. */
 static int best_gpu(const device_info *list, int count) {
     int best = -1;
     for (int i = 0; i < count; i++) {

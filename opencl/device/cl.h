@@ -1,4 +1,4 @@
-/* cl.h: which OpenCL device, and the way to call it. Knows no graph op. */
+/* cl.h: lists, chooses and opens OpenCL devices, builds programs for them, and names what fails. Knows no op. */
 #ifndef SNUG_CL_H
 #define SNUG_CL_H
 
@@ -15,24 +15,24 @@ typedef struct {
     char name[128], vendor[128], platform_name[128], driver[128], version[128], pci[32], extensions[4096];
     cl_device_type type;
     cl_ulong memory, largest, local; /* bytes: global memory, largest allocation, local memory */
-    cl_uint alignment;               /* of what lies in a buffer, in bytes */
+    cl_uint alignment;               /* bytes to which the start of anything in a buffer is aligned */
     cl_uint units;
     size_t group; /* largest work-group */
     bool unified; /* shares the host's memory */
     bool available;
-    uint64_t free; /* bytes free now; 0 where nobody says */
+    uint64_t free; /* bytes that are free now; 0: not known */
 } device_info;
 
 /* All devices of all platforms, in their order: index N is `opencl:N`. *list is the caller's to free. 0 devices is not
    a failure. */
 status devices_list(device_info **list, int *count, error *e);
-/* Index of the device that the selector means, with a line on why; BAD_INPUT says what is there instead, and so does
-   why when a GPU was asked for by auto, cuda or opencl. Looks at the list alone, and at this machine's device files
-   when there is no GPU in it. choose.c */
+/* The index of the device that the selector means, and in `why` a line on why it was chosen. BAD_INPUT: there is no
+   such device; e says what there is instead, and for auto, cuda and opencl so does `why`. Looks at nothing but the
+   list, and at this machine's device files if the list has no GPU. choose.c */
 status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,
                       error *e);
 
-/* What a machine shows of its cards and drivers, whether or not OpenCL finds them. */
+/* What a machine shows of its cards and drivers, even if OpenCL does not find them. */
 typedef struct {
     bool nvidia_card;                       /* /dev/nvidiactl */
     bool nvidia_library, nvidia_icd;        /* libnvidia-opencl.so.1, and a file in the ICD folder that names it */
@@ -40,7 +40,7 @@ typedef struct {
     bool render_node, render_node_opens;    /* any /dev/dri/renderD* */
 } device_signs;
 device_signs device_signs_here(void);
-/* What is missing for a GPU and how to get it, in one line; "" when the signs say nothing. */
+/* What is missing in order to use a GPU, and how to get it, in one line; "" if the signs do not tell. */
 const char *device_advice(const device_signs *s);
 
 /* Free bytes by AMD's query, sysfs or NVML; 0 if none of them knows. free.c */
@@ -66,7 +66,7 @@ void device_close(device *d);
 status device_build(device *d, const char *const *sources, int count, const char *options, cl_program *program,
                     error *e);
 
-/* "CL_OUT_OF_RESOURCES"; CLBlast's codes too. */
+/* The name of an error of OpenCL or CLBlast: "CL_OUT_OF_RESOURCES". */
 const char *device_error_name(int code);
 /* code 0 is OK; else a line with the call, its file and line, the error's name, and the op and tensors at work.
    Refusals of memory are NO_MEMORY. */

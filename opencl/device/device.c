@@ -28,7 +28,7 @@ static void info_text(cl_device_id id, cl_device_info what, char *text, size_t s
     snprintf(text, size, "%s", whole);
 }
 
-/* PCI address by the extension that the vendor has: NVIDIA's, AMD's, then Khronos'. "" if none. */
+/* The PCI address, by the extension of NVIDIA, AMD or Khronos, whichever the device has; "" if it has none. */
 static void info_pci(cl_device_id id, char *text, size_t size) {
     cl_uint bus = 0, slot = 0, domain = 0;
     unsigned char topology[24];
@@ -66,7 +66,7 @@ static void describe(cl_platform_id platform, cl_device_id id, device_info *d) {
     clGetDeviceInfo(id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof d->group, &d->group, NULL);
     clGetDeviceInfo(id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
     clGetDeviceInfo(id, CL_DEVICE_AVAILABLE, sizeof available, &available, NULL);
-    d->alignment = bits >= 32 ? bits / 8 : 128; /* nothing sensible: what OpenCL's largest type takes */
+    d->alignment = bits >= 32 ? bits / 8 : 128; /* if that makes no sense: the size of OpenCL's largest type */
     d->unified = unified;
     d->available = available;
     d->free = device_free_bytes(d);
@@ -78,7 +78,7 @@ status devices_list(device_info **list, int *count, error *e) {
     *list = NULL;
     *count = 0;
     int code = clGetPlatformIDs(32, platforms, &n_platforms);
-    if (code == -1001) return OK; /* no ICD: no devices */
+    if (code == -1001) return OK; /* no driver is registered, so there are no devices */
     if (code != CL_SUCCESS) return device_check(NULL, code, "clGetPlatformIDs", __FILE__, __LINE__, e);
     for (cl_uint p = 0; p < n_platforms && p < 32; p++) {
         cl_device_id ids[64];
@@ -107,8 +107,9 @@ bool opencl_has_gpu(char *why, size_t size) {
 
 /* ---- memory ---- */
 
-/* A desktop and its browser need room too, and the driver's context comes on top: 1.5 GiB or an eighth. Where the free
-   memory is known, less is enough. On a CPU the host's memory is shared with everything else: half of it. */
+/* What is left free is 1.5 GiB or an eighth, for a desktop, its browser, and the driver's context. Where the free
+   memory is known, 0.5 GiB are enough. A CPU shares its memory with everything else on the machine, so that half is
+   left. */
 uint64_t device_default_cap(const device_info *d) {
     if (!(d->type & CL_DEVICE_TYPE_GPU)) return d->memory / 2;
     uint64_t reserve = d->memory / 8 > 3 * GIB / 2 ? d->memory / 8 : 3 * GIB / 2;

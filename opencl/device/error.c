@@ -1,4 +1,4 @@
-/* error.c: names for OpenCL's and CLBlast's codes, and the one line that a failed call becomes. */
+/* error.c: the names of OpenCL's and CLBlast's codes, and the one line that a failed call becomes. */
 #include "opencl/device/cl.h"
 #include <stdio.h>
 #include <string.h>
@@ -44,9 +44,9 @@
     X(-61, "CL_INVALID_BUFFER_SIZE")                                                                                   \
     X(-63, "CL_INVALID_GLOBAL_WORK_SIZE")                                                                              \
     X(-1001, "CL_PLATFORM_NOT_FOUND_KHR")                                                                              \
-    X(-1022, "CLBlast: matrix A is no valid buffer")                                                                   \
-    X(-1021, "CLBlast: matrix B is no valid buffer")                                                                   \
-    X(-1020, "CLBlast: matrix C is no valid buffer")                                                                   \
+    X(-1022, "CLBlast: matrix A is not a valid buffer")                                                                \
+    X(-1021, "CLBlast: matrix B is not a valid buffer")                                                                \
+    X(-1020, "CLBlast: matrix C is not a valid buffer")                                                                \
     X(-1017, "CLBlast: a dimension is zero")                                                                           \
     X(-1016, "CLBlast: leading dimension of A too small")                                                              \
     X(-1015, "CLBlast: leading dimension of B too small")                                                              \
@@ -72,7 +72,7 @@ const char *device_error_name(int code) {
     }
 }
 
-/* " in op 17 LINEAR qkv[3] ln1[3] ..." (arguments in the op table's order) or nothing. */
+/* " in op 17 LINEAR qkv[3] ln1[3] ...", with the arguments in the op table's order; nothing if no op is at work. */
 static void describe_work(const device *d, char *text, size_t size) {
     text[0] = 0;
     if (!d || !d->graph || d->op < 0) return;

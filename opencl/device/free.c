@@ -1,4 +1,5 @@
-/* free.c: how much of a GPU's memory is free just now. OpenCL does not say; three others may. 0 = unknown. */
+/* free.c: how much of a GPU's memory is free at the moment. OpenCL does not say, but AMD's extension, sysfs or NVML
+   may; 0: none of them does. */
 #include "opencl/device/cl.h"
 #include <dlfcn.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static uint64_t free_by_sysfs(const device_info *d) {
     return total > used ? total - used : 0;
 }
 
-/* NVML, loaded if it is there: it belongs to the driver, and snug must not need it. */
+/* NVML belongs to NVIDIA's driver, and is loaded only if it is there, so that snug does not need it. */
 typedef struct {
     unsigned long long total, free, used;
 } nvml_memory;

@@ -1,6 +1,6 @@
-/* program.c: builds kernels, and keeps the binaries in XDG_CACHE_HOME. A cached file is used only if it was made from
-   exactly these sources, options, device and driver and is whole; anything else is built again and replaced. CPUs do
-   without: PoCL keeps what it builds by itself, and when asked for a binary compiles each kernel once more. */
+/* program.c: builds kernels, and keeps the binaries under XDG_CACHE_HOME. A cached file is used only if it is whole and
+   was made from exactly these sources and options for this device and driver; else it is replaced. For CPUs nothing is
+   cached: PoCL keeps what it builds itself, and when it is asked for a binary it compiles each kernel once more. */
 #include "opencl/device/cl.h"
 #include "base/files.h"
 #include <stdio.h>
@@ -34,7 +34,7 @@ static void make_key(const device *d, const char *const *texts, int count, const
     }
 }
 
-/* The folder of the cache, made if need be; NULL when there is no place. The caller frees it. */
+/* The cache's folder, which is made if it is missing; NULL if that is impossible. The caller frees it. */
 static char *cache_folder(void) {
     char *folder = file_cache_path("kernels");
     if (folder && folder_make(folder, NULL) == OK) return folder;
@@ -63,7 +63,7 @@ static unsigned char *cache_read(const char *path, const uint64_t key[2], size_t
     return data;
 }
 
-/* Under a name of its own first, then renamed: a reader never sees half a file. Failing is no matter. */
+/* Writes under a temporary name and renames, so that nobody reads half a file. A failure does not matter. */
 static void cache_write(const char *path, const uint64_t key[2], cl_program program) {
     size_t bytes = 0;
     if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS || !bytes) return;
@@ -94,7 +94,7 @@ static bool build_from_binary(device *d, const unsigned char *data, size_t bytes
     return false;
 }
 
-/* The compiler's log has the files' own names and line numbers; its start is what matters. */
+/* The compiler's log names the files and their lines. Only its beginning is shown. */
 static status build_failed(device *d, cl_program program, int code, error *e) {
     size_t n = 0;
     clGetProgramBuildInfo(program, d->info.id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);

@@ -1,4 +1,4 @@
-/* check.c: single matrix products on a device: timed, and compared with OpenBLAS (tune.h). */
+/* check.c: times single matrix products on a device, and compares them with OpenBLAS's. See tune.h. */
 #include "base/timer.h"
 #include "opencl/product.h"
 #include "opencl/tune/tune.h"
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64 };             /* floats past C's end that must stay */
-enum { CHECK_ROOM = 512 * 384 }; /* floats that the largest operand of a check takes, offset and guard included */
+enum { GUARD = 64 };             /* floats beyond C's end that must not change */
+enum { CHECK_ROOM = 512 * 384 }; /* floats of the largest operand of a check, with offset and guard */
 
 /* ---- a bench ---- */
 
@@ -51,7 +51,7 @@ void gemm_bench_close(gemm_bench *t) {
     *t = (gemm_bench){0};
 }
 
-/* at: elements from which every operand starts. */
+/* at: the element at which each operand starts. */
 static status run(gemm_bench *t, const product *p, int64_t at, error *e) {
     matrix M[3];
     for (int i = 0; i < 3; i++) M[i] = (matrix){t->operand[i], 4 * (uint64_t)at};
@@ -79,7 +79,7 @@ status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *second
 
 /* ---- right or wrong ---- */
 
-/* Numbers in (-1, 1) for A and B, on the host and on the device; nothing changes them later. */
+/* Fills A and B with numbers in (-1, 1), on the host and on the device. They stay as they are. */
 static status fill(gemm_bench *t, error *e) {
     uint32_t state = 1;
     if (t->host[0]) return OK;
@@ -96,10 +96,10 @@ static status fill(gemm_bench *t, error *e) {
     return OK;
 }
 
-/* C before a product: what a product with beta 0 must not read, and what one with beta 1 must add to. */
+/* C before a product: NaN, which a product with beta 0 must not read, or numbers, to which one with beta 1 must add. */
 static float before(int64_t i, float beta) { return beta != 0 ? (float)(i % 7) * 0.25f : NAN; }
 
-/* Runs p with C's contents given, reads C and its guard back. */
+/* Fills C, runs p, and reads C and its guard back. */
 static status compute(gemm_bench *t, const product *p, int64_t at, error *e) {
     int64_t all = at + p->m * p->n + GUARD;
     float *c = t->host[2];
@@ -111,8 +111,8 @@ static status compute(gemm_bench *t, const product *p, int64_t at, error *e) {
 
 static bool is_same(float a, float b) { return a == b || (isnan(a) && isnan(b)); }
 
-/* Compares C with OpenBLAS: norm-wise, and each number against what float32 sums of k products can be off by. Matrix
-   units may cut off where float32 rounds; inputs that are not rounded to tf32 would be off by some 3e-4. */
+/* Compares C with OpenBLAS's: norm-wise, and each number by how much a float32 sum of k products can be off. Matrix
+   units may cut off where float32 rounds. Inputs not rounded to tf32 would make a difference of about 3e-4. */
 static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256]) {
     int64_t n = p->m * p->n;
     const float *got = t->host[2];

@@ -1,5 +1,6 @@
-/* choice.c: snug's own float32 products or CLBlast's? Measured once for a device, a build and a model, and kept. The
-   graph is the same for every run of a model, so that neither micro-batch nor policy nor cap has a say. */
+/* choice.c: chooses between snug's own float32 products and CLBlast's: measures both once for a device, a build and a
+   model, and keeps the result. The graph for it is the same for all runs of a model, so that micro-batch, policy and
+   cap do not influence the choice. */
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/json_file.h"
@@ -43,7 +44,7 @@ static bool get_rate(const cJSON *entry, const char *name, double *rate) {
     return isfinite(*rate) && *rate > 0;
 }
 
-/* Anything but two rates counts as nothing: then it is measured anew. */
+/* Reads an entry, which must have two rates. Anything else is treated as missing, and measured again. */
 static bool read_entry(const cJSON *entry, opencl_choice *c) {
     return entry && get_rate(entry, "own_flops", &c->own) && get_rate(entry, "clblast_flops", &c->clblast);
 }
@@ -57,7 +58,7 @@ static bool recall(const device_info *d, const char *model, opencl_choice *c) {
     return found;
 }
 
-/* That it can't be kept is no failure. */
+/* Keeps the entry. A failure does not matter. */
 static void keep(const device_info *d, const char *model, const opencl_choice *c) {
     cJSON *object = NULL;
     char *path = choice_path(d);
@@ -72,7 +73,8 @@ static void keep(const device_info *d, const char *model, const opencl_choice *c
     free(path);
 }
 
-/* Faster by 2 per cent, or what such a device has by default: so two first measurements agree. */
+/* Are snug's own products faster? Within 2 per cent the answer is the default for such a device, so that two first
+   measurements on the same device agree. */
 static bool is_own_faster(const device_info *d, const opencl_choice *c) {
     const double clearly = 1.02;
     if (c->own > clearly * c->clblast) return true;
@@ -124,7 +126,8 @@ static int by_work(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* The samples' rate, by work: FLOP/s. The first run of each compiles its kernels. */
+/* The rate of all samples together, in operations a second, weighted by their work. The first run of each compiles its
+   kernels and does not count. */
 static status time_all(const opencl_options *o, const product *samples, const double *weights, int n, double *rate,
                        error *e) {
     backend *b;
@@ -148,7 +151,7 @@ static status time_all(const opencl_options *o, const product *samples, const do
     return s;
 }
 
-/* The products with most of the work, no side longer than `side`. */
+/* Takes the products with most of the work as samples, with no side longer than `side`. */
 static double cut_samples(const product_list *all, int64_t side, product *samples, double *weights, int *n) {
     double flops = 0;
     *n = all->n < SAMPLES ? all->n : SAMPLES;
@@ -165,7 +168,8 @@ static double cut_samples(const product_list *all, int64_t side, product *sample
     return flops;
 }
 
-/* Both ways at small sides first, which says how large the samples may be, and ends it where one is far behind. */
+/* Measures both ways with small samples first. These say how large the samples may be, and end the measurement if one
+   way is far behind. */
 static status measure(const opencl_options *o, product_list *all, opencl_choice *c, error *e) {
     static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
     const double seconds = 0.3, hopeless = 2;
@@ -190,7 +194,7 @@ static status measure(const opencl_options *o, product_list *all, opencl_choice 
 }
 
 status opencl_choose(const opencl_options *o, const graph *g, FILE *report, opencl_choice *c, error *e) {
-    const double worth = 2e9; /* of work: less is no second of anybody's */
+    const double worth = 2e9; /* a model with less work than this is not worth a second of measuring */
     product_list all;
     char model[HASH_HEX];
     double work = 0;

@@ -1,6 +1,6 @@
-/* tune.c: the search behind `snug tune`. CLBlast has tuners of its own, but they time bare kernels, end with a set for
-   GEMMK=1 whatever came before, check no edges, and take as long as they take; this one times whole products, CLBlast's
-   copies included, at the shapes of a model, and believes nothing that gemm_bench_check has not seen. */
+/* tune.c: the search of `snug tune`. CLBlast's own tuners time kernels without the copies around them, always end with
+   a set for GEMMK=1, check no edges, and have no limit of time. This search times whole products with CLBlast's copies,
+   at the shapes of a model, and accepts only sets that have passed gemm_bench_check. */
 #include "opencl/tune/tune.h"
 #include "base/progress.h"
 #include <math.h>
@@ -11,8 +11,8 @@
 enum { SAMPLES = 6, TRIED_MAX = 4096 };
 
 typedef struct {
-    product p;     /* clipped, so that a try takes seconds at most */
-    double weight; /* products of the model that one of these stands for */
+    product p;     /* with its sides cut, so that a try takes some seconds at most */
+    double weight; /* how many products of the model it stands for */
 } sample;
 
 struct tuner {
@@ -40,7 +40,8 @@ static int by_work(const void *a, const void *b) {
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* The products with most of the work, no side longer than `side`. What is left out counts as slower or faster alike. */
+/* Takes the products with most of the work as samples, with no side longer than `side`. It is assumed that those left
+   out become faster in the same proportion. */
 static void choose_samples(tuner *t, const product_list *all, int64_t side) {
     t->n_samples = all->n < SAMPLES ? all->n : SAMPLES;
     t->flops = 0;
@@ -55,8 +56,8 @@ static void choose_samples(tuner *t, const product_list *all, int64_t side) {
     }
 }
 
-/* Seconds of all the samples by the parameters in use, weighted; INFINITY as soon as it is hopeless: twice `enough`.
-   The first run of each compiles its kernels. */
+/* The weighted seconds of all samples with the parameters in use; INFINITY as soon as they exceed twice `enough`, which
+   is hopeless. The first run of each compiles its kernels and does not count. */
 static status time_samples(tuner *t, double enough, double *seconds, error *e) {
     *seconds = 0;
     for (int i = 0; i < t->n_samples; i++) {
@@ -94,7 +95,7 @@ status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e) {
     *taken = false;
     status s = gemm_params_apply(&t->bench.b->device, p, &refused);
     if (s == OK) s = time_samples(t, t->best_seconds, &seconds, &refused);
-    if (s != OK || !(seconds < bar(t, p) * t->best_seconds)) return OK; /* not for this device, or no better */
+    if (s != OK || !(seconds < bar(t, p) * t->best_seconds)) return OK; /* refused by the device, or not better */
     TRY(gemm_bench_check(&t->bench, p, &right, why, e));
     if (right) { /* timed again, since the least of many tries is lucky */
         s = time_samples(t, INFINITY, &seconds, &refused);
@@ -121,7 +122,7 @@ static uint64_t draw(tuner *t, uint64_t below) { /* SplitMix64 */
     return (z ^ z >> 31) % below;
 }
 
-/* What a parameter may be: powers of two from 2^low to 2^high, or 0 and 1. */
+/* The values that a parameter may have: powers of two from 2^low to 2^high, or 0 and 1. */
 typedef struct {
     int low, high;
 } range;
@@ -165,8 +166,7 @@ static size_t draw_value(tuner *t, param_id id, bool cpu) {
     return power < 0 ? 0 : (size_t)1 << power;
 }
 
-/* Makes the parameters that follow from others follow: kernel 1 has square tiles, streams no side through local memory.
- */
+/* Sets the parameters that are determined by others: kernel 1 has square tiles, and uses no local memory. */
 static void settle(size_t *v) {
     if (v[PARAM_GEMMK] == 1) {
         v[PARAM_NWG] = v[PARAM_MWG];
@@ -191,7 +191,7 @@ static bool is_new(tuner *t, const gemm_params *p) {
     return true;
 }
 
-/* Registers: more than this and they spill. */
+/* Does the set need so few registers that none of them spills to memory? */
 static bool is_small(const tuner *t, const gemm_params *p) {
     const size_t *v = p->value;
     size_t work = v[PARAM_MWG] / v[PARAM_MDIMC] * (v[PARAM_NWG] / v[PARAM_NDIMC]);
@@ -200,8 +200,8 @@ static bool is_small(const tuner *t, const gemm_params *p) {
     return work <= (cpu ? 256 : 128) && (cpu || lanes >= 32);
 }
 
-/* The best set with one to three parameters of a family drawn anew, or all of them every now and then. False when no
-   new sound set turned up. */
+/* Makes a new set: the best one with one to three parameters of a family drawn again, or now and then all of them.
+   False if no sound set was found that is new. */
 static bool next_set(tuner *t, param_family f, gemm_params *p) {
     int first, end;
     const device_info *d = &t->bench.b->device.info;
@@ -222,12 +222,12 @@ static bool next_set(tuner *t, param_family f, gemm_params *p) {
     return false;
 }
 
-/* Where to start: sets of Xgemm that are good on some device, in the order of PARAMETERS. */
+/* The sets that the search starts with: sets of Xgemm that are good on some device, in the order of PARAMETERS. */
 static const size_t starts[][16] = {
     /* CPUs: wide vectors, a group's tile in the first cache */
     {0, 1, 32, 8, 4, 4, 64, 4, 4, 64, 1, 1, 0, 0, 16, 16},
     {0, 1, 32, 2, 8, 8, 64, 8, 8, 64, 1, 1, 0, 0, 8, 8},
-    /* NVIDIA and AMD: 128 or 256 lanes, 32 to 64 sums a lane */
+    /* NVIDIA and AMD: 128 or 256 lanes, 32 to 64 sums in each lane */
     {0, 1, 32, 2, 16, 16, 128, 16, 16, 128, 1, 1, 0, 0, 4, 4},
     {0, 1, 16, 2, 16, 16, 128, 16, 16, 128, 1, 1, 0, 0, 4, 4},
     {0, 1, 32, 2, 16, 16, 64, 16, 8, 64, 1, 1, 1, 0, 2, 2},
@@ -298,7 +298,7 @@ static status search_family(tuner *t, param_family f, double until, error *e) {
 
 /* ---- the direct kernel ---- */
 
-/* Times the model's products cut down to sides of 96: what goes to the direct kernel is small. */
+/* Tunes the direct kernel, on the model's products cut to sides of 96, since that kernel does small products. */
 static status search_direct(tuner *t, double until, error *e) {
     sample kept[SAMPLES];
     double kept_flops = t->flops, kept_seconds = t->best_seconds, kept_rate = t->best.tuned;
@@ -330,7 +330,7 @@ static status search_direct(tuner *t, double until, error *e) {
 
 /* ---- all of it ---- */
 
-/* How large may a sample be, that all take half a second at the rate of the slowest that counts? */
+/* Chooses how large samples are: so that all of them take half a second at the slower of the rates measured. */
 static status fit_samples(tuner *t, product_list *all, error *e) {
     static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
     double seconds = 0;
@@ -397,8 +397,8 @@ void tuner_close(tuner *t) {
     free(t);
 }
 
-/* Half of the time goes to the tiles, the rest to the copies around them, then the tiles again, and the direct kernel.
- */
+/* Half of the time is for the tiles; the rest is for the copies around them, the tiles once more, and the direct
+   kernel. */
 status tuner_search(tuner *t, double minutes, error *e) {
     double began = t->began = seconds_now(), all = 60 * minutes;
     t->deadline = began + all;

@@ -1,12 +1,12 @@
-/* tune.h: single matrix products on a device, timed and checked: what the search in tune.c is made of, and its tests.
- */
+/* tune.h: times and checks single matrix products on a device, and searches for parameters with which CLBlast is
+   faster. */
 #ifndef SNUG_OPENCL_TUNE_H
 #define SNUG_OPENCL_TUNE_H
 
 #include "opencl/opencl.h"
 #include "opencl/ops.h"
 
-/* A backend bound to nothing but three operands and CLBlast's temporaries. */
+/* A backend that is bound to three operands and CLBlast's temporaries, and to nothing else. */
 typedef struct {
     opencl *b;
     graph *g;
@@ -22,24 +22,25 @@ typedef struct {
 status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e);
 void gemm_bench_close(gemm_bench *t);
 
-/* Seconds of one product, waited for: the least of `runs`. at: elements from which the operands start. */
+/* Seconds of one product, with the wait for it: the least of `runs`. at: the element at which the operands start. */
 status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *seconds, error *e);
 
-/* Is what CLBlast computes now on this device right? Compares products of both of its ways with OpenBLAS: plain shapes
-   and odd ones, each transposition that snug uses, C kept and overwritten, operands that start inside a buffer; nothing
-   past C's end may change; and a row must come out the same, bit for bit, with other rows below it. *right is false,
-   and why says what is wrong, where the device or CLBlast refuse as well. Leaves min_indirect as it was. */
+/* Does CLBlast now compute the right products on this device? Compares products of both of its kernels with OpenBLAS's:
+   of plain and of odd shapes, with each transposition that snug uses, with C added to and overwritten, with operands
+   that start inside a buffer. Nothing beyond C's end may change, and a row's bits must be the same with other rows
+   below it. *right is false, and why says what is wrong; also if the device or CLBlast refuses. Leaves min_indirect as
+   it was. */
 status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char why[256], error *e);
 
-/* The same for snug's own products, with both tiles: of inputs that product_round has rounded; also all four
-   transpositions, the same bits from either tile and from any row of one, and from one launch or many for pieces of k.
- */
+/* The same for snug's own products, with both tiles and all four transpositions, on inputs that product_round has
+   rounded. Bits must be the same from either tile, in any row of a tile, and whether pieces of k are one launch or
+   many. */
 status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e);
 
 /* ---- the search ---- */
 
 typedef struct tuner tuner;
-/* opencl_tune by parts, so that a test can put in a set of its own. */
+/* The parts of opencl_tune, so that a test can try a set of its own. */
 status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner **t, error *e);
 void tuner_close(tuner *t);
 /* Times a set at the tuner's shapes, and makes it the best if it is faster than the best and right. *taken says so. */
