@@ -119,6 +119,95 @@ START_TEST(torn_lines_and_nulls_cost_only_themselves) {
 }
 END_TEST
 
+static void append(const char *name, const char *text) {
+    char *path = xprintf("%s/%s", out, name);
+    FILE *f = fopen(path, "a");
+    ck_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
+    free(path);
+}
+
+/* A log of so many steps from `first` on, with an evaluation every 100. */
+static char *steps(int first, int n) {
+    char *text;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+    for (int i = first; i < first + n; i++) {
+        fprintf(f, "{\"iter\":%d,\"loss\":%.6f,\"lr\":0.001,\"grad_norm\":%d,\"ms\":1,\"tokens_per_s\":%d}\n", i,
+                i == 4321 ? 77 : 3 + sin(i), i % 7, 1000 + i % 13);
+        if (i % 100 == 0) fprintf(f, "{\"iter\":%d,\"train_loss\":3,\"val_loss\":%d}\n", i, i % 900 / 100);
+    }
+    fclose(f);
+    return text;
+}
+
+/* Writes it anew and by what d kept: both pages have to be the same. Returns it. */
+static char *both(report_data *d) {
+    error e;
+    char *path = xprintf("%s/report.html", out), *text, *fresh = page(&e);
+    size_t bytes;
+    ck_assert_msg(fresh && report_update(out, d, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(file_read(path, 1 << 26, &text, &bytes, &e), OK);
+    ck_assert_str_eq(text, fresh);
+    free(fresh);
+    free(path);
+    return text;
+}
+
+/* A run writes its page at every save. What it costs follows from the lines that are new: the old ones are not read
+   again, and the page does not grow. The highest loss of all stays on it. */
+START_TEST(page_of_a_long_log_is_made_of_what_is_new) {
+    report_data d = {0};
+    size_t sizes[3];
+    for (int i = 0; i < 3; i++) {
+        char *lines = steps(i * 12000, 12000), *text;
+        append("log.jsonl", lines);
+        free(lines);
+        append("log.jsonl", "{\"iter\":"); /* of a line that is being written */
+        text = both(&d);
+        append("log.jsonl", "1,\"x\":1}\n");
+        sizes[i] = strlen(text);
+        ck_assert_ptr_nonnull(strstr(text, ">80<")); /* a tick above 77 */
+        free(text);
+    }
+    ck_assert_uint_lt(sizes[2], sizes[0] + sizes[0] / 10);
+    char *path = xprintf("%s/log.jsonl", out), *log, *before = both(&d), *after;
+    size_t bytes;
+    error e;
+    ck_assert_int_eq(file_read(path, 1 << 26, &log, &bytes, &e), OK);
+    FILE *f = fopen(path, "r+"); /* the same file, and nothing in it that could be read again */
+    for (size_t i = 0; i < bytes; i++) fputc('x', f);
+    fclose(f);
+    ck_assert_int_eq(report_update(out, &d, &e), OK);
+    char *html = xprintf("%s/report.html", out);
+    ck_assert_int_eq(file_read(html, 1 << 26, &after, &bytes, &e), OK);
+    ck_assert_str_eq(after, before);
+    free(after);
+    free(before);
+    free(log);
+    report_free(&d);
+    free(html);
+    free(path);
+}
+END_TEST
+
+/* A log that was replaced or cut back is read anew. */
+START_TEST(page_follows_a_log_that_was_replaced) {
+    report_data d = {0};
+    static const int lengths[] = {3000, 5, 6000, 700};
+    for (int i = 0; i < 4; i++) {
+        char *lines = steps(i, lengths[i]), *path = xprintf("%s/log.jsonl", out);
+        if (i == 3)
+            ck_assert_int_eq(truncate(path, 200), 0);
+        else
+            write_file("log.jsonl", lines);
+        free(both(&d));
+        free(lines);
+        free(path);
+    }
+    report_free(&d);
+}
+END_TEST
+
 START_TEST(empty_folder_and_damaged_files_are_named) {
     error e;
     ck_assert_ptr_null(page(&e));
@@ -217,15 +306,22 @@ static char *drawn(const chart *c) {
 
 START_TEST(charts_of_odd_data_stay_within_their_picture) {
     static double x[5000], y[5000];
-    for (int kind = 0; kind < 8; kind++) {
+    for (int kind = 0; kind < 14; kind++) {
         int64_t n = kind < 3 ? kind : 5000;
         for (int64_t i = 0; i < n; i++) {
-            x[i] = kind == 3 ? 7 : (double)i + 1;
-            y[i] = kind == 4   ? 3
-                   : kind == 5 ? NAN
-                   : kind == 6 ? 1e-12 * (double)i
-                   : kind == 7 ? -1e9
-                               : (double)(i % 97);
+            x[i] = kind == 3    ? 7
+                   : kind == 11 ? 9e15 + (double)i / 4
+                   : kind == 12 ? ldexp(1, (int)i % 2000 - 1000)
+                                : (double)i + 1;
+            y[i] = kind == 4    ? 3
+                   : kind == 5  ? NAN
+                   : kind == 6  ? 1e-12 * (double)i
+                   : kind == 7  ? -1e9
+                   : kind == 8  ? (i % 2 ? 4.1700000000000008 : 4.17) /* neighbours: nothing fits between them */
+                   : kind == 9  ? (i % 2 ? -1e308 : 1e308)
+                   : kind == 10 ? ldexp(1, -1074 + (int)i % 2)
+                   : kind == 13 ? -9e299 * (double)(i % 3)
+                                : (double)(i % 97);
         }
         chart_series s = {.x = x, .y = y, .n = n, .dots = true, .name = "a"};
         char *text = drawn(&(chart){"t", "x", "y", &s, 1, kind == 1, kind == 2, kind ? 1e6 : 0, "cap"});
@@ -236,6 +332,7 @@ START_TEST(charts_of_odd_data_stay_within_their_picture) {
             ck_assert_msg(px >= 50 && px <= 350 && py >= 20 && py <= 210, "%d: %g %g", kind, px, py);
         }
         ck_assert_uint_lt(strlen(text), 60000);
+        ck_assert_int_le(count(text, "<line"), 30); /* of the axes */
         free(text);
     }
 }
@@ -258,6 +355,31 @@ START_TEST(thinning_keeps_spikes) {
 }
 END_TEST
 
+/* Against all the points: extremes are among those that stay, and these are points of the curve, in order. */
+START_TEST(curve_keeps_first_last_and_extremes_of_each_part) {
+    enum { N = 300003 };
+    double *all = xcalloc(N, sizeof *all), *x = xcalloc(2 * CURVE_POINTS, sizeof *x), *y = x + CURVE_POINTS;
+    curve c = {0};
+    for (int i = 0; i < N; i++)
+        curve_add(&c, i, all[i] = sin(i * 1e-3) + (i == 177777 ? 50 : 0) - (i == 123456 ? 60 : 0));
+    int n = curve_points(&c, x, y), high = 0, low = 0;
+    ck_assert(n > CURVE_GROUPS && n <= CURVE_POINTS && x[0] == 0 && x[n - 1] == N - 1);
+    for (int i = 0; i < n; i++) {
+        ck_assert(y[i] == all[(int)x[i]] && (!i || x[i] > x[i - 1]) && (!i || x[i] - x[i - 1] < N / 400));
+        high += x[i] == 177777;
+        low += x[i] == 123456;
+    }
+    ck_assert(high == 1 && low == 1 && curve_least(&c) < -59 && curve_last_x(&c) == N - 1);
+    ck_assert(fabs(curve_median(&c)) < 0.05);
+    curve_free(&c);
+    for (int i = 0; i < 5; i++) curve_add(&c, i, i == 2 ? NAN : i * i);
+    ck_assert(curve_points(&c, x, y) == 4 && curve_median(&c) == 9 && curve_last(&c) == 16 && curve_least(&c) == 0);
+    curve_free(&c);
+    free(all);
+    free(x);
+}
+END_TEST
+
 START_TEST(steps_of_axes_are_round_and_few) {
     for (double range = 1e-9; range < 1e12; range *= 1.37)
         for (int most = 2; most < 12; most++) {
@@ -273,6 +395,7 @@ Suite *report_suite(void);
 Suite *report_suite(void) {
     Suite *s = suite_create("report");
     TCase *t = tcase_create("report");
+    tcase_set_timeout(t, 300);
     tcase_add_checked_fixture(t, make_folder, remove_folder);
     tcase_add_test(t, page_has_every_curve_and_sample_of_the_log);
     tcase_add_test(t, text_of_users_is_escaped_everywhere);
@@ -282,6 +405,9 @@ Suite *report_suite(void) {
     tcase_add_loop_test(t, run_json_gives_the_bound_plan_again, 0, 10);
     tcase_add_test(t, charts_of_odd_data_stay_within_their_picture);
     tcase_add_test(t, thinning_keeps_spikes);
+    tcase_add_test(t, curve_keeps_first_last_and_extremes_of_each_part);
+    tcase_add_test(t, page_of_a_long_log_is_made_of_what_is_new);
+    tcase_add_test(t, page_follows_a_log_that_was_replaced);
     tcase_add_test(t, steps_of_axes_are_round_and_few);
     suite_add_tcase(s, t);
     return s;

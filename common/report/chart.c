@@ -40,6 +40,19 @@ static double y_of(const plot *p, double y) {
     return p->height - BOTTOM - (y - p->y0) / (p->y1 - p->y0) * (p->height - TOP - BOTTOM);
 }
 
+/* What lies further out than any loss or count has no place on an axis: its differences would not be finite. */
+static bool drawable(const plot *p, double x, double y) {
+    return fabs(y) < 1e300 && fabs(along_x(p, x)) < 1e300; /* NAN is not */
+}
+
+/* Puts some room between two ends that are equal, or so near that no two numbers on the axis would differ: by a part of
+   `least` or less. */
+static void keep_apart(double *low, double *high, double least, double room) {
+    if (*high - *low > least * fmax(fabs(*low), fabs(*high))) return;
+    *low -= room;
+    *high += room;
+}
+
 static void widen(double *low, double *high, double value) {
     if (!isfinite(value)) return;
     if (!(value >= *low)) *low = value;
@@ -51,7 +64,7 @@ static void find_span(plot *p) {
     p->x0 = p->x1 = p->y0 = p->y1 = NAN;
     for (int s = 0; s < c->n_series; s++)
         for (int64_t i = 0; i < c->series[s].n; i++) {
-            if (!isfinite(c->series[s].y[i])) continue;
+            if (!drawable(p, c->series[s].x[i], c->series[s].y[i])) continue;
             widen(&p->x0, &p->x1, along_x(p, c->series[s].x[i]));
             widen(&p->y0, &p->y1, c->series[s].y[i]);
         }
@@ -60,7 +73,8 @@ static void find_span(plot *p) {
     /* A mark that is far above would flatten the curves, so that it is only named then. */
     if (c->mark && c->mark < 3 * p->y1) widen(&p->y0, &p->y1, c->mark);
     if (c->log2_x) p->x0 -= 0.25, p->x1 += 0.25;
-    if (p->x1 == p->x0) p->x0 -= 1, p->x1 += 1;
+    keep_apart(&p->x0, &p->x1, 1e-9, fmax(1, 1e-6 * fabs(p->x1)));
+    if (!c->from_zero) keep_apart(&p->y0, &p->y1, 1e-5, fabs(p->y1) * 0.05);
     double room = p->y1 > p->y0 ? 0.05 * (p->y1 - p->y0) : fmax(fabs(p->y1) * 0.05, 1e-12);
     p->y1 += room;
     if (!c->from_zero) p->y0 -= room;
@@ -84,11 +98,21 @@ static char *tick_print(double v, double step, double most, char text[32]) {
     return text;
 }
 
+/* The multiples of step from low to high: how many, at most `most` + 1, and the first. They are counted in whole
+   numbers: a step that is added to a number far larger leaves it what it was, and a loop would not end. */
+static int ticks(double low, double high, double step, int most, double *first) {
+    *first = ceil(low / step - 1e-9) * step;
+    double n = floor((high - *first) / step + 1e-9) + 1;
+    return n > most + 1 ? most + 1 : n > 0 ? (int)n : 0;
+}
+
 static void draw_y_axis(const plot *p) {
-    double step = nice_step(p->y1 - p->y0, (p->height - TOP - BOTTOM) / 32);
+    int most = (p->height - TOP - BOTTOM) / 32;
+    double first, step = nice_step(p->y1 - p->y0, most);
+    int n = ticks(p->y0, p->y1, step, most, &first);
     char text[32];
-    for (double v = ceil(p->y0 / step - 1e-9) * step; v <= p->y1 + step * 1e-9; v += step) {
-        double y = y_of(p, v);
+    for (int i = 0; i < n; i++) {
+        double v = first + i * step, y = y_of(p, v);
         fprintf(p->f, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", LEFT, p->width - RIGHT, y,
                 y);
         fprintf(p->f, "<text text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>\n", LEFT - 6, y + 4,
@@ -101,12 +125,14 @@ static void draw_y_axis(const plot *p) {
 
 static void draw_x_axis(const plot *p) {
     int most = (p->width - LEFT - RIGHT) / 56, bottom = p->height - BOTTOM;
-    double step = p->c->log2_x ? nice_step_binary(p->x1 - p->x0, most) : nice_step(p->x1 - p->x0, most);
+    double first, step = p->c->log2_x ? nice_step_binary(p->x1 - p->x0, most) : nice_step(p->x1 - p->x0, most);
     char text[32];
     if (step < 1) step = 1;
     fprintf(p->f, "<line class=\"axis\" x1=\"%d\" x2=\"%d\" y1=\"%d\" y2=\"%d\"/>", LEFT, p->width - RIGHT, bottom,
             bottom);
-    for (double at = ceil(p->x0 / step - 1e-9) * step; at <= p->x1 + step * 1e-9; at += step) {
+    int n = ticks(p->x0, p->x1, step, most, &first);
+    for (int i = 0; i < n; i++) {
+        double at = first + i * step;
         double value = p->c->log2_x ? exp2(at) : at, x = x_of(p, value);
         fprintf(p->f, "<line class=\"axis\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x, x, bottom, bottom + 4);
         fprintf(p->f, "<text text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%s</text>\n", x, bottom + 18,
@@ -125,13 +151,13 @@ static void draw_line(const plot *p, const chart_series *s) {
     fprintf(p->f, "<path class=\"c%d\" stroke-width=\"%g\" d=\"", s->color, s->width ? s->width : 1.6);
     char command = 'M';
     for (int64_t i = 0; i < s->n;) {
-        if (!isfinite(s->y[i])) {
+        if (!drawable(p, s->x[i], s->y[i])) {
             command = 'M', i++;
             continue;
         }
         double x = x_of(p, s->x[i]), low = s->y[i], high = s->y[i], last = s->y[i];
         int64_t first = i;
-        while (++i < s->n && isfinite(s->y[i]) && x_of(p, s->x[i]) < x + 0.7)
+        while (++i < s->n && drawable(p, s->x[i], s->y[i]) && x_of(p, s->x[i]) < x + 0.7)
             low = fmin(low, s->y[i]), high = fmax(high, s->y[i]), last = s->y[i];
         fprintf(p->f, "%c%.1f %.1f", command, x, y_of(p, s->y[first]));
         command = 'L';
@@ -144,7 +170,7 @@ static void draw_line(const plot *p, const chart_series *s) {
 static void draw_points(const plot *p, const chart_series *s) {
     int64_t every = s->n / POINTED + 1;
     for (int64_t i = 0; i < s->n; i++) {
-        if (!isfinite(s->y[i])) continue;
+        if (!drawable(p, s->x[i], s->y[i])) continue;
         double x = x_of(p, s->x[i]), y = y_of(p, s->y[i]);
         if (s->dots && (s->n <= 400 || i % every == 0))
             fprintf(p->f, "<circle class=\"dot c%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"%g\"/>", s->color, x, y,

@@ -121,8 +121,8 @@ static void draw_address_axis(const map *m) {
     uint64_t most = m->cap_is_far ? m->p->total : m->full;
     double step = nice_step_binary((double)most / unit, m->narrow ? 6 : 9);
     int left = m->l.left, right = left + m->l.width;
-    for (double at = 0; at * unit <= (double)most; at += step) {
-        double y = y_of(m, (uint64_t)(at * unit));
+    for (int i = 0; i * step * unit <= (double)most; i++) { /* step is no less than a ninth of it */
+        double at = i * step, y = y_of(m, (uint64_t)(at * unit));
         fprintf(m->f, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>", left, right, y, y);
         fprintf(m->f, "<text class=\"small\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%g</text>\n", left - 6, y + 4, at);
     }

@@ -70,21 +70,26 @@ static void put_page(FILE *f, const char *out, const report_data *d) {
     fputs("; <code>snug report</code> makes it again.</p>\n</body></html>\n", f);
 }
 
-status report_write(const char *out, error *e) {
-    report_data d;
-    TRY(report_read(out, &d, e));
+status report_update(const char *out, report_data *d, error *e) {
+    TRY(report_read(out, d, e));
     char *text = NULL, *path = xprintf("%s/report.html", out);
     size_t bytes = 0;
     status s = file_check_plain(path, e);
     FILE *f = s == OK ? open_memstream(&text, &bytes) : NULL;
     if (f) {
-        put_page(f, out, &d);
+        put_page(f, out, d);
         fclose(f);
         s = file_write(path, text, bytes, false, NULL, e);
     } else if (s == OK)
         s = fail(e, FAILED, "%s: no memory for the page", path);
     free(text);
     free(path);
+    return s;
+}
+
+status report_write(const char *out, error *e) {
+    report_data d = {0};
+    status s = report_update(out, &d, e);
     report_free(&d);
     return s;
 }

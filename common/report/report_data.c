@@ -4,17 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-void curve_add(curve *c, double x, double y) {
-    if (c->n == c->room) {
-        c->room = c->room ? 2 * c->room : 256;
-        c->x = xrealloc(c->x, (size_t)c->room * sizeof *c->x);
-        c->y = xrealloc(c->y, (size_t)c->room * sizeof *c->y);
-    }
-    c->x[c->n] = x;
-    c->y[c->n++] = y;
-}
 
 static void take(curve *c, int64_t iter, const cJSON *v) {
     if (cJSON_IsNumber(v)) curve_add(c, (double)iter, v->valuedouble);
@@ -44,15 +35,39 @@ static void take_line(report_data *d, const char *line, size_t bytes) {
     cJSON_Delete(json);
 }
 
+static void forget_log(report_data *d) {
+    curve *curves[] = {&d->loss, &d->rate, &d->norm, &d->speed, &d->train_loss, &d->val_loss};
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) curve_free(curves[i]);
+    while (d->n_samples) free(d->samples[--d->n_samples].text);
+    d->allocated = 0;
+    d->log_read = 0;
+    d->logged = false;
+}
+
+/* Forgets what was read of a file that is there no more. */
+static void look_at_log(FILE *f, report_data *d) {
+    struct stat there;
+    if (fstat(fileno(f), &there) < 0) return;
+    if (there.st_dev != d->log_device || there.st_ino != d->log_number || there.st_size < d->log_read) forget_log(d);
+    d->log_device = there.st_dev;
+    d->log_number = there.st_ino;
+}
+
 static status read_log(const char *out, report_data *d, error *e) {
     char *path = xprintf("%s/log.jsonl", out), *line = NULL;
     size_t room = 0;
     status s = file_check_plain(path, e);
     FILE *f = s == OK ? fopen(path, "r") : NULL;
     free(path);
-    if (!f) return s;
+    if (!f) {
+        forget_log(d);
+        return s;
+    }
+    look_at_log(f, d);
     d->logged = true;
-    for (ssize_t n; (n = getline(&line, &room, f)) > 0;) take_line(d, line, (size_t)n);
+    if (fseeko(f, d->log_read, SEEK_SET) == 0)
+        for (ssize_t n; (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; d->log_read += n)
+            take_line(d, line, (size_t)n);
     free(line);
     fclose(f);
     return OK;
@@ -60,13 +75,14 @@ static status read_log(const char *out, report_data *d, error *e) {
 
 static status read_object(const char *out, const char *name, cJSON **to, error *e) {
     char *path = xprintf("%s/%s", out, name);
+    cJSON_Delete(*to);
+    *to = NULL;
     status s = access(path, F_OK) == 0 ? json_read_object(path, to, e) : OK;
     free(path);
     return s;
 }
 
 status report_read(const char *out, report_data *d, error *e) {
-    *d = (report_data){0};
     status s = read_object(out, "run.json", &d->facts, e);
     if (s == OK) s = read_object(out, "equivalence.json", &d->equivalence, e);
     if (s == OK) s = read_log(out, d, e);
@@ -75,17 +91,11 @@ status report_read(const char *out, report_data *d, error *e) {
                  "%s: no log.jsonl, run.json or equivalence.json there: name the out_dir of a run, as in `snug report "
                  "out`",
                  out);
-    if (s != OK) report_free(d);
     return s;
 }
 
 void report_free(report_data *d) {
-    curve *curves[] = {&d->loss, &d->rate, &d->norm, &d->speed, &d->train_loss, &d->val_loss};
-    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
-        free(curves[i]->x);
-        free(curves[i]->y);
-    }
-    for (int i = 0; i < d->n_samples; i++) free(d->samples[i].text);
+    forget_log(d);
     cJSON_Delete(d->facts);
     cJSON_Delete(d->equivalence);
     *d = (report_data){0};

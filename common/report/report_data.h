@@ -4,11 +4,8 @@
 #define SNUG_REPORT_DATA_H
 
 #include "base/json_value.h"
-
-typedef struct {
-    double *x, *y; /* [n] */
-    int64_t n, room;
-} curve;
+#include "report/curve.h"
+#include <sys/types.h>
 
 typedef struct {
     int64_t iter;
@@ -23,15 +20,18 @@ typedef struct {
     uint64_t allocated;                 /* bytes, as the log has them; 0: not known */
     text_sample samples[SAMPLES_SHOWN]; /* the newest first */
     int n_samples;
-    bool logged;                /* log.jsonl is there */
+    bool logged;      /* log.jsonl is there */
+    off_t log_read;   /* its bytes that have been read, up to a line's end; */
+    dev_t log_device; /* and which file that was */
+    ino_t log_number;
     cJSON *facts, *equivalence; /* NULL: there is no such file */
-} report_data;
+} report_data;                  /* all zero: nothing has been read */
 
-/* BAD_INPUT: none of these files is there, or run.json or equivalence.json is damaged. Lines of the log that are not
-   JSON are skipped, since the last may be torn. report_free releases what d owns. */
+/* Brings d up to date: of the log only the lines are read that came since the last call, or all of them where it is
+   another file or has become shorter. Lines that are not JSON are skipped; one that has no end yet is left for the next
+   call. BAD_INPUT: none of these files is there, or run.json or equivalence.json is damaged. report_free releases what
+   d owns, also after a failure. */
 status report_read(const char *out, report_data *d, error *e);
 void report_free(report_data *d);
-
-void curve_add(curve *c, double x, double y);
 
 #endif

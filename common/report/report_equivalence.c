@@ -100,24 +100,23 @@ static void put_losses(FILE *f, const cJSON *q, int width) {
     static const double widths[SPLITS_MAX] = {10, 8, 6, 4.4, 2.8, 1.2};
     const cJSON *splits = json_get(q, "splits"), *s, *v;
     curve curves[SPLITS_MAX] = {{0}};
+    double *points = xcalloc(SPLITS_MAX * 2, CURVE_POINTS * sizeof *points); /* x and y of each */
     chart_series series[SPLITS_MAX];
     char names[SPLITS_MAX][96];
     int n = 0;
-    for (s = first_of(splits); s; s = s->next) {
-        if (n == SPLITS_MAX) break;
+    for (s = first_of(splits); s && n < SPLITS_MAX; s = s->next, n++) {
+        double step = 0, *x = points + (size_t)n * 2 * CURVE_POINTS, *y = x + CURVE_POINTS;
         for (v = first_of(json_get(s, "losses")); v; v = v->next)
-            curve_add(&curves[n], (double)curves[n].n + 1, cJSON_IsNumber(v) ? v->valuedouble : NAN);
-        series[n] = (chart_series){split_name(s, names[n]), curves[n].x, curves[n].y, curves[n].n, n, widths[n], false};
-        n++;
+            curve_add(&curves[n], ++step, cJSON_IsNumber(v) ? v->valuedouble : NAN);
+        int shown = curve_points(&curves[n], x, y);
+        series[n] = (chart_series){split_name(s, names[n]), x, y, shown, n, widths[n], false};
     }
     chart_draw(f,
                &(chart){"Loss of every split, on top of each other", "optimizer step", "nats per token", series, n,
                         false, false, 0, NULL},
                width, 320);
-    for (int i = 0; i < n; i++) {
-        free(curves[i].x);
-        free(curves[i].y);
-    }
+    for (int i = 0; i < n; i++) curve_free(&curves[i]);
+    free(points);
 }
 
 static void put_peaks(FILE *f, const cJSON *q, int width) {

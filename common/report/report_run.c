@@ -9,30 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double last_of(const curve *c) { return c->n ? c->y[c->n - 1] : NAN; }
-
-static double least_of(const curve *c) {
-    double least = NAN;
-    for (int64_t i = 0; i < c->n; i++)
-        if (!(least <= c->y[i])) least = c->y[i];
-    return least;
-}
-
-static int rising(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median_of(const curve *c) {
-    if (!c->n) return NAN;
-    double *sorted = xcalloc((size_t)c->n, sizeof *sorted);
-    memcpy(sorted, c->y, (size_t)c->n * sizeof *sorted);
-    qsort(sorted, (size_t)c->n, sizeof *sorted, rising);
-    double middle = sorted[c->n / 2];
-    free(sorted);
-    return middle;
-}
-
 /* ---- the head ---- */
 
 static void put_tile_number(FILE *f, const char *format, double value, const char *what) {
@@ -64,14 +40,13 @@ static void put_tiles(FILE *f, const report_data *d) {
     char text[96], size[32], cap[32];
     fputs("<div class=\"tiles\">\n", f);
     if (d->loss.n) { /* the last steps may not be in the log themselves, but an evaluation after them is */
-        double steps = d->loss.x[d->loss.n - 1] + 1;
-        if (d->train_loss.n) steps = fmax(steps, d->train_loss.x[d->train_loss.n - 1]);
+        double steps = fmax(curve_last_x(&d->loss) + 1, curve_last_x(&d->train_loss)); /* fmax passes over NAN */
         snprintf(text, sizeof text, "%.0f of %.20s", steps, report_text(settings, "max_iters"));
         report_put_tile(f, text, "optimizer steps");
     }
-    put_tile_number(f, "%.4f", least_of(&d->val_loss), "lowest val loss");
-    put_tile_number(f, "%.4f", last_of(&d->loss), "last train loss");
-    if (d->speed.n) report_put_tile(f, number_print(llround(median_of(&d->speed)), text), "tokens/s, median");
+    put_tile_number(f, "%.4f", curve_least(&d->val_loss), "lowest val loss");
+    put_tile_number(f, "%.4f", curve_last(&d->loss), "last train loss");
+    if (d->speed.n) report_put_tile(f, number_print(llround(curve_median(&d->speed)), text), "tokens/s, median");
     if (plan) {
         double micro = report_number(plan, "micro_batch"), all = report_number(plan, "sequences");
         snprintf(text, sizeof text, "%.0f x %.0f", micro, ceil(all / micro));
@@ -92,17 +67,36 @@ static void put_tiles(FILE *f, const report_data *d) {
 
 /* ---- curves ---- */
 
+/* The points of a curve as a series draws them. */
+typedef struct {
+    double x[CURVE_POINTS], y[CURVE_POINTS];
+} drawing;
+
+static chart_series series_of(const curve *c, drawing *to, chart_series s) {
+    s.x = to->x;
+    s.y = to->y;
+    s.n = curve_points(c, to->x, to->y);
+    return s;
+}
+
 static void put_one(FILE *f, const curve *c, const char *title, const char *unit, int color, bool from_zero) {
     if (!c->n) return;
-    chart_series s = {.x = c->x, .y = c->y, .n = c->n, .color = color};
+    drawing *points = xcalloc(1, sizeof *points);
+    chart_series s = series_of(c, points, (chart_series){.color = color});
     chart_draw(f, &(chart){title, "optimizer step", unit, &s, 1, from_zero, false, 0, NULL}, 384, 250);
+    free(points);
 }
 
 static void put_loss(FILE *f, const report_data *d, int width, int height) {
-    chart_series s[] = {{"of each step's batch", d->loss.x, d->loss.y, d->loss.n, 4, 1, false},
-                        {"train, evaluated", d->train_loss.x, d->train_loss.y, d->train_loss.n, 0, 2, true},
-                        {"val, evaluated", d->val_loss.x, d->val_loss.y, d->val_loss.n, 1, 2, true}};
+    drawing *points = xcalloc(3, sizeof *points);
+    const chart_series s[] = {
+        series_of(&d->loss, &points[0], (chart_series){.name = "of each step's batch", .color = 4, .width = 1}),
+        series_of(&d->train_loss, &points[1],
+                  (chart_series){.name = "train, evaluated", .color = 0, .width = 2, .dots = true}),
+        series_of(&d->val_loss, &points[2],
+                  (chart_series){.name = "val, evaluated", .color = 1, .width = 2, .dots = true})};
     chart_draw(f, &(chart){"Loss", "optimizer step", "nats per token", s, 3, false, false, 0, NULL}, width, height);
+    free(points);
 }
 
 static void put_curves(FILE *f, const report_data *d) {

@@ -48,6 +48,7 @@ typedef struct {
     int64_t log_from; /* the step that the log is cut back to. That is done before the first line is written, so that a
                          run which fails at once loses nothing of the one before it */
     run_state state;
+    report_data report;
     int64_t evaluated_at; /* the step after which all losses were last evaluated and logged; -1: none */
     tokenizer *tokenizer; /* what checkpoints carry, or NULL */
     double last_save;
@@ -146,6 +147,7 @@ static void close_run(run *r) {
     if (r->out_open) run_close(&r->out);
     if (r->log_open) run_log_close(&r->log);
     run_state_free(&r->state);
+    report_free(&r->report);
     batch_free(&r->batch);
     tokenizer_close(r->tokenizer);
     free(r->folder);
@@ -233,7 +235,7 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
 /* Writes report.html. That it cannot be written is no reason to end a training. */
 static void write_report(run *r) {
     error e;
-    if (report_write(r->c->out_dir, &e) == OK) return;
+    if (report_update(r->c->out_dir, &r->report, &e) == OK) return;
     progress_clear(&r->show);
     fprintf(stderr, "note: no report: %s\n", e.text);
 }
