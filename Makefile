@@ -100,7 +100,7 @@ endif
 TEST_HELP  := $(wildcard tests/support*.c)
 PRELOAD_SRC := $(wildcard tests/preload_*.c)
 ifneq ($(OPENCL),1)
-PRELOAD_SRC := $(filter-out tests/preload_count_buffers.c,$(PRELOAD_SRC))
+PRELOAD_SRC := $(filter-out tests/preload_count_buffers.c tests/preload_strict.c,$(PRELOAD_SRC))
 endif
 PRELOADS := $(PRELOAD_SRC:tests/preload_%.c=$(BUILD)/preload_%.so)
 
@@ -225,7 +225,7 @@ demo:
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
 SCRIPT_TESTS := wings bad_input kill docs bench saving stopping faults folders resume interop
-OPENCL_TESTS := outside_count oclgrind gpu_try
+OPENCL_TESTS := strict outside_count oclgrind gpu_try
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer
 # stops all threads of a process at its exit and reads their stacks, and it crashes now and then over the threads and
@@ -272,7 +272,7 @@ test-run:
 PARTS := $(if $(OPENCL_SUITES),opencl) asan portable cpu $(if $(OPENCL_SUITES),asan-opencl) planted valgrind fuzz \
          $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
 part-cpu:         RUN = build/tests $(PLAIN_SUITES)
-part-opencl:      RUN = build/tests $(OPENCL_SUITES)
+part-opencl:      RUN = sh tests/strict.sh build/tests $(OPENCL_SUITES)
 part-portable:    RUN = build-portable/tests
 part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 build-asan/tests $(PLAIN_SUITES)
 part-asan-opencl: RUN = $(SANITIZER_ENV)=0 build-asan/tests $(OPENCL_SUITES)
@@ -284,8 +284,10 @@ part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTI
 part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=build sh tests/fuzz.sh $(FUZZERS); \
                       else echo "no clang with libFuzzer and omp.h here, skipped"; fi
 $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
+# Under an OpenCL that is stricter than PoCL (tests/preload_strict.c), as are the OpenCL suites.
+part-outside_count part-bench: RUN = sh tests/strict.sh sh tests/$*.sh
 # What runs the kernels again comes when PoCL has compiled them once.
-part-portable part-asan-opencl part-gpu_try: | $(filter part-opencl,$(PARTS:%=part-%))
+part-portable part-asan-opencl part-gpu_try part-strict: | $(filter part-opencl,$(PARTS:%=part-%))
 .PHONY: $(PARTS:%=part-%)
 $(PARTS:%=part-%): part-%:
 	@echo "== $*"; began=$$(date +%s); ( $(RUN) ) 2>&1 && status=passed || status=FAILED; \

@@ -70,6 +70,16 @@ static status build_common(opencl *b, error *e) {
     return make_kernels(b, PROGRAM_COMMON, e);
 }
 
+static void drop_program(opencl *b, program_id program) {
+    for (int k = 0; k < KERNEL_COUNT; k++)
+        if (kernel_program[k] == program && b->kernel[k]) {
+            clReleaseKernel(b->kernel[k]);
+            b->kernel[k] = NULL;
+        }
+    if (b->program[program]) clReleaseProgram(b->program[program]);
+    b->program[program] = NULL;
+}
+
 /* attention.cl is built for the graph's head size; a graph has one. */
 static status build_attention(opencl *b, const graph *g, error *e) {
     const char *const sources[] = {"philox.h", "prelude.cl", b->serial ? "attention.cl" : "attention_lanes.cl"};
@@ -91,18 +101,9 @@ static status build_attention(opencl *b, const graph *g, error *e) {
     snprintf(options, sizeof options,
              OPTIONS_ALL " -DSERIAL=%d -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d", b->serial, D,
              t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
+    drop_program(b, PROGRAM_ATTENTION); /* of a plan that was refused */
     TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
     return make_kernels(b, PROGRAM_ATTENTION, e);
-}
-
-static void drop_program(opencl *b, program_id program) {
-    for (int k = 0; k < KERNEL_COUNT; k++)
-        if (kernel_program[k] == program && b->kernel[k]) {
-            clReleaseKernel(b->kernel[k]);
-            b->kernel[k] = NULL;
-        }
-    if (b->program[program]) clReleaseProgram(b->program[program]);
-    b->program[program] = NULL;
 }
 
 /* ---- running ---- */

@@ -22,7 +22,7 @@ defines="-D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120 -DREAL_BYTES=4"
 if [ "${OPENCL:-1}" = 1 ]; then
     defines="$defines -DOPENCL"
 else
-    c_files=$(echo "$c_files" | grep -v -e '^opencl/[^s]' -e '^tests/test_opencl' -e '^tests/preload_count')
+    c_files=$(echo "$c_files" | grep -v -e '^opencl/[^s]' -e '^tests/test_opencl' -e '^tests/preload_[cs]')
 fi
 
 # Each version of clang-format puts lines elsewhere; Debian 12's is the one that decides.

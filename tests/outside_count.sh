@@ -8,6 +8,7 @@ device=${SNUG_TEST_DEVICE:-opencl}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 library=$(realpath "$build/preload_count_buffers.so")
+preload=${LD_PRELOAD:+$LD_PRELOAD:}$library # tests/strict.sh's comes first: it looks at who calls
 
 fail() {
     echo "outside_count: $*" >&2
@@ -21,7 +22,7 @@ check_counts() {
     if grep -v ' 0 live at exit' "$1"; then fail "buffers were left behind"; fi
 }
 
-SNUG_COUNT_FILE="$work/suite" LD_PRELOAD="$library" "$build/tests" opencl_outside
+SNUG_COUNT_FILE="$work/suite" LD_PRELOAD="$preload" "$build/tests" opencl_outside
 check_counts "$work/suite"
 
 mkdir "$work/data"
@@ -32,7 +33,7 @@ run() {
     shift 2
     rm -f "$work/count"
     status=0
-    SNUG_REFUSE_ABOVE=$refuse SNUG_COUNT_FILE="$work/count" LD_PRELOAD="$library" "$snug" train \
+    SNUG_REFUSE_ABOVE=$refuse SNUG_COUNT_FILE="$work/count" LD_PRELOAD="$preload" "$snug" train \
         --init_from=tests/golden/train --dataset="$work/data" --data_order=sequential --device="$device" \
         --batch_size=12 --gradient_accumulation_steps=1 --max_iters=2 --eval_interval=1000 --eval_iters=1 \
         --dropout=0.1 --overwrite=True --out_dir="$work/$name" "$@" >"$work/log" 2>&1 || status=$?
