@@ -1,4 +1,4 @@
-/* backend.h: the only line between common/ and cpu/, opencl/. A backend knows ops, never layers. */
+/* backend.h: the interface between common/ and the backends in cpu/ and opencl/. A backend knows ops, never layers. */
 #ifndef SNUG_BACKEND_H
 #define SNUG_BACKEND_H
 
@@ -7,35 +7,37 @@
 typedef struct backend backend;
 struct backend {
     const backend_type *type;
-    char device[256]; /* what bits depend on (P4), readable: "CPU, OpenBLAS Haswell" */
-    int threads;      /* that share out its work, which changes no bit; 0: the device's own */
+    char device[256]; /* in words, all of the device that bits depend on (P4): "CPU, OpenBLAS Haswell" */
+    int threads;      /* how many threads share its work, which changes no bit; 0: that is the device's business */
     memory_limits limits;
-    uint64_t memory, memory_free; /* bytes that the device has in all and free when opened; 0: unknown */
+    uint64_t memory, memory_free; /* bytes that the device has, and of these free when it was opened; 0: not known */
     uint64_t allocated;           /* bytes taken by bind; equals plan.total */
-    bool profile;       /* run keeps the time of every op. Set before bind; may be switched off and on again after it */
-    bool products_only; /* where gemm_rate is NULL: run does nothing but the library's products; results are garbage */
-    uint64_t launches;  /* there too: kernels, fills and calls of the library that all runs so far enqueued */
-    char gemm[1024];    /* what its matrix products go by, as a run records it (P4): "default", numbers, "tf32 ..." */
-    char advice[256];   /* a line for people about those; "" where there is nothing to say */
+    bool profile; /* run keeps the time of every op. Set it before bind; it may be switched off and on afterwards */
+    bool products_only; /* for backends without gemm_rate: run does nothing but matrix products; results are garbage */
+    uint64_t launches;  /* for these too: kernels, fills and library calls that all runs so far have enqueued */
+    char gemm[1024];    /* what its matrix products depend on, as runs record it (P4): "default", numbers, "tf32 ..." */
+    char advice[256];   /* a line for the user about its matrix products; "" if there is nothing to say */
 
-    /* The only allocation: reserves plan->block_bytes, writes to every byte of it, waits, and seals. g and p stay the
-       caller's and must outlive the backend. NO_MEMORY: refused by cap or device; nothing is held then and bind may be
-       called again with a smaller plan. All persistent tensors read as zeros afterwards. */
+    /* The only allocation: reserves plan->block_bytes, writes to every byte, and waits; after that nothing more can be
+       allocated. g and p stay the caller's and must outlive the backend. NO_MEMORY: the cap or the device refuses;
+       nothing is held then, and bind may be called again with a smaller plan. All persistent tensors are zero
+       afterwards. */
     status (*bind)(backend *, const graph *g, const plan *p, error *e);
-    /* Runs the ops of a span; may be asynchronous. */
+    /* Runs the ops of a span. It may return before they are done; read waits for them. */
     status (*run)(backend *, span, const step_args *, error *e);
-    /* Copies bytes to or from a tensor's own memory layout (dense, row-major, the run's real type). read waits. */
+    /* Copy bytes of a tensor, from byte `offset` on. Tensors are dense and row-major, in the run's real type. */
     status (*write)(backend *, tensor_id, const void *, size_t offset, size_t bytes, error *e);
     status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
-    /* Adds to seconds[i] the time of op i in all runs since the last call with `profile` on; waits. */
+    /* Waits, and adds to seconds[i] what op i took in all runs with `profile` since the last call. */
     status (*op_seconds)(backend *, double *seconds /* [n_ops] */, error *e);
-    /* Operations a second of the library's own product c[m,n] = a[m,k] b[k,n] at its fastest, the limit of
-       everything else. It takes memory of its own and gives it back. NULL: run a LINEAR op instead. */
+    /* Measures how many operations a second the library's own product c[m,n] = a[m,k] b[k,n] does at its fastest, with
+       which `bench` compares everything. Takes memory of its own, and frees it. NULL: a LINEAR op has to do instead. */
     status (*gemm_rate)(backend *, int64_t m, int64_t n, int64_t k, double *flops, error *e);
     void (*close)(backend *);
 };
 
-/* real_bytes 4 or 8; cap in bytes, 0: the host's memory less a reserve. Never fails. cpu/backend.c */
+/* Opens the CPU backend (cpu/backend.c). real_bytes: 4 or 8; cap in bytes, 0: the host's memory less a reserve. Never
+   fails. */
 backend *cpu_open(size_t real_bytes, uint64_t cap);
 
 #endif

@@ -1,5 +1,5 @@
-/* backend_type.h: what a backend is, as far as it can be said where none is open (R1): its kind, its precision, and all
-   that a plan takes for granted about it. */
+/* backend_type.h: what is known of a backend before one is opened (R1): its kind, its precision, and what a plan
+   assumes about it. */
 #ifndef SNUG_BACKEND_TYPE_H
 #define SNUG_BACKEND_TYPE_H
 
@@ -8,9 +8,9 @@
 
 typedef enum { BACKEND_CPU, BACKEND_OPENCL } backend_kind;
 
-/* What is computed in. Columns: bytes of a real, dtype, the matmul_precision that asks for it, what inputs of matrix
-   products are rounded to ("": they are not), all of it for people, and how far from those of float64 gradients may be
-   (P5: norm-wise, tensor by tensor). */
+/* The precisions that are computed in. Columns: bytes of a real; the dtype and the matmul_precision that ask for it;
+   what the inputs of matrix products are rounded to ("": they are not); its name for people; and how far gradients may
+   be from float64's (P5: norm-wise, for each tensor). */
 #define PRECISIONS(X)                                                                                                  \
     X(FLOAT32, 4, "float32", "highest", "", "float32", 1e-5)                                                           \
     X(TF32, 4, "float32", "high", "tf32", "float32, matrix products in tf32", 5e-3)                                    \
@@ -31,16 +31,16 @@ typedef struct {
     backend_kind kind;
     compute_precision precision;
     const char *name;        /* "cpu", "opencl" */
-    const char *planned_for; /* of a plan made while none is open: "the CPU backend" */
-    const char *memory;      /* what people call the memory that the cap is for: "RAM", "VRAM" */
-    scratch_rule *scratch;   /* working space of every op */
-    cost_model cost;         /* stated constants, until the device is measured */
-    /* What a plan keeps to while none is open, for a cap in bytes; 0: the user gave none. */
+    const char *planned_for; /* what `plan` says that it plans for: "the CPU backend" */
+    const char *memory;      /* what people call the memory that the cap limits: "RAM", "VRAM" */
+    scratch_rule *scratch;   /* how much working space each op needs */
+    cost_model cost;         /* stated constants, for devices that were not measured yet */
+    /* The limits that a plan keeps to while no backend is open, under a cap in bytes (0: the user gave none). */
     memory_limits (*limits)(compute_precision, uint64_t cap);
 } backend_type;
 
-/* The types there are, constant data; NULL where the backend does not have that precision. cpu/backend.c, and
-   opencl/type.c, which is in every build. */
+/* The types, which are constant data; NULL if the backend does not have that precision. They are defined in
+   cpu/backend.c, and in opencl/type.c, which is a part of every build. */
 const backend_type *cpu_type(compute_precision p);
 const backend_type *opencl_type(compute_precision p);
 /* An opened OpenCL backend that multiplies by snug's own kernels, which need no temporaries. Which products float32

@@ -1,4 +1,4 @@
-/* cost.c: see cost.h. Everything follows from the graph's own shapes. */
+/* cost.c: see cost.h. Everything is computed from the graph's shapes. */
 #include "graph/cost.h"
 
 static double elements_of(const graph *g, tensor_id t, int sequences) {
@@ -19,7 +19,7 @@ double op_flops(const graph *g, const op *o, int sequences) {
     case OP_HEAD: return 3 * 2 * rows * (double)tensor_elements(&t[o->arg[4]]);
     case OP_HEAD_LOSS: return 2 * rows * (double)tensor_elements(&t[o->arg[2]]);
     case OP_LOGITS: return 2 * (double)tensor_elements(&t[o->arg[2]]);
-    /* 2 products forward, 5 backward, each 2 * C for every pair (i, j <= i) */
+    /* Two products forward and five backward, each with 2 * C operations for each pair of positions i, j <= i. */
     case OP_ATTENTION: return 2 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[0]].dim[2];
     case OP_ATTENTION_DX: return 5 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[1]].dim[2];
     case OP_RESIDUAL_NORM: return 9 * elements_of(g, o->arg[0], sequences);
@@ -43,7 +43,8 @@ double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes)
     double n = 0;
     for (int a = 0; a < info->arguments; a++)
         n += elements_of(g, o->arg[a], sequences) * (info->access[a] == 'A' ? 2 : 1);
-    /* embeddings touch only the rows that occur; the head's logits are written, read twice and read by two products */
+    /* An embedding touches only the rows that its tokens name. The head's logits are written, read twice, and read by
+       two products. */
     if (o->code == OP_EMBED) n -= elements_of(g, o->arg[2], sequences) - elements_of(g, o->arg[0], sequences);
     if (o->code == OP_EMBED_DW)
         n -= 2 * elements_of(g, o->arg[0], sequences) - 2 * elements_of(g, o->arg[2], sequences);

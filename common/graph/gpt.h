@@ -16,15 +16,15 @@ typedef struct {
     int micro_batch;   /* B */
     int length;        /* T <= positions */
     int64_t sequences; /* N: length of the losses tensor */
-    bool one_upload;   /* tokens and targets of all N sequences lie on the device at once */
+    bool one_upload;   /* tokens and targets of all N sequences are on the device at once */
     bool batch_invariant;
     double dropout; /* training span only */
     double weight_decay, beta1, beta2, grad_clip;
-    unsigned recompute; /* bit set of 1 << tensor_kind that are not kept; 0 = keep all */
+    unsigned recompute; /* the kinds that are not kept, as bits 1 << tensor_kind; 0 = keep all */
 } gpt_run;
 
-/* The ids that train, eval and sample read and write. Parameters are ids 1 .. n_params, in the checkpoint's order, in
-   every graph of a shape. */
+/* The tensors that train, eval and sample read and write. In every graph of a shape the parameters are the ids
+   1 .. n_params, in the checkpoint's order. */
 typedef struct {
     graph *graph;
     int n_params;
@@ -35,7 +35,8 @@ typedef struct {
     tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none */
 } gpt;
 
-/* Builds the graph; recompute and `scratch` (may be NULL) are applied. Free with gpt_free. */
+/* Builds the graph, applies run->recompute, and adds the working space that `scratch` (may be NULL) asks for. Free it
+   with gpt_free. */
 status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m,
                  error *e);
 void gpt_free(gpt *m);
@@ -45,7 +46,7 @@ char *gpt_param_name(const graph *g, tensor_id param, char *text, size_t size);
 /* The value of element i at initialisation: N(0, 0.02), c_proj N(0, 0.02 / sqrt(2 L)), biases 0, norms 1. */
 void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count,
               double *out);
-/* Parameters in all; n_embd and so on as `plan` prints them. */
+/* How many numbers the parameters have in all. */
 int64_t gpt_parameters(const gpt_shape *shape);
 
 #endif

@@ -1,4 +1,4 @@
-/* plan.h: where every tensor lives, decided before any memory is taken. Pure arithmetic: knows no device. */
+/* plan.h: decides where every tensor lies, before any memory is taken. Pure arithmetic: knows no device. */
 #ifndef SNUG_PLAN_H
 #define SNUG_PLAN_H
 
@@ -23,24 +23,24 @@ typedef struct {
     int n_blocks;
     uint64_t persistent;          /* bytes of the persistent blocks */
     uint64_t transient;           /* bytes of the arena's blocks */
-    uint64_t transient_live_peak; /* no arrangement can be smaller: the most bytes of transients alive in one op */
+    uint64_t transient_live_peak; /* the most bytes of transients that one op needs: no arrangement can be smaller */
     uint64_t total;               /* persistent + transient: what a backend allocates, to the byte */
     int peak_op;                  /* the op at which transient_live_peak is reached; -1 when there is none */
 } plan;
 
-/* Places all tensors of g. Fails (BAD_INPUT) when one tensor alone is larger than max_block. The cap is not looked at:
-   the caller compares plan.total with it. plan_free releases what p owns. */
+/* Places all tensors of g. BAD_INPUT when one tensor alone is larger than max_block. Does not look at the cap, with
+   which the caller compares plan.total. plan_free releases what p owns. */
 status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e);
 void plan_free(plan *p);
-/* No plan of g can be smaller: all persistent bytes, and the transients of the fullest op. Much quicker than plan_make;
-   fails as it does. */
+/* Bytes below which no plan of g can be: the persistent ones, and the transients of the op that needs most. Much faster
+   than plan_make; fails as it does. */
 status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e);
 
-/* Bytes alive while op runs, by kind, persistent ones included. */
+/* The bytes that are in use while an op runs, by kind, with the persistent ones. */
 void plan_alive(const graph *g, const plan *p, int op_index, uint64_t by_kind[KIND_COUNT]);
 
-/* Brute force, for tests and `devices --check`: no two tensors that live together overlap, none leaves its block, all
-   are aligned, the totals add up. */
+/* Checks a plan by brute force, for tests and `devices --check`: no two tensors that are in use at the same time
+   overlap, none leaves its block, all are aligned, the totals add up. */
 bool plan_check(const graph *g, const plan *p, const memory_limits *limits, error *e);
 
 #endif

@@ -1,4 +1,5 @@
-/* recompute.h: not keeping activations, as one pass over a graph (R2). Backends have no branch for it. */
+/* recompute.h: changes a graph so that activations are computed again instead of being kept (R2). Backends do not know
+   of it. */
 #ifndef SNUG_RECOMPUTE_H
 #define SNUG_RECOMPUTE_H
 
@@ -10,14 +11,15 @@ typedef struct {
     const char *help;
 } recompute_policy; /* dropped: bits 1 << tensor_kind */
 enum { RECOMPUTE_POLICIES = 5 };
-/* In order of growing time and shrinking memory: none, gelu, norm, attention, block. */
+/* In the order of more time and less memory: none, gelu, norm, attention, block. */
 extern const recompute_policy recompute_policies[RECOMPUTE_POLICIES];
-/* NULL if there is none of that name. */
+/* The policy of that name; NULL if there is none. */
 const recompute_policy *recompute_find(const char *name);
 
-/* Before its first reader in the backward pass, clones the producer of every activation whose kind is in `dropped`
-   (and what that producer reads, as far as needed), and lets backward readers use the clone. Layer norms and GELUs are
-   cloned once per reader: they cost little and would live long. To be called while micro is the last span of g. */
+/* For each activation whose kind is in `dropped`: puts a clone of the op that produces it (and of those that produce
+   what that op reads, as far as needed) before its first reader in the backward pass, and lets the readers use the
+   clone's output. Layer norms and GELUs are cloned for each reader, since they cost little and would live long. To be
+   called while micro is the last span of g. */
 void recompute_apply(graph *g, unsigned dropped);
 
 #endif
