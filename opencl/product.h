@@ -44,7 +44,8 @@ typedef struct {
 } product_call;
 /* Element `element` of tensor t; nowhere while products are listed. */
 static inline memory_place product_place(const opencl *b, tensor_id t, int64_t element) {
-    return b->listing ? (memory_place){0} : memory_find(&b->memory, t, 4 * (uint64_t)element);
+    if (b->listing) return (memory_place){0};
+    return memory_find(&b->memory, t, 4 * (uint64_t)element);
 }
 /* Only checks the sizes when b is dry, only lists it when b lists. */
 status product_run(opencl *b, const product_call *p, error *e);

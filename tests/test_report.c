@@ -122,7 +122,9 @@ END_TEST
 static void append(const char *name, const char *text) {
     char *path = xprintf("%s/%s", out, name);
     FILE *f = fopen(path, "a");
-    ck_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
+    ck_assert_ptr_nonnull(f);
+    int put = fputs(text, f), closed = fclose(f);
+    ck_assert(put >= 0 && closed == 0);
     free(path);
 }
 
