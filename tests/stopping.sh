@@ -87,6 +87,8 @@ echo "a second signal stops at once"
 # --- who reads the output ends by the same signal: that stops no save (a lost connexion, and `| tee`)
 rm -rf "$work/try"
 mkfifo "$work/pipe"
+# It only keeps the pipe open for reading.
+# shellcheck disable=SC2217
 sleep 600 <"$work/pipe" &
 reader=$!
 # shellcheck disable=SC2086
