@@ -67,7 +67,8 @@ static const backend_type types[PRECISION_COUNT] = {TYPE(PRECISION_FLOAT32), TYP
 const backend_type *cpu_type(compute_precision p) { return types[p].scratch ? &types[p] : NULL; }
 
 static void release(cpu *c) {
-    for (int i = 0; c->blocks && i < c->p->n_blocks; i++)
+    if (!c->blocks) return;
+    for (int i = 0; i < c->p->n_blocks; i++)
         if (c->blocks[i]) munmap(c->blocks[i], c->p->block_bytes[i]);
     free(c->blocks);
     free(c->op_seconds);
@@ -261,8 +262,10 @@ static status cpu_read(backend *b, tensor_id t, void *data, size_t offset, size_
     return OK;
 }
 
+static void cpu_unbind(backend *b) { release((cpu *)b); }
+
 static void cpu_close(backend *b) {
-    release((cpu *)b);
+    cpu_unbind(b);
     free(b);
 }
 
@@ -280,6 +283,7 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
                      .read = cpu_read,
                      .op_seconds = cpu_op_seconds,
                      .gemm_rate = cpu_gemm_rate,
+                     .unbind = cpu_unbind,
                      .close = cpu_close};
     int threads = omp_get_max_threads();
     omp_set_max_active_levels(1); /* in a lane, the op's parallel loops run in the lane's thread alone */

@@ -24,10 +24,8 @@ static void tiles_of(const opencl *b, int64_t C, attention_tiles *t) {
 }
 
 static kernel_grid tiles(const opencl *b, const attention_tiles *t, int kept) {
-    size_t n = (size_t)((b->args.length + kept - 1) / kept), side = (size_t)t->side;
-    kernel_grid grid = {{0, (size_t)b->op->attr.heads * side, (size_t)b->args.sequences}, {side, side, 1}};
-    grid.global[0] = n * side;
-    return grid;
+    size_t n = (size_t)((b->args.length + kept - 1) / kept) * (size_t)b->args.sequences, side = (size_t)t->side;
+    return (kernel_grid){{n * side, (size_t)b->op->attr.heads * side, 1}, {side, side, 1}};
 }
 
 static double scale(const opencl *b, int64_t C) { return 1 / sqrt((double)C / b->op->attr.heads); }

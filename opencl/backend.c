@@ -7,105 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- launching ---- */
-
-cl_uint8 op_dropout(const opencl *b) {
-    const op_attr *a = &b->op->attr;
-    float scale = (float)(1 / (1 - a->dropout));
-    cl_uint bits, layer = a->layer < 0 ? 0 : (cl_uint)a->layer;
-    memcpy(&bits, &scale, sizeof bits);
-    return (cl_uint8){.s = {(cl_uint)b->args.seed, (cl_uint)(b->args.seed >> 32), (cl_uint)b->args.step,
-                            (cl_uint)b->args.first_sequence, (cl_uint)a->site, layer,
-                            (cl_uint)(uint64_t)(a->dropout * 4294967296.0), bits}};
-}
-
-static const char *const kernel_function[KERNEL_COUNT] = {
-#define X(program, name) #name,
-    KERNELS(X)
-#undef X
-};
-static const program_id kernel_program[KERNEL_COUNT] = {
-#define X(program, name) PROGRAM_##program,
-    KERNELS(X)
-#undef X
-};
-
-status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e) {
-    cl_kernel kernel = b->kernel[k];
-    if (b->listing) return OK;
-    cl_uint n = 0;
-    for (int i = 0; i < count; i++) {
-        const kernel_arg *a = &args[i];
-        if (a->block) CL(&b->device, clSetKernelArg(kernel, n++, sizeof a->block, &a->block));
-        const void *value = a->pointer ? a->pointer : &a->number;
-        CL(&b->device, clSetKernelArg(kernel, n++, a->block ? sizeof a->number.u : a->size, value));
-    }
-    if (b->dry || b->base.products_only) return OK;
-    b->base.launches++;
-    int code = clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL);
-    return device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e);
-}
-
-/* ---- programs ---- */
-
-static status make_kernels(opencl *b, program_id program, error *e) {
-    for (int k = 0; k < KERNEL_COUNT; k++) {
-        cl_int code;
-        if (kernel_program[k] != program) continue;
-        b->kernel[k] = clCreateKernel(b->program[program], kernel_function[k], &code);
-        TRY(device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e));
-    }
-    return OK;
-}
-
-#define OPTIONS_ALL "-cl-std=CL1.2 -Du32=uint -Du64=ulong"
-
-static status build_common(opencl *b, error *e) {
-    static const char *const sources[] = {"philox.h", "prelude.cl", "gelu.cl",       "norm.cl",
-                                          "gemm.cl",  "vocab.cl",   "elementwise.cl"};
-    char options[128];
-    snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
-             PARTIAL_ROWS, BIAS_ROWS);
-    TRY(device_build(&b->device, sources, 7, options, &b->program[PROGRAM_COMMON], e));
-    return make_kernels(b, PROGRAM_COMMON, e);
-}
-
-static void drop_program(opencl *b, program_id program) {
-    for (int k = 0; k < KERNEL_COUNT; k++)
-        if (kernel_program[k] == program && b->kernel[k]) {
-            clReleaseKernel(b->kernel[k]);
-            b->kernel[k] = NULL;
-        }
-    if (b->program[program]) clReleaseProgram(b->program[program]);
-    b->program[program] = NULL;
-}
-
-/* attention.cl is built for the graph's head size; a graph has one. */
-static status build_attention(opencl *b, const graph *g, error *e) {
-    const char *const sources[] = {"philox.h", "prelude.cl", b->serial ? "attention.cl" : "attention_lanes.cl"};
-    int D = 0;
-    for (int i = 0; i < g->n_ops; i++) {
-        const op *o = &g->ops[i];
-        if (o->code != OP_ATTENTION && o->code != OP_ATTENTION_DX) continue;
-        int64_t C = g->tensors[o->arg[o->code == OP_ATTENTION ? 0 : 1]].dim[2];
-        int size = (int)(C / o->attr.heads);
-        if (D && size != D) return fail(e, FAILED, "OpenCL: a graph with head sizes %d and %d", D, size);
-        D = size;
-    }
-    if (!D) return OK;
-    attention_tiles t;
-    if (!attention_tiles_for(D, b->serial, &t))
-        return fail(e, BAD_INPUT,
-                    "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu", D);
-    char options[256];
-    snprintf(options, sizeof options,
-             OPTIONS_ALL " -DSERIAL=%d -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d", b->serial, D,
-             t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
-    drop_program(b, PROGRAM_ATTENTION); /* of a plan that was refused */
-    TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
-    return make_kernels(b, PROGRAM_ATTENTION, e);
-}
-
 /* ---- running ---- */
 
 /* A marker ends when all before it has ended, so the time between two of them is the op's, CLBlast's copies included.
@@ -181,20 +82,39 @@ status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e
     return result;
 }
 
+static void drop_events(opencl *b) {
+    for (int i = 0; i < b->n_events; i++) clReleaseEvent(b->events[i]);
+    b->n_events = 0;
+}
+
+/* Nothing may use what is released next. */
+static void wait_for_all(opencl *b) {
+    if (b->device.queue) clFinish(b->device.queue);
+    drop_events(b);
+}
+
+/* Kernels go with the buffers: none may hold a buffer that is no more. */
+static void backend_unbind(backend *base) {
+    opencl *b = (opencl *)base;
+    wait_for_all(b);
+    kernels_drop(b);
+    memory_release(&b->memory);
+    b->graph = b->device.graph = NULL;
+    b->op = NULL;
+    base->allocated = 0;
+}
+
 static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
     opencl *b = (opencl *)base;
-    TRY(build_attention(b, g, e));
+    TRY(programs_build_attention(b, g, e));
     if (base->profile) TRY(device_profile(&b->device, e));
     TRY(memory_reserve(&b->memory, &b->device, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
-    status s = rehearse(b, e);
-    if (s != OK) {
-        memory_release(&b->memory);
-        base->allocated = 0;
-        return s;
-    }
-    return OK;
+    status s = kernels_make(b, e);
+    if (s == OK) s = rehearse(b, e);
+    if (s != OK) backend_unbind(base);
+    return s;
 }
 
 static status check_range(const opencl *b, tensor_id id, size_t offset, size_t bytes, error *e) {
@@ -226,18 +146,15 @@ static status backend_read(backend *base, tensor_id id, void *data, size_t offse
 
 /* ---- opening and closing ---- */
 
-static void drop_events(opencl *b) {
-    for (int i = 0; i < b->n_events; i++) clReleaseEvent(b->events[i]);
-    b->n_events = 0;
-}
-
+/* In this order: what uses another thing goes before it. */
 static void backend_close(backend *base) {
     opencl *b = (opencl *)base;
-    memory_release(&b->memory);
-    drop_events(b);
-    for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
+    wait_for_all(b);
+    kernels_drop(b);
+    programs_drop(b);
     product_close(b);
     gemm_close();
+    memory_release(&b->memory);
     device_close(&b->device);
     free(b->events);
     free(b->event_op);
@@ -299,6 +216,7 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
                         .write = backend_write,
                         .read = backend_read,
                         .op_seconds = backend_op_seconds,
+                        .unbind = backend_unbind,
                         .close = backend_close};
     if (s == OK) s = device_open(&b->device, &list[index], e);
     if (s == OK) {
@@ -313,7 +231,7 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
         bool any = o->gemm && !strcmp(o->gemm, PRODUCTS_CLBLAST);
         s = own ? product_open(b, o, e) : gemm_open(b, any ? NULL : o->gemm, o->min_indirect, e);
     }
-    if (s == OK) s = build_common(b, e);
+    if (s == OK) s = programs_build_common(b, e);
     free(list);
     if (s != OK) {
         backend_close(&b->base);

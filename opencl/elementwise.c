@@ -13,36 +13,33 @@ static uint64_t elements(const opencl *b, int i) {
     return (uint64_t)(t->rank == 3 ? op_rows(b) * t->dim[2] : tensor_elements(t));
 }
 
-/* Four elements a work-item, sequences in the second dimension. */
+/* Four elements a work-item, for each sequence. */
 static kernel_grid quads(const opencl *b, uint64_t n) {
-    kernel_grid grid = grid_items((n + 3) / 4, LANES);
-    grid.global[1] = (size_t)b->args.sequences;
-    return grid;
+    return grid_rows((n + 3) / 4, LANES, (uint64_t)b->args.sequences);
 }
 
 status opencl_RESIDUAL_DX(opencl *b, error *e) {
     uint64_t n = elements(b, 0) / (uint64_t)b->args.sequences;
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, residual_dx, quads(b, n), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n), ARG_VALUE(dropout));
+    RUN(b, residual_dx, quads(b, n), arg_tensor(b, 0), arg_tensor(b, 1), arg_int(b->args.sequences), arg_ulong(n),
+        ARG_VALUE(dropout));
     return OK;
 }
 
 /* A work-item a channel of a row. */
 static kernel_grid row_grid(const opencl *b) {
-    kernel_grid grid = grid_items((uint64_t)op_tensor(b, 0)->dim[2], LANES);
-    grid.global[1] = (size_t)op_rows(b);
-    return grid;
+    return grid_rows((uint64_t)op_tensor(b, 0)->dim[2], LANES, (uint64_t)op_rows(b));
 }
 
 status opencl_GELU(opencl *b, error *e) {
     RUN(b, gelu, row_grid(b), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
-        arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
+        arg_ulong((uint64_t)op_rows(b)), arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 
 status opencl_GELU_DX(opencl *b, error *e) {
     RUN(b, gelu_dx, row_grid(b), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
-        arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
+        arg_ulong((uint64_t)op_rows(b)), arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 

@@ -112,8 +112,7 @@ status opencl_LINEAR(opencl *b, error *e) {
     if (b->own_products) return own_linear(b, e);
     bool bias = arg[3] != 0;
     if (bias) {
-        kernel_grid grid = grid_items((uint64_t)O, LANES);
-        grid.global[1] = (size_t)(op_rows(b) + BIAS_ROWS - 1) / BIAS_ROWS;
+        kernel_grid grid = grid_rows((uint64_t)O, LANES, (uint64_t)(op_rows(b) + BIAS_ROWS - 1) / BIAS_ROWS);
         RUN(b, bias_rows, grid, arg_tensor(b, 0), arg_tensor(b, 3), arg_ulong(op_rows(b)), arg_int(O));
     }
     for (row_chunk c = {0, 0}; next_chunk(b, true, O, I, &c);)
@@ -136,11 +135,9 @@ status opencl_LINEAR_DX(opencl *b, error *e) {
 /* db[O] += sums of dy's columns: sequence by sequence. */
 static status bias_gradient(opencl *b, error *e) {
     int64_t O = op_tensor(b, 0)->dim[1], T = b->args.length;
-    size_t chunks = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
-    kernel_grid grid = grid_items(vectors(b, O), group_lanes(b, ROW_LANES));
-    grid.global[1] = chunks;
-    grid.global[2] = (size_t)b->args.sequences;
-    RUN(b, bias_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_int(T), arg_int(O));
+    uint64_t chunks = (uint64_t)((T + PARTIAL_ROWS - 1) / PARTIAL_ROWS * b->args.sequences);
+    kernel_grid grid = grid_rows(vectors(b, O), group_lanes(b, ROW_LANES), chunks);
+    RUN(b, bias_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_int(b->args.sequences), arg_int(T), arg_int(O));
     return partials_add(b, 1, O, 0, 1, e);
 }
 

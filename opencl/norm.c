@@ -28,11 +28,10 @@ status opencl_NORM_DX(opencl *b, error *e) {
 
 status opencl_NORM_DW(opencl *b, error *e) {
     int64_t C = op_tensor(b, 2)->dim[2], T = b->args.length;
-    kernel_grid grid = grid_items(vectors(b, C), group_lanes(b, ROW_LANES));
-    grid.global[1] = (size_t)(T + PARTIAL_ROWS - 1) / PARTIAL_ROWS;
-    grid.global[2] = (size_t)b->args.sequences;
-    RUN(b, norm_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(T),
-        arg_int(C));
+    uint64_t chunks = (uint64_t)((T + PARTIAL_ROWS - 1) / PARTIAL_ROWS * b->args.sequences);
+    kernel_grid grid = grid_rows(vectors(b, C), group_lanes(b, ROW_LANES), chunks);
+    RUN(b, norm_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4),
+        arg_int(b->args.sequences), arg_int(T), arg_int(C));
     TRY(partials_add(b, 0, C, 0, 2, e));
     return b->op->arg[1] ? partials_add(b, 1, C, 1, 2, e) : OK;
 }

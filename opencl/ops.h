@@ -38,9 +38,10 @@ typedef struct {
     device device;
     memory memory;
     cl_program program[PROGRAM_COUNT];
-    cl_kernel kernel[KERNEL_COUNT];
-    bool serial;       /* a CPU, or made like one: see SERIAL in prelude.cl */
-    bool own_products; /* all products by product.c, none by CLBlast */
+    cl_kernel kernel[KERNEL_COUNT]; /* from bind to unbind: a kernel holds the buffers that it was given */
+    int head_size;                  /* that PROGRAM_ATTENTION was built for; 0: it is not there */
+    bool serial;                    /* a CPU, or made like one: see SERIAL in prelude.cl */
+    bool own_products;              /* all products by product.c, none by CLBlast */
     product_family products;
     size_t min_indirect; /* products of fewer than this cubed multiply-adds go to CLBlast's direct kernel */
     cl_event *events;    /* markers: one before a span and one after every op; profile only */
@@ -109,17 +110,35 @@ typedef struct {
 static inline kernel_grid grid_items(uint64_t n, size_t lanes) {
     return (kernel_grid){{(n + lanes - 1) / lanes * lanes, 1, 1}, {lanes, 1, 1}};
 }
+/* The same, for each of `rows` rows of something: a row's number goes over dimensions 1 and 2, since devices take
+   65,535 groups in each; folded_row in prelude.cl puts it together, and may be `rows` and more. */
+static inline kernel_grid grid_rows(uint64_t n, size_t lanes, uint64_t rows) {
+    enum { FOLD = 1 << 15 };
+    kernel_grid grid = grid_items(n, lanes);
+    grid.global[1] = (size_t)(rows < FOLD ? rows : FOLD);
+    grid.global[2] = (size_t)(rows + FOLD - 1) / FOLD;
+    return grid;
+}
 /* n groups of `lanes`. */
 static inline kernel_grid grid_groups(uint64_t n, size_t lanes) {
     return (kernel_grid){{n * lanes, 1, 1}, {lanes, 1, 1}};
 }
 
+/* Are the groups, lanes and local memory of a launch within the device's limits? For bind's rehearsal. */
+status kernel_fits(const opencl *b, cl_kernel kernel, const char *name, const kernel_grid *grid, error *e);
 status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e);
 #define RUN(b, name, grid, ...)                                                                                        \
     do {                                                                                                               \
         const kernel_arg run_args[] = {__VA_ARGS__};                                                                   \
         TRY(kernel_run(b, KERNEL_##name, grid, (int)(sizeof run_args / sizeof *run_args), run_args, e));               \
     } while (0)
+
+/* Programs are built once; kernels, product.c's too, are made by bind and dropped before its buffers are released. */
+status programs_build_common(opencl *b, error *e);
+status programs_build_attention(opencl *b, const graph *g, error *e);
+void programs_drop(opencl *b);
+status kernels_make(opencl *b, error *e);
+void kernels_drop(opencl *b);
 
 /* The op's dropout in the kernels' form (prelude.cl). */
 cl_uint8 op_dropout(const opencl *b);

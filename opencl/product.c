@@ -122,8 +122,14 @@ status product_build(opencl *b, bool a16, bool b16, error *e) {
         if (build_tile(b, variant, i, &log) != OK)
             return fail(e, BAD_INPUT, "matmul_precision '%s': the kernels don't build on '%s' (%.200s)%s", asked_for(b),
                         b->device.info.name, first_error(log.text), rule_of(b) ? ": " INSTEAD : "");
-        TRY(make_kernels(b, variant, i, e));
     }
+    return OK;
+}
+
+status product_make_kernels(opencl *b, error *e) {
+    for (int i = 0; i < PRODUCT_VARIANTS * PRODUCT_TILES; i++)
+        if (b->products.variant[i / PRODUCT_TILES].program[i % PRODUCT_TILES])
+            TRY(make_kernels(b, i / PRODUCT_TILES, i % PRODUCT_TILES, e));
     return OK;
 }
 
@@ -134,11 +140,9 @@ static status prove(opencl *b, error *e) {
     bool right;
     TRY(gemm_bench_open(&t, b, NULL, 0, e));
     status s = gemm_bench_check_own(&t, &right, why, e);
-    memory_release(&b->memory);
+    b->base.unbind(&b->base);
     gemm_bench_close(&t);
-    b->graph = b->device.graph = NULL;
-    b->op = NULL;
-    b->base.allocated = b->base.launches = 0;
+    b->base.launches = 0;
     if (s == OK && !right)
         return fail(e, BAD_INPUT, "matmul_precision '%s': '%s' computes wrong products (%s)%s", asked_for(b),
                     b->device.info.name, why, rule_of(b) ? ": " INSTEAD : "");
@@ -167,14 +171,21 @@ status product_open(opencl *b, const opencl_options *o, error *e) {
     return o->mma == MMA_EMULATED ? OK : prove(b, e);
 }
 
+void product_drop_kernels(opencl *b) {
+    for (int i = 0; i < PRODUCT_VARIANTS * (PRODUCT_TILES + 1); i++)
+        for (int j = 0; j < 4; j++) {
+            product_kernels *p = &b->products.variant[i / (PRODUCT_TILES + 1)];
+            cl_kernel *kernel = &p->kernel[i % (PRODUCT_TILES + 1)][j / 2][j % 2];
+            if (*kernel) clReleaseKernel(*kernel);
+            *kernel = NULL;
+        }
+}
+
 void product_close(opencl *b) {
-    for (int v = 0; v < PRODUCT_VARIANTS; v++) {
-        product_kernels *p = &b->products.variant[v];
-        for (int i = 0; i < PRODUCT_TILES + 1; i++)
-            for (int j = 0; j < 4; j++)
-                if (p->kernel[i][j / 2][j % 2]) clReleaseKernel(p->kernel[i][j / 2][j % 2]);
-        for (int i = 0; i < PRODUCT_TILES; i++)
-            if (p->program[i]) clReleaseProgram(p->program[i]);
+    product_drop_kernels(b);
+    for (int i = 0; i < PRODUCT_VARIANTS * PRODUCT_TILES; i++) {
+        cl_program program = b->products.variant[i / PRODUCT_TILES].program[i % PRODUCT_TILES];
+        if (program) clReleaseProgram(program);
     }
     b->products = (product_family){0};
 }
@@ -244,7 +255,6 @@ status product_run(opencl *b, const product_call *p, error *e) {
         gemm_list_add(b->listing, (product){p->ta, p->tb, p->m, p->n, piece, p->beta, (double)p->k / (double)piece});
         return OK;
     }
-    if (b->dry) return OK;
     bool whole = is_whole(b,
                           p->lda  ? p->lda
                           : p->ta ? p->m
@@ -259,9 +269,11 @@ status product_run(opencl *b, const product_call *p, error *e) {
     const tile *t = &tiles_of(b, variant)[i < PRODUCT_TILES ? i : PRODUCT_TILES - 1];
     cl_kernel kernel = kernels->kernel[i][p->ta][p->tb];
     TRY(set_arguments(b, kernel, p, piece, e));
-    size_t lanes = lanes_of(b, t), local[2] = {lanes, 1}, global[2] = {lanes * (size_t)groups_of(t, p), (size_t)planes};
+    kernel_grid grid = grid_groups((uint64_t)groups_of(t, p), lanes_of(b, t));
+    grid.global[1] = (size_t)planes;
+    if (b->dry) return kernel_fits(b, kernel, "a matrix product", &grid, e);
     b->base.launches++;
-    CL(&b->device, clEnqueueNDRangeKernel(b->device.queue, kernel, 2, NULL, global, local, 0, NULL, NULL));
+    CL(&b->device, clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL));
     return OK;
 }
 

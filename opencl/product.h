@@ -14,6 +14,9 @@ status product_open(opencl *b, const opencl_options *o, error *e);
 /* The kernels for operands that are stored as bf16, by a16 and b16; product_open has those for neither. */
 status product_build(opencl *b, bool a16, bool b16, error *e);
 void product_close(opencl *b);
+/* For kernels_make and kernels_drop. */
+status product_make_kernels(opencl *b, error *e);
+void product_drop_kernels(opencl *b);
 /* Without a measurement: own products on GPUs, CLBlast's on CPUs. */
 bool opencl_defaults_to_own(const device_info *d);
 /* What was measured on a device, a line for each model (choice.c). */

@@ -7,10 +7,9 @@ enum { LANES = 256, EMBED_LANES = 64, HEAD_LANES = 256 }; /* as in vocab.cl */
 status opencl_EMBED(opencl *b, error *e) {
     int64_t C = op_tensor(b, 0)->dim[2], n = b->args.length * C;
     cl_uint8 dropout = op_dropout(b);
-    kernel_grid grid = grid_items((uint64_t)(n + 3) / 4, LANES);
-    grid.global[1] = (size_t)b->args.sequences;
+    kernel_grid grid = grid_rows((uint64_t)(n + 3) / 4, LANES, (uint64_t)b->args.sequences);
     RUN(b, embed, grid, arg_tensor(b, 0), arg_tensor_from(b, 1, op_tokens_at(b, 1)), arg_tensor(b, 2), arg_tensor(b, 3),
-        arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
+        arg_int(b->args.sequences), arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
     return OK;
 }
 

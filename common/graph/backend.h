@@ -33,7 +33,10 @@ struct backend {
     /* Measures how many operations a second the library's own product c[m,n] = a[m,k] b[k,n] does at its fastest, with
        which `bench` compares everything. Takes memory of its own, and frees it. NULL: a LINEAR op has to do instead. */
     status (*gemm_rate)(backend *, int64_t m, int64_t n, int64_t k, double *flops, error *e);
-    void (*close)(backend *);
+    /* Gives all that bind took back, after which bind may be called again, with another graph too: what was built for
+       the device stays. Does nothing where nothing is bound. */
+    void (*unbind)(backend *);
+    void (*close)(backend *); /* unbinds too */
 };
 
 /* Opens the CPU backend (cpu/backend.c). real_bytes: 4 or 8; cap in bytes, 0: the host's memory less a reserve. Never

@@ -17,8 +17,9 @@ typedef struct {
     cl_ulong memory, largest, local; /* bytes: global memory, largest allocation, local memory */
     cl_uint alignment;               /* bytes to which the start of anything in a buffer is aligned */
     cl_uint units;
-    size_t group; /* largest work-group */
-    bool unified; /* shares the host's memory */
+    size_t group;     /* largest work-group */
+    size_t groups[3]; /* work-groups in each dimension, at most */
+    bool unified;     /* shares the host's memory */
     bool available;
     uint64_t free; /* bytes that are free now; 0: not known */
 } device_info;

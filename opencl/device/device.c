@@ -67,6 +67,8 @@ static void describe(cl_platform_id platform, cl_device_id id, device_info *d) {
     clGetDeviceInfo(id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
     clGetDeviceInfo(id, CL_DEVICE_AVAILABLE, sizeof available, &available, NULL);
     d->alignment = bits >= 32 ? bits / 8 : 128; /* if that makes no sense: the size of OpenCL's largest type */
+    d->groups[0] = INT32_MAX; /* NVIDIA's limits, which its OpenCL does not tell; nobody else is known to have less */
+    d->groups[1] = d->groups[2] = 65535;
     d->unified = unified;
     d->available = available;
     d->free = device_free_bytes(d);

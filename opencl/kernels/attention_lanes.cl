@@ -76,7 +76,7 @@ inline float score_factor(dropout_args dropout, uint s, ulong row_start, int j, 
 typedef FLOATS(FR) f_rows;
 typedef INTS(FR) f_ints;
 
-/* out, lse from qkv. Grid: (tiles of FA queries, H, sequences) groups. */
+/* out, lse from qkv. Grid: (tiles of FA queries of each sequence, H) groups. */
 __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) __kernel void
 attention(ARG(float, out),       /* [B,T,C] */
           ARG(float, lse),       /* [B,H,T] */
@@ -88,7 +88,8 @@ attention(ARG(float, out),       /* [B,T,C] */
     __local float p[FS * PITCH(FA)];
     __local float part[SIDE * FA];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
-    const int first = get_group_id(0) * FA, h = get_group_id(1), s = get_group_id(2);
+    const int tiles = (T + FA - 1) / FA, s = get_group_id(0) / tiles, h = get_group_id(1);
+    const int first = get_group_id(0) % tiles * FA;
     const int C = H * D, row = ty * FR;
     const f_ints query = first + row + COUNT(FR);
     qkv += (ulong)s * T * 3 * C + h * D;
@@ -211,7 +212,8 @@ attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
     __local float v[D * PITCH(QS)];
     __local float ds[QS * PITCH(QA)];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
-    const int first = get_group_id(0) * QA, h = get_group_id(1), s = get_group_id(2);
+    const int tiles = (T + QA - 1) / QA, s = get_group_id(0) / tiles, h = get_group_id(1);
+    const int first = get_group_id(0) % tiles * QA;
     const int C = H * D, row = ty * QR;
     const q_ints query = first + row + COUNT(QR);
     const ulong stats = ((ulong)s * H + h) * T;
@@ -265,7 +267,8 @@ attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
 typedef FLOATS(KR) k_rows;
 typedef INTS(KR) k_ints;
 
-/* dk and dv: a group keeps its keys and walks the queries from the diagonal on. Grid: (tiles of KA keys, H, sequences). */
+/* dk and dv: a group keeps its keys and walks the queries from the diagonal on. Grid: (tiles of KA keys of each
+   sequence, H). */
 __attribute__((reqd_work_group_size(SIDE, SIDE, 1))) __kernel void
 attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v */
               ARG(const float, dout),  /* [B,T,C] */
@@ -282,7 +285,8 @@ attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v 
     __local float pd[KS * PITCH(KA)]; /* probabilities after dropout */
     __local float ds[KS * PITCH(KA)];
     const int tx = get_local_id(0), ty = get_local_id(1), lane = ty * SIDE + tx;
-    const int first = get_group_id(0) * KA, h = get_group_id(1), s = get_group_id(2);
+    const int tiles = (T + KA - 1) / KA, s = get_group_id(0) / tiles, h = get_group_id(1);
+    const int first = get_group_id(0) % tiles * KA;
     const int C = H * D, row = ty * KR;
     const k_ints key = first + row + COUNT(KR);
     const ulong stats = ((ulong)s * H + h) * T;

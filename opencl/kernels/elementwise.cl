@@ -3,10 +3,10 @@
 #define LANES 256
 
 /* A work-item four elements of one sequence: one Philox draw. n = T * C. */
-__kernel void residual_dx(ARG(float, dp), ARG(const float, dy), ulong n, dropout_args dropout) {
+__kernel void residual_dx(ARG(float, dp), ARG(const float, dy), int sequences, ulong n, dropout_args dropout) {
     TENSOR(float, dp); TENSOR(const float, dy);
-    ulong quad = get_global_id(0), s = get_global_id(1);
-    if (4 * quad < n) {
+    ulong quad = get_global_id(0), s = folded_row();
+    if (4 * quad < n && s < (ulong)sequences) {
         float4 factor = dropout_factors(dropout, s, quad);
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
             ulong i = s * n + 4 * quad + j;
@@ -19,11 +19,12 @@ __kernel void residual_dx(ARG(float, dp), ARG(const float, dy), ulong n, dropout
 __kernel void gelu(ARG(float, y),       /* [rows, C] */
                    ARG(const float, x), /* [rows, C] */
                    ARG(const float, b), /* [C], not read unless has_bias */
-                   int has_bias, int C, int tanh_form) {
+                   int has_bias, ulong rows, int C, int tanh_form) {
     TENSOR(float, y); TENSOR(const float, x); TENSOR(const float, b);
     int c = get_global_id(0);
-    if (c < C) {
-        ulong i = get_global_id(1) * C + c;
+    ulong row = folded_row();
+    if (c < C && row < rows) {
+        ulong i = row * C + c;
         float v = x[i];
         if (has_bias) v += b[c];
         y[i] = gelu_of(v, tanh_form);
@@ -31,12 +32,13 @@ __kernel void gelu(ARG(float, y),       /* [rows, C] */
 }
 
 /* d *= the slope of gelu at x + b. */
-__kernel void gelu_dx(ARG(float, d), ARG(const float, x), ARG(const float, b), int has_bias, int C,
-                      int tanh_form) {
+__kernel void gelu_dx(ARG(float, d), ARG(const float, x), ARG(const float, b), int has_bias, ulong rows,
+                      int C, int tanh_form) {
     TENSOR(float, d); TENSOR(const float, x); TENSOR(const float, b);
     int c = get_global_id(0);
-    if (c < C) {
-        ulong i = get_global_id(1) * C + c;
+    ulong row = folded_row();
+    if (c < C && row < rows) {
+        ulong i = row * C + c;
         float v = x[i];
         if (has_bias) v += b[c];
         d[i] *= gelu_slope(v, tanh_form);

@@ -6,7 +6,7 @@ __kernel void bias_rows(ARG(float, y),       /* [rows, O] */
                         ulong rows, int O) {
     TENSOR(float, y); TENSOR(const float, b);
     int o = get_global_id(0);
-    ulong first = get_global_id(1) * BIAS_ROWS, end = min(first + BIAS_ROWS, rows);
+    ulong first = folded_row() * BIAS_ROWS, end = min(first + BIAS_ROWS, rows);
     if (o < O) {
         float v = b[o];
         for (ulong row = first; row < end; row++) y[row * O + o] = v;
@@ -16,21 +16,23 @@ __kernel void bias_rows(ARG(float, y),       /* [rows, O] */
 /* Sums of dy over PARTIAL_ROWS rows of one sequence; add_partials does the rest. A work-item W channels. */
 __kernel void bias_dw(ARG(float, partial),  /* [sequences, chunks, O] */
                       ARG(const float, dy), /* [sequences, T, O] */
-                      int T, int O) {
+                      int sequences, int T, int O) {
     TENSOR(float, partial); TENSOR(const float, dy);
     int o = get_global_id(0) * W;
-    ulong chunk = get_global_id(1), chunks = get_global_size(1), s = get_global_id(2);
-    int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
-    partial += (s * chunks + chunk) * O;
-    dy += s * T * O;
+    uint chunks = (T + PARTIAL_ROWS - 1) / PARTIAL_ROWS, chunk = folded_row(), s = chunk / chunks;
+    int first = (int)(chunk % chunks) * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
+    partial += (ulong)chunk * O;
+    dy += (ulong)s * T * O;
 #define BIAS_DW(VECTOR, N)                                                                                             \
     {                                                                                                                  \
         VECTOR sum = 0.0f;                                                                                             \
         for (int t = first; t < end; t++) sum += LOAD(N, dy + (ulong)t * O + o);                                       \
         STORE(N, sum, partial + o);                                                                                    \
     }
-    if (o + W <= O)
-        BIAS_DW(wide, W)
-    else
-        for (; o < O; o++) BIAS_DW(float, 1)
+    if (s < (uint)sequences) {
+        if (o + W <= O)
+            BIAS_DW(wide, W)
+        else
+            for (; o < O; o++) BIAS_DW(float, 1)
+    }
 }

@@ -144,17 +144,17 @@ __kernel void norm_dw(ARG(float, partial),      /* [sequences, chunks, 2, C]: dw
                       ARG(const float, dy),     /* [sequences, T, C] */
                       ARG(const float, x),      /* [sequences, T, C] */
                       ARG(const float, stats),  /* [sequences, T, 2] */
-                      int T, int C) {
+                      int sequences, int T, int C) {
     TENSOR(float, partial); TENSOR(const float, dy); TENSOR(const float, x); TENSOR(const float, stats);
     int c = get_global_id(0) * W;
-    ulong chunk = get_global_id(1), chunks = get_global_size(1), s = get_global_id(2);
-    int first = (int)chunk * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
-    partial += (s * chunks + chunk) * 2 * C;
+    uint chunks = (T + PARTIAL_ROWS - 1) / PARTIAL_ROWS, chunk = folded_row(), s = chunk / chunks;
+    int first = (int)(chunk % chunks) * PARTIAL_ROWS, end = min(first + PARTIAL_ROWS, T);
+    partial += (ulong)chunk * 2 * C;
 #define NORM_DW(VECTOR, N)                                                                                             \
     {                                                                                                                  \
         VECTOR dw = 0.0f, db = 0.0f;                                                                                   \
         for (int t = first; t < end; t++) {                                                                            \
-            ulong row = s * T + t;                                                                                     \
+            ulong row = (ulong)s * T + t;                                                                              \
             VECTOR g = LOAD(N, dy + row * C + c);                                                                      \
             dw += g * (LOAD(N, x + row * C + c) - stats[2 * row]) * stats[2 * row + 1];                                \
             db += g;                                                                                                   \
@@ -162,10 +162,12 @@ __kernel void norm_dw(ARG(float, partial),      /* [sequences, chunks, 2, C]: dw
         STORE(N, dw, partial + c);                                                                                     \
         STORE(N, db, partial + C + c);                                                                                 \
     }
-    if (c + W <= C)
-        NORM_DW(wide, W)
-    else
-        for (; c < C; c++) NORM_DW(float, 1)
+    if (s < (uint)sequences) {
+        if (c + W <= C)
+            NORM_DW(wide, W)
+        else
+            for (; c < C; c++) NORM_DW(float, 1)
+    }
 }
 
 /* y[c] += the partial sums of one plane. */

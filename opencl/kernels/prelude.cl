@@ -73,6 +73,10 @@ inline float wide_max(float v) { return v; }
 #define EACH_WIDE(c, C, lanes) for (int c = W * lane; c + W <= (C); c += W * (lanes))
 #define EACH_REST(c, C, lanes) for (int c = (C) / W * W + lane; c < (C); c += (lanes))
 
+/* The row of a work-item in a grid of grid_rows (ops.h): a kernel's rows go over dimensions 1 and 2, whose ends may lie
+   past the last row. */
+inline ulong folded_row(void) { return get_global_id(2) * get_global_size(1) + get_global_id(1); }
+
 /* Dropout in one argument: seed's low and high half, step, number of the first sequence, site, layer, threshold
    (0: off), bits of 1 / (1 - p). */
 typedef uint8 dropout_args;

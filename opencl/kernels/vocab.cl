@@ -9,10 +9,10 @@ __kernel void embed(ARG(float, x),          /* [sequences, T, C] */
                     ARG(const int, tokens), /* [sequences, T] */
                     ARG(const float, wte),  /* [V, C] */
                     ARG(const float, wpe),  /* [P, C] */
-                    int T, int C, dropout_args dropout) {
+                    int sequences, int T, int C, dropout_args dropout) {
     TENSOR(float, x); TENSOR(const int, tokens); TENSOR(const float, wte); TENSOR(const float, wpe);
-    ulong quad = get_global_id(0), s = get_global_id(1), n = (ulong)T * C;
-    if (4 * quad < n) {
+    ulong quad = get_global_id(0), s = folded_row(), n = (ulong)T * C;
+    if (4 * quad < n && s < (ulong)sequences) {
         float4 factor = dropout_factors(dropout, s, quad);
         ulong t = 4 * quad / C, c = 4 * quad % C;
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {

@@ -1,0 +1,143 @@
+/* launch.c: the backend's programs and kernels, and how one is enqueued. */
+#include "opencl/product.h"
+#include "opencl/ops.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- launching ---- */
+
+cl_uint8 op_dropout(const opencl *b) {
+    const op_attr *a = &b->op->attr;
+    float scale = (float)(1 / (1 - a->dropout));
+    cl_uint bits, layer = a->layer < 0 ? 0 : (cl_uint)a->layer;
+    memcpy(&bits, &scale, sizeof bits);
+    return (cl_uint8){.s = {(cl_uint)b->args.seed, (cl_uint)(b->args.seed >> 32), (cl_uint)b->args.step,
+                            (cl_uint)b->args.first_sequence, (cl_uint)a->site, layer,
+                            (cl_uint)(uint64_t)(a->dropout * 4294967296.0), bits}};
+}
+
+static const char *const kernel_function[KERNEL_COUNT] = {
+#define X(program, name) #name,
+    KERNELS(X)
+#undef X
+};
+static const program_id kernel_program[KERNEL_COUNT] = {
+#define X(program, name) PROGRAM_##program,
+    KERNELS(X)
+#undef X
+};
+
+/* A line for people, since what is too large is the micro-batch. The device itself would say CL_OUT_OF_RESOURCES, or
+   nothing, at some launch. */
+status kernel_fits(const opencl *b, cl_kernel kernel, const char *name, const kernel_grid *grid, error *e) {
+    const device_info *d = &b->device.info;
+    size_t lanes = 1, most = 0;
+    cl_ulong local = 0;
+    for (int i = 0; i < 3; i++) {
+        size_t groups = grid->global[i] / grid->local[i];
+        lanes *= grid->local[i];
+        if (groups > d->groups[i])
+            return fail(e, BAD_INPUT,
+                        "%s needs %zu work-groups in dimension %d, and '%s' takes %zu: use a smaller "
+                        "--micro_batch_size",
+                        name, groups, i, d->name, d->groups[i]);
+    }
+    CL(&b->device, clGetKernelWorkGroupInfo(kernel, d->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL));
+    CL(&b->device, clGetKernelWorkGroupInfo(kernel, d->id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL));
+    if (most > d->group) most = d->group;
+    if (lanes > most)
+        return fail(e, BAD_INPUT, "%s needs work-groups of %zu, and '%s' takes %zu there: use --device=cpu", name,
+                    lanes, d->name, most);
+    if (local > d->local)
+        return fail(e, BAD_INPUT, "%s needs %llu bytes of local memory, and '%s' has %llu: use --device=cpu", name,
+                    (unsigned long long)local, d->name, (unsigned long long)d->local);
+    return OK;
+}
+
+status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const kernel_arg *args, error *e) {
+    cl_kernel kernel = b->kernel[k];
+    if (b->listing) return OK;
+    cl_uint n = 0;
+    for (int i = 0; i < count; i++) {
+        const kernel_arg *a = &args[i];
+        if (a->block) CL(&b->device, clSetKernelArg(kernel, n++, sizeof a->block, &a->block));
+        const void *value = a->pointer ? a->pointer : &a->number;
+        CL(&b->device, clSetKernelArg(kernel, n++, a->block ? sizeof a->number.u : a->size, value));
+    }
+    if (b->dry) return kernel_fits(b, kernel, kernel_function[k], &grid, e);
+    if (b->base.products_only) return OK;
+    b->base.launches++;
+    int code = clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL);
+    return device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e);
+}
+
+/* ---- programs ---- */
+
+static void drop_program(opencl *b, program_id program) {
+    if (b->program[program]) clReleaseProgram(b->program[program]);
+    b->program[program] = NULL;
+}
+
+void programs_drop(opencl *b) {
+    for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
+    b->head_size = 0;
+}
+
+#define OPTIONS_ALL "-cl-std=CL1.2 -Du32=uint -Du64=ulong"
+
+status programs_build_common(opencl *b, error *e) {
+    static const char *const sources[] = {"philox.h", "prelude.cl", "gelu.cl",       "norm.cl",
+                                          "gemm.cl",  "vocab.cl",   "elementwise.cl"};
+    char options[128];
+    snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
+             PARTIAL_ROWS, BIAS_ROWS);
+    return device_build(&b->device, sources, 7, options, &b->program[PROGRAM_COMMON], e);
+}
+
+/* attention.cl is built for the graph's head size; a graph has one. */
+status programs_build_attention(opencl *b, const graph *g, error *e) {
+    const char *const sources[] = {"philox.h", "prelude.cl", b->serial ? "attention.cl" : "attention_lanes.cl"};
+    int D = 0;
+    for (int i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        if (o->code != OP_ATTENTION && o->code != OP_ATTENTION_DX) continue;
+        int64_t C = g->tensors[o->arg[o->code == OP_ATTENTION ? 0 : 1]].dim[2];
+        int size = (int)(C / o->attr.heads);
+        if (D && size != D) return fail(e, FAILED, "OpenCL: a graph with head sizes %d and %d", D, size);
+        D = size;
+    }
+    if (!D || D == b->head_size) return OK;
+    attention_tiles t;
+    if (!attention_tiles_for(D, b->serial, &t))
+        return fail(e, BAD_INPUT,
+                    "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu", D);
+    char options[256];
+    snprintf(options, sizeof options,
+             OPTIONS_ALL " -DSERIAL=%d -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d", b->serial, D,
+             t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
+    drop_program(b, PROGRAM_ATTENTION);
+    b->head_size = 0;
+    TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
+    b->head_size = D;
+    return OK;
+}
+
+/* ---- kernels ---- */
+
+status kernels_make(opencl *b, error *e) {
+    for (int k = 0; k < KERNEL_COUNT; k++) {
+        cl_int code;
+        if (!b->program[kernel_program[k]]) continue;
+        b->kernel[k] = clCreateKernel(b->program[kernel_program[k]], kernel_function[k], &code);
+        TRY(device_check(&b->device, code, kernel_function[k], __FILE__, __LINE__, e));
+    }
+    return b->own_products ? product_make_kernels(b, e) : OK;
+}
+
+void kernels_drop(opencl *b) {
+    for (int k = 0; k < KERNEL_COUNT; k++) {
+        if (b->kernel[k]) clReleaseKernel(b->kernel[k]);
+        b->kernel[k] = NULL;
+    }
+    product_drop_kernels(b);
+}
