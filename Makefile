@@ -100,7 +100,7 @@ endif
 TEST_HELP  := $(wildcard tests/support*.c)
 PRELOAD_SRC := $(wildcard tests/preload_*.c)
 ifneq ($(OPENCL),1)
-PRELOAD_SRC := $(filter-out tests/preload_count_buffers.c tests/preload_strict.c,$(PRELOAD_SRC))
+PRELOAD_SRC := $(filter-out tests/preload_count_%.c tests/preload_strict.c,$(PRELOAD_SRC))
 endif
 PRELOADS := $(PRELOAD_SRC:tests/preload_%.c=$(BUILD)/preload_%.so)
 

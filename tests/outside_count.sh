@@ -25,6 +25,8 @@ check_counts() {
 SNUG_COUNT_FILE="$work/suite" LD_PRELOAD="$preload" "$build/tests" opencl_outside
 check_counts "$work/suite"
 
+LD_PRELOAD=$(realpath "$build/preload_count_handles.so") "$build/tests" opencl_close
+
 mkdir "$work/data"
 cp tests/golden/train/stream.bin "$work/data/train.bin"
 # run NAME REFUSE_ABOVE OPTIONS...: two steps of twelve sequences into $work/NAME; sets status and peak.

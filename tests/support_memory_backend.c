@@ -30,6 +30,8 @@ static status get(backend *b, tensor_id id, void *data, size_t offset, size_t by
     return OK;
 }
 
+static void keep(backend *b) { (void)b; }
+
 static void shut(backend *b) {
     memory_backend *m = (memory_backend *)b;
     for (int i = 0; i < m->g->n_tensors; i++) free(m->data[i]);
@@ -39,7 +41,7 @@ static void shut(backend *b) {
 
 backend *memory_backend_open(const gpt *m, size_t real_bytes) {
     memory_backend *b = xcalloc(1, sizeof *b);
-    b->base = (backend){.read = get, .write = put, .close = shut};
+    b->base = (backend){.read = get, .write = put, .unbind = keep, .close = shut};
     b->base.limits.real_bytes = real_bytes;
     b->g = m->graph;
     b->data = xcalloc((unsigned long)b->g->n_tensors, sizeof *b->data);

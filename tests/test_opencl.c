@@ -1,6 +1,7 @@
 /* test_opencl.c: every op on OpenCL in float32 against the CPU backend in float64, on the same inputs; the same bits
    for every split of a batch; what the allocator counts. Runs on any OpenCL device there is, PoCL included. */
 #include "graph/backend.h"
+#include "opencl/ops.h"
 #include "opencl_device.h"
 #include <math.h>
 #include <stdlib.h>
@@ -325,6 +326,54 @@ START_TEST(every_op_at_toy_size) {
 }
 END_TEST
 
+/* More rows, and more sequences, than a device takes groups in a dimension. EMBED_DW is launched for each sequence. */
+START_TEST(more_rows_than_groups_in_a_dimension) {
+    static const shape many = {33000, 2, 2, 1, 5, 3, 0.1, false};
+    side cpu, opencl;
+    open_side(&cpu, &many, cpu_open(8, 0));
+    open_side(&opencl, &many, open_shaped_device(ALWAYS_DIRECT, 0, _i));
+    opencl.tolerance = 1e-3; /* sums over 33,000 sequences, one after the other in float32 */
+    fill(&many, (side *[]){&cpu, &opencl}, 2);
+    step_args args = usual_args(&many);
+    for (int i = 0; i < cpu.g->n_ops; i++)
+        if (cpu.g->ops[i].code != OP_EMBED_DW) compare_op(&opencl, &cpu, i, &args, "many rows");
+    close_side(&opencl);
+    close_side(&cpu);
+}
+END_TEST
+
+/* A device with less of something: bind says so, and binds once there is enough. */
+START_TEST(bind_says_what_a_device_has_too_little_of) {
+    static const shape small = {3, 40, 8, 2, 11, 16, 0.0, true};
+    static const char *const words[] = {"work-groups in dimension 0", "work-groups in dimension 1",
+                                        "work-groups in dimension 2", "bytes of local memory", "needs work-groups of"};
+    error e = {""};
+    forward_ids ids;
+    plan p;
+    backend *b = open_shaped_device(ALWAYS_DIRECT, 0, true);
+    graph *g = graph_new(GRAPH_TRAIN, small.B, small.T, true);
+    add_forward(g, &small, &ids);
+    add_backward(g, &small, &ids);
+    graph_add_scratch(g, b->type->scratch, b->limits.real_bytes);
+    ck_assert_int_eq(plan_make(g, &b->limits, &p, &e), OK);
+    device_info *d = &((opencl *)b)->device.info, whole = *d;
+    for (int i = 0; i < 5; i++) {
+        *d = whole;
+        if (i < 3) d->groups[i] = 0;
+        if (i == 3) d->local = 16;
+        if (i == 4) d->group = 32;
+        ck_assert_int_eq(b->bind(b, g, &p, &e), BAD_INPUT);
+        ck_assert_msg(strstr(e.text, words[i]) && !strchr(e.text, '\n'), "%s", e.text);
+        ck_assert_uint_eq(b->allocated, 0);
+    }
+    *d = whole;
+    ck_assert_msg(b->bind(b, g, &p, &e) == OK, "%s", e.text);
+    b->close(b);
+    plan_free(&p);
+    graph_free(g);
+}
+END_TEST
+
 Suite *opencl_suite(void) {
     Suite *suite = suite_create("opencl");
     TCase *t = tcase_create("opencl");
@@ -340,6 +389,11 @@ Suite *opencl_suite(void) {
     t = tcase_create("toy");
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_at_toy_size, 0, 4);
+    suite_add_tcase(suite, t);
+    t = tcase_create("limits");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, more_rows_than_groups_in_a_dimension, 0, 2);
+    tcase_add_test(t, bind_says_what_a_device_has_too_little_of);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -20,7 +20,13 @@ status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *r
 }
 
 void model_close(model *m) {
-    if (m->backend) m->backend->close(m->backend);
+    backend *b = m->backend;
+    model_unbind(m);
+    if (b) b->close(b);
+}
+
+void model_unbind(model *m) {
+    if (m->backend) m->backend->unbind(m->backend);
     plan_free(&m->plan);
     gpt_free(&m->gpt);
     *m = (model){0};

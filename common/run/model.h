@@ -21,6 +21,8 @@ typedef struct {
    caller's; after NO_MEMORY a smaller run may be tried on the same b. */
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e);
 void model_close(model *m); /* closes the backend too */
+/* Leaves the backend open, with its memory given back, for another model. */
+void model_unbind(model *m);
 
 /* Writes the initial weights (gpt_init). */
 status model_init(model *m, uint64_t seed, error *e);
