@@ -61,7 +61,7 @@ DEFINES := -D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120
 ifeq ($(OPENCL),1)
 DEFINES += -DOPENCL
 endif
-# -iquote, not -I: our check.h must not hide the unit test framework's <check.h>.
+# -iquote, not -I: no header of ours may hide one that is included in angle brackets.
 INCLUDES   := -iquote . -iquote common
 LIB_CFLAGS := $(BLAS_CFLAGS)
 ALL_CFLAGS = -std=c11 $(DEFINES) $(COMMON_FLAGS) $(INCLUDES) $(LIB_CFLAGS) $(CFLAGS)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The one call of clCreateBuffer (R8). */
+/* The only call of clCreateBuffer (R8). */
 static status create(memory *m, uint64_t bytes, cl_mem *buffer, error *e) {
     if (m->sealed)
         return fail(e, FAILED, "OpenCL: a buffer of %llu bytes was asked for after bind: a bug",
@@ -19,7 +19,7 @@ static status create(memory *m, uint64_t bytes, cl_mem *buffer, error *e) {
     return OK;
 }
 
-/* Writes zeros to every byte: the device must find the memory now, not at step 300. */
+/* Writes zeros to every byte, so that the device has to find the memory now, and not at step 300. */
 static status touch(memory *m, error *e) {
     const cl_uint zero = 0;
     for (int i = 0; i < m->n_blocks; i++) {

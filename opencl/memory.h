@@ -1,5 +1,5 @@
-/* memory.h: the cap. The only place that creates buffers: it counts them, refuses past the cap, and refuses everything
-   once bind is over. Knows tensors only as slots of a plan. */
+/* memory.h: keeps the cap. The only place that creates buffers: it counts their bytes, refuses what would pass the cap,
+   and refuses everything once bind is done. Knows tensors only as slots of a plan. */
 #ifndef SNUG_MEMORY_H
 #define SNUG_MEMORY_H
 
@@ -16,18 +16,19 @@ typedef struct {
     const plan *plan;
 } memory;
 
-/* Takes the plan's blocks, fills every byte with zeros, waits for it (lazy drivers refuse only then), and seals.
-   NO_MEMORY: past the cap, or the device refuses; nothing is held then. */
+/* Creates the plan's blocks, fills every byte with zeros, and waits for that, since drivers that allocate lazily refuse
+   only then. After that no more buffers can be created. NO_MEMORY: the cap or the device refuses; nothing is held
+   then. */
 status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *e);
 void memory_release(memory *m);
 
-/* Where tensors lie: in a block, from an element on. There are no sub-buffers: NVIDIA's driver does not bear many of
-   them (R8). */
+/* Where a tensor lies: in a block, from an element on. There are no sub-buffers, since NVIDIA's driver crashes when
+   many of them are released (R8). */
 typedef struct {
     cl_mem block;
     uint64_t at; /* in elements of 4 bytes */
 } memory_place;
-/* The byte `bytes`, a multiple of 4, of tensor t, which some op uses. */
+/* The place of byte `bytes`, a multiple of 4, in tensor t, which has to be used by some op. */
 static inline memory_place memory_find(const memory *m, tensor_id t, uint64_t bytes) {
     const slot *s = &m->plan->slots[t];
     return (memory_place){m->block[s->block], (s->offset + bytes) / 4};

@@ -1,14 +1,16 @@
-/* device.h: what the rest of the program may ask of the OpenCL backend beyond backend.h. No OpenCL type in sight. */
+/* opencl.h: what the rest of the program may ask of the OpenCL backend beyond backend.h. Uses no type of OpenCL's. */
 #ifndef SNUG_OPENCL_H
 #define SNUG_OPENCL_H
 
 #include "graph/backend.h"
 #include <stdbool.h>
 
-/* Is there a GPU that "auto" takes? Writes one line either way: which one and why, or why not and what would help. */
+/* Is there a GPU that "auto" takes? Writes a line to `why`: which one and why; or why there is none and what would
+   help. */
 bool opencl_has_gpu(char *why, size_t size);
 
-/* Every device with what matters about it, and which one "auto" takes. FAILED when there is none: e says what to do. */
+/* Prints all devices with what matters of each, and which one "auto" takes. FAILED: there is none; e says what to do.
+ */
 status devices_print(FILE *f, error *e);
 
 typedef struct {

@@ -1,6 +1,6 @@
-/* scratch.c: the working space that every op wants on OpenCL, from shapes alone: what `plan` uses where no device is
-   open. bind asserts that CLBlast asks for no more; snug's own products (`own`) need none. Compiled in every build: no
-   OpenCL here. */
+/* scratch.c: how much working space each op needs on OpenCL, from shapes alone, so that `plan` needs no device. bind
+   checks that CLBlast does not ask for more; snug's own products (`own`) need none. It has no OpenCL in it and is
+   compiled in every build. */
 #include "opencl/scratch.h"
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

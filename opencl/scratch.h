@@ -1,6 +1,6 @@
-/* scratch.h: the constants that shape the OpenCL backend's working space, and where each part lies in an op's scratch
-   tensor. Pure arithmetic that plan and kernels share; no OpenCL here. The constants fix the order of sums, so that
-   neither the cap nor the micro-batch can change bits (R7). */
+/* scratch.h: the constants that determine the OpenCL backend's working space, and where each part lies in an op's
+   scratch tensor. Pure arithmetic, without OpenCL, for plans and for running kernels. The constants fix the order of
+   sums, so that neither the cap nor the micro-batch can change bits (R7). */
 #ifndef SNUG_OPENCL_SCRATCH_H
 #define SNUG_OPENCL_SCRATCH_H
 
@@ -18,8 +18,8 @@ enum {
     SCRATCH_ALIGNMENT = 4096    /* of the parts of a scratch tensor */
 };
 
-/* By CLBlast, whose temporaries are bounded from above, and by snug's own products, which need none. real_bytes is 4.
- */
+/* The rules for products by CLBlast, with upper bounds for its temporaries, and by snug's own, which need none.
+   real_bytes is 4. */
 scratch_rule opencl_scratch, opencl_scratch_own;
 
 /* What CLBlast may need for C[m,n] = A[m,k] B[k,n], in bytes: padded copies of all three. */
@@ -30,7 +30,7 @@ uint64_t scratch_partials(int64_t sequences, int64_t T, int64_t C, int64_t plane
 /* HEAD and HEAD_LOSS: [CLBlast's temporaries | logits, tile after tile | parts of dx | loss of every row]; offsets in
    bytes. By snug's own products the logits are one tile, its lines HEAD_LINE apart; what is one chain over a part of
    the vocabulary is the same either way. */
-enum { HEAD_LINE = 8 }; /* a multiple of it: so that lines can be read by 16 bytes even as bf16 */
+enum { HEAD_LINE = 8 }; /* lines are multiples of it, so that even as bf16 they can be read 16 bytes at a time */
 typedef struct {
     int64_t rows; /* of a chunk */
     int64_t tile; /* words of the vocabulary in one product; a multiple of GEMM_TILE unless all of it */

@@ -1,9 +1,10 @@
-/* type.c: what a plan takes for granted about an OpenCL device that is not open, or not even there. Compiled in every
-   build: no OpenCL here. */
+/* type.c: what a plan assumes of an OpenCL device that is not open, or not even there. It has no OpenCL in it and is
+   compiled in every build. */
 #include "opencl/scratch.h"
 
-/* Upper bounds: no device known to us asks for more than 4 KiB of alignment, and OpenCL 1.2 promises single
-   allocations of a quarter of the device's memory. That is the cap at least, and 2 GiB on any card worth the name. */
+/* Upper bounds: no device known to us asks for more than 4 KiB of alignment, and OpenCL 1.2 promises single allocations
+   of a quarter of the device's memory. The device is taken to have at least as much memory as the cap, and at
+   least 2 GiB. */
 static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
     uint64_t memory = cap > 2ull << 30 ? cap : 2ull << 30;
     return (memory_limits){.real_bytes = precision_table[p].real_bytes,
@@ -21,8 +22,8 @@ static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
         .cost = {10e-6, {1 / 8e12, 1 / 4e12, 1 / 6e12, 1 / 4e12}, 1 / 350e9, false}, .limits = limits_unopened         \
     }
 
-/* While none is open nobody knows which products it will use (product.h): for float32 a plan has room for CLBlast's
-   temporaries. */
+/* Before a device is open it is not known which products it will use (product.h), so that for float32 plans have room
+   for CLBlast's temporaries. */
 static const backend_type types[PRECISION_COUNT] = {
     [PRECISION_FLOAT32] = TYPE(PRECISION_FLOAT32, opencl_scratch),
     [PRECISION_TF32] = TYPE(PRECISION_TF32, opencl_scratch_own),
