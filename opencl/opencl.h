@@ -9,8 +9,7 @@
    help. */
 bool opencl_has_gpu(char *why, size_t size);
 
-/* Prints all devices with what matters of each, and which one "auto" takes. FAILED: there is none; e says what to do.
- */
+/* Prints all devices with what matters of each, and which one "auto" takes. FAILED: there is none. */
 status devices_print(FILE *f, error *e);
 
 typedef struct {
