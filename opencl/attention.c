@@ -25,7 +25,8 @@ static void tiles_of(const opencl *b, int64_t C, attention_tiles *t) {
 
 static kernel_grid tiles(const opencl *b, const attention_tiles *t, int kept) {
     size_t n = (size_t)((b->args.length + kept - 1) / kept) * (size_t)b->args.sequences, side = (size_t)t->side;
-    return (kernel_grid){{n * side, (size_t)b->op->attr.heads * side, 1}, {side, side, 1}};
+    kernel_grid grid = {{n * side, (size_t)b->op->attr.heads * side, 1}, {side, side, 1}};
+    return grid;
 }
 
 static double scale(const opencl *b, int64_t C) { return 1 / sqrt((double)C / b->op->attr.heads); }
