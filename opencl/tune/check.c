@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GUARD = 64 };             /* floats beyond C's end that must not change */
-enum { CHECK_ROOM = 512 * 384 }; /* floats of the largest operand of a check, with offset and guard */
+/* GUARD: floats beyond C's end that must not change. CHECK_ROOM: floats of the largest operand of a check, with offset
+   and guard. Own products are tried whenever a device opens, under the user's cap, which may be a toy's. */
+enum { GUARD = 64 };
+enum { CHECK_ROOM = 512 * 384, CHECK_ROOM_OWN = 2 * 96 * 160 + 2 * GUARD };
 
 /* ---- a bench ---- */
 
@@ -19,7 +21,7 @@ static int64_t largest_operand(const product *p) {
 
 status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, error *e) {
     static const char *const names[] = {"temporary", "A", "B", "C"}; /* CLBlast's begins the block */
-    *t = (gemm_bench){.b = b, .room = CHECK_ROOM};
+    *t = (gemm_bench){.b = b, .room = b->own_products ? CHECK_ROOM_OWN : CHECK_ROOM};
     uint64_t scratch = b->own_products ? 4 : scratch_gemm(512, 512, 512);
     for (int i = 0; i < n; i++) {
         int64_t room = largest_operand(&list[i]);
@@ -156,10 +158,13 @@ static status check_company(gemm_bench *t, bool tb, bool *right, char why[256], 
 /* The three transpositions of snug's products: forward, activation gradients, weight gradients; and the fourth, which
    product.cl has too. */
 static status check_shapes(gemm_bench *t, bool *right, char why[256], error *e) {
-    static const int64_t shapes[][3] = {{256, 384, 128}, {512, 128, 256}, {33, 131, 80}, {1, 65, 300}, {200, 7, 1}};
+    enum { SHAPES = 5 };
+    static const int64_t clblast[SHAPES][3] = {
+        {256, 384, 128}, {512, 128, 256}, {33, 131, 80}, {1, 65, 300}, {200, 7, 1}};
+    static const int64_t own[SHAPES][3] = {{144, 192, 128}, {200, 128, 144}, {33, 131, 80}, {1, 65, 300}, {200, 7, 1}};
     int kinds = t->b->own_products ? 4 : 3;
-    for (int i = 0; i < 5 * kinds * 2; i++) {
-        const int64_t *s = shapes[i / (2 * kinds)];
+    for (int i = 0; i < SHAPES * kinds * 2; i++) {
+        const int64_t *s = (t->b->own_products ? own : clblast)[i / (2 * kinds)];
         int kind = i / 2 % kinds;
         product p = {.ta = kind >= 2, .tb = kind % 2, .m = s[0], .n = s[1], .k = s[2], .beta = (float)(i % 2)};
         int64_t at = i % 4 == 3 ? 37 : 0;
