@@ -42,8 +42,9 @@ typedef struct {
 status opencl_choose(const opencl_options *o, const graph *g, FILE *report, opencl_choice *c, error *e);
 
 /* Tries for about `minutes` what makes CLBlast's products fast on this device, at the shapes that the span micro of g
-   asks for, and keeps what is faster and right for every later run (params.h). Checks each set against OpenBLAS before
-   it counts. Says on `report` what it finds. Takes a few hundred MiB of device memory at most, within the cap. */
+   asks for. Checks each set against OpenBLAS before it counts. Keeps the best for every later run (params.h) if it is
+   2 % faster than what is used without tuning, by turns; else nothing, and what was kept earlier is dropped. Says on
+   `report` what it finds. Takes a few hundred MiB of device memory at most, within the cap. */
 status opencl_tune(const opencl_options *o, const graph *g, double minutes, FILE *report, error *e);
 
 /* Bytes in buffers now and at most, and how many buffers: what the allocator counted. */

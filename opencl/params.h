@@ -112,5 +112,6 @@ char *gemm_device_key(const device_info *d);
 /* False if there is no file, or it is damaged, made for something else or not sound; tune then makes a new one. */
 bool gemm_record_recall(const device_info *d, gemm_record *r);
 status gemm_record_keep(const device_info *d, const gemm_record *r, error *e);
+status gemm_record_drop(const device_info *d, error *e); /* what is not there is dropped as well */
 
 #endif

@@ -6,9 +6,11 @@
 #include "opencl/params.h"
 #include <clblast_c.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* "libclblast.so.1.5.3": CLBlast has no function that tells its version, but the name of its file does. */
 static void clblast_version(char *text, size_t size) {
@@ -100,6 +102,16 @@ status gemm_record_keep(const device_info *d, const gemm_record *r, error *e) {
     cJSON_AddStringToObject(object, "parameters", params);
     cJSON_AddStringToObject(object, "check", hex);
     status s = json_write(path, object, true, e);
+    free(path);
+    free(key);
+    return s;
+}
+
+status gemm_record_drop(const device_info *d, error *e) {
+    char *key = gemm_device_key(d), *path = make_path(key);
+    status s = OK;
+    if (path && unlink(path) < 0 && errno != ENOENT)
+        s = fail(e, FAILED, "'%s': cannot remove it: %s", path, strerror(errno));
     free(path);
     free(key);
     return s;

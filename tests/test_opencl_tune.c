@@ -196,15 +196,17 @@ static const char *device_selector(void) {
     return device ? device : "opencl";
 }
 
-static void open_tuner(tuner **t) {
+static void open_tuner_as(bool as_gpu, FILE *report, tuner **t) {
     error e = {""};
     gpt g;
     gpt_run run = run_of(6);
-    opencl_options o = {.selector = device_selector()};
-    ck_assert_msg(gpt_build(&small, &run, opencl_type(PRECISION_FLOAT32)->scratch, 4, &g, &e) == OK, "%s", e.text);
-    ck_assert_msg(tuner_open(&o, g.graph, NULL, t, &e) == OK, "%s", e.text);
+    opencl_options o = {.selector = device_selector(), .as_gpu = as_gpu};
+    ck_assert_msg(gpt_build(&small, &run, opencl_scratch, 4, &g, &e) == OK, "%s", e.text);
+    ck_assert_msg(tuner_open(&o, g.graph, report, t, &e) == OK, "%s", e.text);
     gpt_free(&g);
 }
+
+static void open_tuner(tuner **t) { open_tuner_as(false, NULL, t); }
 
 /* The set comes back faster than any that computes: without the check it would win. */
 START_TEST(a_set_that_is_fast_and_wrong_never_wins) {
@@ -220,6 +222,89 @@ START_TEST(a_set_that_is_fast_and_wrong_never_wins) {
     ck_assert(!taken);
     ck_assert_mem_eq(&tuner_best(t)->params, &before.params, sizeof before.params);
     ck_assert(tuner_best(t)->tuned == before.tuned);
+    tuner_close(t);
+}
+END_TEST
+
+/* A machine that takes so many nanoseconds for `other`, and one for anything else; each call takes `drift` times as
+   long as the one before it. */
+typedef struct {
+    double other, drift, now;
+} pretended;
+
+static double pretend(void *data, const gemm_params *set) {
+    pretended *p = data;
+    p->now *= p->drift;
+    return 1e-9 * p->now * (set && !memcmp(&set->value[PARAM_GEMMK], other, sizeof other) ? p->other : 1);
+}
+
+static const struct {
+    pretended machine;
+    bool as_gpu, kept;
+} machines[] = {
+    {{0.97, 1, 1}, false, true},  {{0.985, 1, 1}, false, false}, {{1, 0.98, 1}, false, false},
+    {{0.9, 1.01, 1}, true, true}, {{0.985, 1, 1}, true, false},
+};
+
+/* 2 per cent, by turns; what was kept earlier goes where nothing is found, and the report says so. */
+START_TEST(only_what_is_faster_by_turns_is_kept) {
+    error e = {""};
+    tuner *t;
+    gemm_record earlier = record_of(pinned), r;
+    pretended machine = machines[_i].machine;
+    char said[4096] = "";
+    bool taken, kept, is_kept = machines[_i].kept;
+    FILE *report = tmpfile();
+    own_cache();
+    open_tuner_as(machines[_i].as_gpu, report, &t);
+    device_info d = tuner_bench(t)->b->device.info;
+    ck_assert_msg(gemm_record_keep(&d, &earlier, &e) == OK, "%s", e.text);
+    tuner_time_by(t, pretend, &machine);
+    gemm_params p = params_of(other, 128);
+    ck_assert_msg(tuner_try(t, &p, &taken, &e) == OK, "%s", e.text);
+    ck_assert(taken);
+    ck_assert_msg(tuner_search(t, 0, &e) == OK, "%s", e.text);
+    ck_assert_msg(tuner_finish(t, &kept, &e) == OK, "%s", e.text);
+    tuner_close(t);
+    rewind(report);
+    said[fread(said, 1, sizeof said - 1, report)] = 0;
+    fclose(report);
+    ck_assert_int_eq(kept, is_kept);
+    ck_assert_int_eq(gemm_record_recall(&d, &r), is_kept);
+    if (is_kept) {
+        ck_assert_mem_eq(&r.params, &p, sizeof p);
+        ck_assert_double_eq_tol(r.tuned / r.untuned, 1 / machine.other, 0.02);
+        ck_assert_ptr_nonnull(strstr(said, "without tuning"));
+    } else
+        ck_assert_msg(strstr(said, "nothing is kept, and what was kept on 2026-11-24 no longer counts"), "%s", said);
+    drop_cache();
+}
+END_TEST
+
+/* The last set that was tried computes nothing: C stays as it was. Once the best was timed, that is what is in force.
+ */
+START_TEST(what_is_timed_is_in_force) {
+    enum { SIDE = 256 };
+    static float c[SIDE * SIDE];
+    error e = {""};
+    tuner *t;
+    bool taken;
+    double seconds;
+    product p = {.m = SIDE, .n = SIDE, .k = SIDE};
+    open_tuner(&t);
+    gemm_params nothing = params_of(wrong, 128);
+    gemm_bench *bench = tuner_bench(t);
+    backend *b = &bench->b->base;
+    for (int searched = 0; searched < 2; searched++) {
+        ck_assert_msg(tuner_try(t, &nothing, &taken, &e) == OK, "%s", e.text);
+        if (searched) ck_assert_msg(tuner_search(t, 0, &e) == OK, "%s", e.text);
+        for (int i = 0; i < SIDE * SIDE; i++) c[i] = 1;
+        for (int i = 0; i < 3; i++)
+            ck_assert_msg(b->write(b, bench->operand[i], c, 0, sizeof c, &e) == OK, "%s", e.text);
+        ck_assert_msg(gemm_bench_time(bench, &p, 1, &seconds, &e) == OK, "%s", e.text);
+        ck_assert_msg(b->read(b, bench->operand[2], c, 0, sizeof c, &e) == OK, "%s", e.text);
+        ck_assert_msg((c[0] == SIDE) == searched, "%g, searched %d", (double)c[0], searched);
+    }
     tuner_close(t);
 }
 END_TEST
@@ -325,7 +410,7 @@ START_TEST(parameters_that_mean_nothing_here_are_not_taken) {
 }
 END_TEST
 
-/* All of `snug tune`, short: what it keeps is sound and used from then on. */
+/* All of `snug tune`, short: if it keeps anything, that is sound and used from then on. */
 START_TEST(tune_keeps_what_later_runs_use) {
     error e = {""};
     gpt g;
@@ -338,12 +423,12 @@ START_TEST(tune_keeps_what_later_runs_use) {
     ck_assert_msg(opencl_tune(&o, g.graph, 0.02, NULL, &e) == OK, "%s", e.text);
     gpt_free(&g);
     backend *b = open_device(0, 0);
-    ck_assert(gemm_record_recall(&((opencl *)b)->device.info, &r));
+    bool kept = gemm_record_recall(&((opencl *)b)->device.info, &r);
     b->close(b);
-    ck_assert(r.own > 0 && r.untuned > 0 && r.tuned > 0);
+    ck_assert(!kept || (r.own > 0 && r.untuned > 0 && r.tuned > 0));
     gemm_params_print(&r.params, text);
     train(NULL, 6, hash, by);
-    ck_assert_str_eq(by, text);
+    ck_assert_str_eq(by, kept ? text : "default");
     drop_cache();
 }
 END_TEST
@@ -359,6 +444,8 @@ Suite *opencl_tune_suite(void) {
     tcase_add_test(t, a_set_that_is_not_sound_is_not_recalled);
     tcase_add_test(t, checking_tells_right_from_wrong);
     tcase_add_test(t, a_set_that_is_fast_and_wrong_never_wins);
+    tcase_add_loop_test(t, only_what_is_faster_by_turns_is_kept, 0, sizeof machines / sizeof *machines);
+    tcase_add_test(t, what_is_timed_is_in_force);
     tcase_add_loop_test(t, tuned_parameters_keep_the_bits_for_every_split, 0, 3);
     tcase_add_test(t, a_run_keeps_the_parameters_it_began_with);
     tcase_add_test(t, parameters_that_mean_nothing_here_are_not_taken);

@@ -60,9 +60,10 @@ static const help_text TEXTS[] = {
      "snug devices --check"},
     {"tune", "MODEL DATA TRAIN MEMORY FILES",
      "Tries which of CLBlast's parameters make its matrix products fast on this OpenCL device, at the shapes of the "
-     "settings given, which are train's. Checks each set that is faster against OpenBLAS before it counts, and keeps "
-     "the best under XDG_CACHE_HOME/snug for every later run on this device and driver. A run that was begun with "
-     "other parameters goes on with those.",
+     "settings given, which are train's. Checks each set that is faster against OpenBLAS before it counts. Then times "
+     "the best and what is used without tuning by turns: if it is 2 % faster, it is kept under XDG_CACHE_HOME/snug "
+     "for every later run on this device and driver, else nothing is. A run that was begun with other parameters "
+     "goes on with those.",
      "snug tune config/train_gpt2.py --device=opencl --tune_minutes=10"},
     {"bench", "MODEL MEMORY batch_size gradient_accumulation_steps dataset init_from json",
      "Times a training step op by op on random tokens, with operations and bytes from the graph, beside the rate of "

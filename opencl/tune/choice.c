@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- what is kept: a file for each device, driver, CLBlast and build, in it an entry for each model ---- */
 
@@ -23,6 +24,12 @@ static char *choice_path(const device_info *d) {
     free(key);
     free(device);
     return path;
+}
+
+void opencl_choice_forget(const device_info *d) {
+    char *path = choice_path(d);
+    if (path) unlink(path);
+    free(path);
 }
 
 static void model_key(const product_list *all, char hex[HASH_HEX]) {

@@ -1,8 +1,13 @@
 /* tune.c: the search of `snug tune`. CLBlast's own tuners time kernels without the copies around them, always end with
    a set for GEMMK=1, check no edges, and have no limit of time. This search times whole products with CLBlast's copies,
-   at the shapes of a model, and accepts only sets that have passed gemm_bench_check. */
+   at the shapes of a model, and accepts only sets that have passed gemm_bench_check.
+
+   CLBlast can't go back to its own numbers once others were given. So only Xgemm's are tried, all of them every time:
+   what is timed is then in force whatever was tried before, and all else is CLBlast's own as it will be in later runs.
+   */
 #include "opencl/tune/tune.h"
 #include "base/progress.h"
+#include "opencl/product.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +28,13 @@ struct tuner {
     sample samples[SAMPLES];
     int n_samples;
     double flops; /* of all samples, weighted */
+    backend *own; /* snug's own products, where a device takes those without tuning; else NULL */
+    gemm_bench own_bench;
+    tuner_clock *clock; /* for tests: instead of timing */
+    void *clock_data;
     gemm_record best;
-    double best_seconds;
+    double best_seconds, ratio; /* ratio: how much faster than without tuning, by turns */
+    bool any, found;            /* a set was taken; it is worth keeping */
     uint64_t random, tried[TRIED_MAX];
     int n_tried, n_wrong;
     double began, deadline;
@@ -58,16 +68,15 @@ static void choose_samples(tuner *t, const product_list *all, int64_t side) {
 
 /* The weighted seconds of all samples with the parameters in use; INFINITY as soon as they exceed twice `enough`, which
    is hopeless. The first run of each compiles its kernels and does not count. */
-static status time_samples(tuner *t, double enough, double *seconds, error *e) {
+static status time_samples(tuner *t, gemm_bench *bench, double enough, double *seconds, error *e) {
     *seconds = 0;
     for (int i = 0; i < t->n_samples; i++) {
         double one;
         const sample *s = &t->samples[i];
-        if (i == 0) TRY(gemm_bench_time(&t->bench, &s->p, 1, &one, e));
-        TRY(gemm_bench_time(&t->bench, &s->p, 2, &one, e));
+        if (i == 0) TRY(gemm_bench_time(bench, &s->p, 1, &one, e));
+        TRY(gemm_bench_time(bench, &s->p, 2, &one, e));
         double part = flops_of(&s->p) * s->weight / t->flops;
-        if (one * s->weight > 2 * enough * part && enough < INFINITY)
-            TRY(gemm_bench_time(&t->bench, &s->p, 2, &one, e));
+        if (one * s->weight > 2 * enough * part && enough < INFINITY) TRY(gemm_bench_time(bench, &s->p, 2, &one, e));
         *seconds += one * s->weight;
         if (one * s->weight > 2 * enough * part && i < t->n_samples - 1) {
             *seconds = INFINITY;
@@ -77,34 +86,37 @@ static status time_samples(tuner *t, double enough, double *seconds, error *e) {
     return OK;
 }
 
-/* ---- trying one set ---- */
-
-/* How much faster than the best a set must be to count: more than noise. Where it brings numbers for a family that has
-   had CLBlast's own so far, it may be a little slower: CLBlast can't go back to its own once others were tried. */
-static double bar(const tuner *t, const gemm_params *p) {
-    for (int f = 0; f < FAMILY_COUNT; f++)
-        if (p->has[f] && !t->best.params.has[f]) return 1.02;
-    return 0.99;
+/* The same of a state that is named, put in force first: a set, or with NULL snug's own products. */
+static status time_state(tuner *t, const gemm_params *set, double enough, double *seconds, error *e) {
+    if (set) TRY(gemm_params_apply(&t->bench.b->device, set, e));
+    if (t->clock) {
+        *seconds = t->clock(t->clock_data, set);
+        return OK;
+    }
+    return time_samples(t, set ? &t->bench : &t->own_bench, enough, seconds, e);
 }
 
+/* ---- trying one set ---- */
+
 status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e) {
+    const double faster = 0.99; /* than the best, of the time: more than noise */
     error refused = {""};
     char why[256];
     double seconds = 0;
     bool right;
     *taken = false;
-    status s = gemm_params_apply(&t->bench.b->device, p, &refused);
-    if (s == OK) s = time_samples(t, t->best_seconds, &seconds, &refused);
-    if (s != OK || !(seconds < bar(t, p) * t->best_seconds)) return OK; /* refused by the device, or not better */
+    status s = time_state(t, p, t->best_seconds, &seconds, &refused);
+    if (s != OK || !(seconds < faster * t->best_seconds)) return OK; /* not for this device, or no better */
     TRY(gemm_bench_check(&t->bench, p, &right, why, e));
     if (right) { /* timed again, since the least of many tries is lucky */
-        s = time_samples(t, INFINITY, &seconds, &refused);
-        *taken = s == OK && seconds < bar(t, p) * t->best_seconds;
-    } else if (t->report) {
-        progress_print(&t->show, "  a set that is fast but wrong (%s) is left out\n", why);
+        s = time_state(t, p, INFINITY, &seconds, &refused);
+        *taken = s == OK && seconds < faster * t->best_seconds;
+    } else {
         t->n_wrong++;
+        if (t->report) progress_print(&t->show, "  a set that is fast but wrong (%s) is left out\n", why);
     }
     if (!*taken) return OK;
+    t->any = true;
     t->best.params = *p;
     t->best_seconds = seconds;
     t->best.tuned = rate(t, seconds);
@@ -112,6 +124,7 @@ status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e) {
 }
 
 const gemm_record *tuner_best(const tuner *t) { return &t->best; }
+gemm_bench *tuner_bench(tuner *t) { return &t->bench; }
 
 /* ---- the sets that are tried ---- */
 
@@ -132,30 +145,14 @@ static range range_of(param_id id, bool cpu) {
     case PARAM_SA:
     case PARAM_SB:
     case PARAM_STRM:
-    case PARAM_STRN:
-    case PARAM_PADA:
-    case PARAM_PADB:
-    case PARAM_TRA_PAD:
-    case PARAM_TRA_SHUFFLE:
-    case PARAM_PADTRA_PAD: return (range){-1, 0};
+    case PARAM_STRN: return (range){-1, 0};
     case PARAM_MWG:
     case PARAM_NWG: return (range){4, 7};
     case PARAM_KWG: return (range){4, 6};
-    case PARAM_WGD: return (range){3, 6};
     case PARAM_VWM:
     case PARAM_VWN: return (range){0, cpu ? 4 : 3};
-    case PARAM_VWMD:
-    case PARAM_VWND:
-    case PARAM_COPY_VW:
-    case PARAM_COPY_WPT:
-    case PARAM_PAD_WPTX:
-    case PARAM_PAD_WPTY: return (range){0, 3};
-    case PARAM_KREG:
-    case PARAM_TRA_WPT:
-    case PARAM_PADTRA_WPT: return (range){0, 4};
-    case PARAM_KWI:
-    case PARAM_KWID: return (range){1, 4};
-    case PARAM_XGEMM_MIN_INDIRECT_SIZE: return (range){6, 9};
+    case PARAM_KREG: return (range){0, 4};
+    case PARAM_KWI: return (range){1, 4};
     default: return (range){cpu ? 0 : 2, 5}; /* lanes along a side */
     }
 }
@@ -200,24 +197,24 @@ static bool is_small(const tuner *t, const gemm_params *p) {
     return work <= (cpu ? 256 : 128) && (cpu || lanes >= 32);
 }
 
-/* Makes a new set: the best one with one to three parameters of a family drawn again, or now and then all of them.
-   False if no sound set was found that is new. */
-static bool next_set(tuner *t, param_family f, gemm_params *p) {
+/* The best set with one to three parameters drawn anew, or all of them every now and then. False when no new sound set
+   turned up. */
+static bool next_set(tuner *t, gemm_params *p) {
     int first, end;
     const device_info *d = &t->bench.b->device.info;
     bool cpu = d->type & CL_DEVICE_TYPE_CPU;
-    family_span(f, &first, &end);
+    family_span(FAMILY_XGEMM, &first, &end);
     for (int i = 0; i < 100000; i++) {
         *p = t->best.params;
-        bool all = !p->has[f] || draw(t, 6) == 0;
+        bool all = !p->has[FAMILY_XGEMM] || draw(t, 6) == 0;
         int changes = 1 + (int)draw(t, 3);
         for (int k = 0; k < (all ? end - first : changes); k++) {
             param_id id = (param_id)(all ? first + k : first + (int)draw(t, (uint64_t)(end - first)));
             p->value[id] = draw_value(t, id, cpu);
         }
-        p->has[f] = true;
-        if (f == FAMILY_XGEMM) settle(p->value);
-        if (gemm_params_sound(p, d) && (f != FAMILY_XGEMM || is_small(t, p)) && is_new(t, p)) return true;
+        p->has[FAMILY_XGEMM] = true;
+        settle(p->value);
+        if (gemm_params_sound(p, d) && is_small(t, p) && is_new(t, p)) return true;
     }
     return false;
 }
@@ -270,62 +267,46 @@ static status try_starts(tuner *t, error *e) {
     return OK;
 }
 
-/* Times untuned and best by turns, so that a ratio is not one of two moments. Where untuned means CLBlast's own there
-   is no way back to it, and the first timing stands. */
+/* ---- is it worth keeping? ---- */
+
+enum { TURNS = 4 };
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+static double middle(double *x) { /* the lower one of the two */
+    qsort(x, TURNS, sizeof *x, by_size);
+    return x[TURNS / 2 - 1];
+}
+
+/* What is used without tuning, where the device can be brought back to it: else NULL means snug's own products. */
+static const gemm_params *untuned(const tuner *t, gemm_params *base) {
+    *base = gemm_params_base(&t->bench.b->device.info);
+    return t->own ? NULL : base;
+}
+
+/* Times what is used without tuning and the best by turns, each first as often as the other, so that a ratio is not
+   one of two moments: a machine that gets faster or slower meanwhile favours neither. */
 static status compare(tuner *t, error *e) {
-    gemm_params base = gemm_params_base(&t->bench.b->device.info);
-    double untuned = INFINITY, tuned = INFINITY, one;
-    for (int i = 0; i < 3; i++) {
-        if (base.has[FAMILY_XGEMM]) {
-            TRY(gemm_params_apply(&t->bench.b->device, &base, e));
-            TRY(time_samples(t, INFINITY, &one, e));
-            untuned = one < untuned ? one : untuned;
-        }
-        TRY(gemm_params_apply(&t->bench.b->device, &t->best.params, e));
-        TRY(time_samples(t, INFINITY, &one, e));
-        tuned = one < tuned ? one : tuned;
+    const double worth = 1.02;
+    gemm_params base;
+    const gemm_params *without = untuned(t, &base);
+    double before[TURNS], after[TURNS], ratio[TURNS];
+    if (!t->best.params.has[FAMILY_XGEMM]) return OK; /* no set was right */
+    for (int i = 0; i < TURNS; i++) {
+        bool best_first = i % 2;
+        if (best_first) TRY(time_state(t, &t->best.params, INFINITY, &after[i], e));
+        TRY(time_state(t, without, INFINITY, &before[i], e));
+        if (!best_first) TRY(time_state(t, &t->best.params, INFINITY, &after[i], e));
+        ratio[i] = before[i] / after[i];
     }
-    if (untuned < INFINITY) t->best.untuned = rate(t, untuned);
-    t->best.tuned = rate(t, tuned);
+    t->ratio = middle(ratio);
+    t->best.untuned = rate(t, middle(before));
+    t->best.tuned = rate(t, middle(after));
+    t->found = t->any && t->ratio >= worth;
+    /* Without tuning a GPU may use CLBlast's own numbers too, which were timed at the start. */
+    if (t->own && t->best.tuned < worth * t->best.own) t->found = false;
     return OK;
-}
-
-static status search_family(tuner *t, param_family f, double until, error *e) {
-    gemm_params p;
-    while (seconds_now() < until && next_set(t, f, &p)) TRY(try_and_tell(t, &p, e));
-    return OK;
-}
-
-/* ---- the direct kernel ---- */
-
-/* Tunes the direct kernel, on the model's products cut to sides of 96, since that kernel does small products. */
-static status search_direct(tuner *t, double until, error *e) {
-    sample kept[SAMPLES];
-    double kept_flops = t->flops, kept_seconds = t->best_seconds, kept_rate = t->best.tuned;
-    size_t kept_size = t->best.params.value[PARAM_XGEMM_MIN_INDIRECT_SIZE];
-    memcpy(kept, t->samples, sizeof kept);
-    t->flops = 0;
-    for (int i = 0; i < t->n_samples; i++) {
-        product *p = &t->samples[i].p;
-        p->m = p->m < 96 ? p->m : 96;
-        p->n = p->n < 96 ? p->n : 96;
-        p->k = p->k < 96 ? p->k : 96;
-        t->samples[i].weight = 1;
-        t->flops += flops_of(p);
-    }
-    status s = gemm_params_apply(&t->bench.b->device, &t->best.params, e);
-    if (s == OK) s = time_samples(t, INFINITY, &t->best_seconds, e);
-    double before = t->best_seconds;
-    if (s == OK) s = search_family(t, FAMILY_DIRECT, until, e);
-    if (s == OK && t->report)
-        progress_print(&t->show, "  small products: %.1f GFLOP/s, before %.1f\n", rate(t, t->best_seconds),
-                       rate(t, before));
-    memcpy(t->samples, kept, sizeof kept);
-    t->flops = kept_flops;
-    t->best_seconds = kept_seconds;
-    t->best.tuned = kept_rate;
-    t->best.params.value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = kept_size;
-    return s;
 }
 
 /* ---- all of it ---- */
@@ -336,7 +317,7 @@ static status fit_samples(tuner *t, product_list *all, error *e) {
     double seconds = 0;
     qsort(all->list, (size_t)all->n, sizeof *all->list, by_work);
     choose_samples(t, all, 256);
-    TRY(time_samples(t, INFINITY, &seconds, e));
+    TRY(time_samples(t, &t->bench, INFINITY, &seconds, e));
     double slow = rate(t, seconds) * 1e9;
     for (int i = 0; i < 5; i++) {
         double flops = 0;
@@ -359,14 +340,31 @@ static status start(tuner *t, const graph *g, error *e) {
     free(all.list);
     TRY(s);
     strftime(t->best.date, sizeof t->best.date, "%Y-%m-%d", gmtime_r(&today, &date));
-    TRY(time_samples(t, INFINITY, &t->best_seconds, e));
+    TRY(time_samples(t, &t->bench, INFINITY, &t->best_seconds, e)); /* before any set was given */
     t->best.own = rate(t, t->best_seconds);
-    t->best.params = gemm_params_base(&b->device.info);
-    TRY(gemm_params_apply(&b->device, &t->best.params, e));
-    TRY(time_samples(t, INFINITY, &t->best_seconds, e));
-    t->best.untuned = t->best.tuned = rate(t, t->best_seconds);
+    return OK;
+}
+
+/* Times what is used without tuning. Where that is a set, the search starts from it; else the first set that is right
+   will be the best. */
+static status start_untuned(tuner *t, error *e) {
+    gemm_params base;
+    double seconds;
+    if (t->own) {
+        product most[SAMPLES];
+        for (int i = 0; i < t->n_samples; i++) most[i] = t->samples[i].p;
+        TRY(gemm_bench_open(&t->own_bench, (opencl *)t->own, most, t->n_samples, e));
+    }
+    const gemm_params *without = untuned(t, &base);
+    TRY(time_state(t, without, INFINITY, &seconds, e));
+    t->best.untuned = t->best.tuned = rate(t, seconds);
+    t->best.params = base;
+    t->best_seconds = without ? seconds : INFINITY;
+    t->best.params.has[FAMILY_XGEMM] = without != NULL;
+    t->best.params.has[FAMILY_ROUTINE] = true;
     if (t->report)
-        progress_print(&t->show, "%d shapes; CLBlast's own parameters: %.1f GFLOP/s, snug's for such a device: %.1f\n",
+        progress_print(&t->show,
+                       "%d shapes; CLBlast's own parameters: %.1f GFLOP/s, what is used without tuning: %.1f\n",
                        t->n_samples, t->best.own, t->best.untuned);
     return OK;
 }
@@ -382,6 +380,10 @@ status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner *
     if (s == OK && report) fprintf(report, "device: %s\n", t->base->device);
     if (report) progress_doing(&t->show, "timing what there is", 0, 0);
     if (s == OK) s = start(t, g, e);
+    own.gemm = PRODUCTS_OWN;
+    if (s == OK && (o->as_gpu || opencl_defaults_to_own(&((opencl *)t->base)->device.info)))
+        s = opencl_open(&own, &t->own, e);
+    if (s == OK) s = start_untuned(t, e);
     if (s == OK)
         *out = t;
     else
@@ -390,42 +392,63 @@ status tuner_open(const opencl_options *o, const graph *g, FILE *report, tuner *
 }
 
 void tuner_close(tuner *t) {
-    gemm_bench bench = t->bench;
+    gemm_bench bench = t->bench, own_bench = t->own_bench;
     progress_clear(&t->show);
+    if (t->own) t->own->close(t->own);
+    if (own_bench.g) gemm_bench_close(&own_bench);
     if (t->base) t->base->close(t->base);
     if (bench.g) gemm_bench_close(&bench);
     free(t);
 }
 
-/* Half of the time is for the tiles; the rest is for the copies around them, the tiles once more, and the direct
-   kernel. */
+void tuner_time_by(tuner *t, tuner_clock *clock, void *data) {
+    gemm_params base;
+    t->clock = clock;
+    t->clock_data = data;
+    if (t->best_seconds < INFINITY) t->best_seconds = clock(data, untuned(t, &base));
+}
+
 status tuner_search(tuner *t, double minutes, error *e) {
-    double began = t->began = seconds_now(), all = 60 * minutes;
-    t->deadline = began + all;
+    gemm_params p;
+    t->began = seconds_now();
+    t->deadline = t->began + 60 * minutes;
     TRY(try_starts(t, e));
-    TRY(search_family(t, FAMILY_XGEMM, began + 0.5 * all, e));
-    for (int f = FAMILY_COPY; f <= FAMILY_PADTRANSPOSE; f++)
-        TRY(search_family(t, (param_family)f, began + (0.5 + 0.075 * (f - FAMILY_COPY + 1)) * all, e));
-    TRY(search_family(t, FAMILY_XGEMM, began + 0.9 * all, e));
-    TRY(search_direct(t, t->deadline, e));
+    while (seconds_now() < t->deadline && next_set(t, &p)) TRY(try_and_tell(t, &p, e));
     return compare(t, e);
+}
+
+status tuner_finish(tuner *t, bool *kept, error *e) {
+    const device_info *d = &t->bench.b->device.info;
+    gemm_record older;
+    bool had = gemm_record_recall(d, &older);
+    *kept = t->found;
+    TRY(t->found ? gemm_record_keep(d, &t->best, e) : gemm_record_drop(d, e));
+    opencl_choice_forget(d);
+    progress_clear(&t->show);
+    if (!t->report) return OK;
+    fprintf(t->report, "%d sets tried, %d of the fast ones wrong; ", t->n_tried, t->n_wrong);
+    if (t->found) {
+        char text[GEMM_TEXT_MAX];
+        gemm_params_print(&t->best.params, text);
+        fprintf(t->report, "kept for this device and driver:\n  %s\n", text);
+        fprintf(t->report, "%.1f GFLOP/s, without tuning %.1f, by turns: %.2f times as fast\n", t->best.tuned,
+                t->best.untuned, t->ratio);
+        return OK;
+    }
+    fprintf(t->report,
+            "nothing found that is 2 %% faster than what is used without tuning (%.1f GFLOP/s): nothing is kept",
+            t->best.untuned);
+    if (had) fprintf(t->report, ", and what was kept on %s no longer counts", older.date);
+    fprintf(t->report, "\n");
+    return OK;
 }
 
 status opencl_tune(const opencl_options *o, const graph *g, double minutes, FILE *report, error *e) {
     tuner *t;
+    bool kept;
     TRY(tuner_open(o, g, report, &t, e));
     status s = tuner_search(t, minutes, e);
-    gemm_record r = *tuner_best(t);
-    if (s == OK) s = gemm_record_keep(&t->bench.b->device.info, &r, e);
-    progress_clear(&t->show);
-    if (s == OK && report) {
-        char text[GEMM_TEXT_MAX];
-        gemm_params_print(&r.params, text);
-        fprintf(report, "%d sets tried, %d of the fast ones wrong; kept for this device and driver:\n  %s\n",
-                t->n_tried, t->n_wrong, text);
-        fprintf(report, "%.1f GFLOP/s: %.2f times CLBlast's own parameters, %.2f times snug's without tuning\n",
-                r.tuned, r.tuned / r.own, r.tuned / r.untuned);
-    }
+    if (s == OK) s = tuner_finish(t, &kept, e);
     tuner_close(t);
     return s;
 }

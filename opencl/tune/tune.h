@@ -46,7 +46,20 @@ void tuner_close(tuner *t);
 /* Times a set at the tuner's shapes, and makes it the best if it is faster than the best and right. *taken says so. */
 status tuner_try(tuner *t, const gemm_params *p, bool *taken, error *e);
 const gemm_record *tuner_best(const tuner *t);
-/* Searches until about `minutes` have passed. */
+/* What its products are timed on. */
+gemm_bench *tuner_bench(tuner *t);
+/* Searches until about `minutes` have passed; then times the best and what is used without tuning, by turns. */
 status tuner_search(tuner *t, double minutes, error *e);
+/* Keeps the best for later runs if it was 2 % faster then; else drops what was kept earlier. Tells which. */
+status tuner_finish(tuner *t, bool *kept, error *e);
+
+/* For tests: seconds of all samples in the state that is in force, which is this set, or NULL: snug's own products. */
+typedef double tuner_clock(void *data, const gemm_params *set);
+void tuner_time_by(tuner *t, tuner_clock *clock, void *data);
+
+/* ---- snug's own products or CLBlast's (choice.c) ---- */
+
+/* What was measured for this device counts no longer: CLBlast is given other numbers now. */
+void opencl_choice_forget(const device_info *d);
 
 #endif
