@@ -14,6 +14,7 @@
 #include "run/device.h"
 #include "run/train.h"
 #include "commands/tune.h"
+#include "base/terminal.h"
 #include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,7 @@ int main(int argc, char **argv) {
     config *c = xcalloc(1, sizeof *c);
     status s = config_parse(c, argc > 2 ? argc - 2 : 0, argv + 2, &e);
     if (s == OK) {
-        for (int i = 0; i < c->n_notes; i++) fprintf(stderr, "note: %s\n", c->notes[i]);
+        for (int i = 0; i < c->n_notes; i++) text_print(stderr, "note: %s\n", c->notes[i]);
         s = config_check(c, &e);
         if (s == OK) s = shape_check_source(c, &e);
         if (s == OK) s = found->run(c, &e);

@@ -51,6 +51,11 @@ safetensors() {
 repeat() { head -c "$2" /dev/zero | sed "s/\\x00/$1/g"; }
 # Replaces a text of the same length in a file of bytes.
 swap() { sed -i "s/$2/$3/" "$1"; }
+# huge FOLDER: its token embeddings become 3.4e38 each, and nothing in the file is infinite.
+huge() {
+    header=$(od -An -tu8 -N8 "$1/model.safetensors")
+    head -c 512 /dev/zero | tr '\0' '\177' | dd of="$1/model.safetensors" bs=1 seek=$((header + 8)) conv=notrunc status=none
+}
 # The disk is full from the K-th call on that writes below a path with this word in it.
 full_disk() { # K WORD COMMAND...
     k=$1 word=$2

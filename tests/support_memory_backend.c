@@ -1,5 +1,6 @@
 /* support_memory_backend.c: see support_memory_backend.h. */
 #include "support_memory_backend.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,10 +67,12 @@ double memory_get(const backend *b, tensor_id id, int64_t i) {
     return real_bytes == 4 ? (double)*(const float *)p : *(const double *)p;
 }
 
-static double number(uint64_t salt, tensor_id id, int64_t i) {
+/* k: 2 for a second moment, of which none is below zero. */
+static double number(uint64_t salt, tensor_id id, int64_t i, int k) {
     uint64_t x = (salt << 40 ^ (uint64_t)id << 24 ^ (uint64_t)i) * 0x9e3779b97f4a7c15u;
     x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9u;
-    return ((double)(x >> 48) - 32768) / 1024;
+    double value = ((double)(x >> 48) - 32768) / 1024;
+    return k == 2 ? fabs(value) : value;
 }
 
 static bool each(const backend *b, const gpt *m, uint64_t salt, bool write) {
@@ -79,9 +82,9 @@ static bool each(const backend *b, const gpt *m, uint64_t salt, bool write) {
         for (int k = 0; k < 3; k++)
             for (int64_t i = 0; ids[k] && i < tensor_elements(&m->graph->tensors[p]); i++) {
                 void *at = place(b, ids[k], (size_t)i * real_bytes, real_bytes);
-                if (!write && memory_get(b, ids[k], i) != number(salt, ids[k], i)) return false;
-                if (write && real_bytes == 4) *(float *)at = (float)number(salt, ids[k], i);
-                if (write && real_bytes == 8) *(double *)at = number(salt, ids[k], i);
+                if (!write && memory_get(b, ids[k], i) != number(salt, ids[k], i, k)) return false;
+                if (write && real_bytes == 4) *(float *)at = (float)number(salt, ids[k], i, k);
+                if (write && real_bytes == 8) *(double *)at = number(salt, ids[k], i, k);
             }
     }
     return true;

@@ -340,7 +340,7 @@ END_TEST
 START_TEST(sets_of_tensors_come_back) {
     gpt m = memory_gpt(&small, GRAPH_TRAIN);
     backend *a = memory_backend_open(&m, 8), *b = memory_backend_open(&m, 8);
-    checkpoint_set sets[2] = {{"m.", m.m}, {"v.", m.v}}, grads = {"", m.grad};
+    checkpoint_set sets[2] = {{"m.", m.m, false}, {"v.", m.v, true}}, grads = {"", m.grad, false};
     memory_fill(a, &m, 3);
     ck_assert_int_eq(checkpoint_save_tensors(in_folder("o.safetensors"), &m, sets, 2, a, NULL, &e), OK);
     ck_assert_msg(checkpoint_load_tensors(in_folder("o.safetensors"), NULL, &m, sets, 2, b, &e) == OK, "%s", e.text);
@@ -349,6 +349,12 @@ START_TEST(sets_of_tensors_come_back) {
             ck_assert(memory_get(a, m.m[p], i) == memory_get(b, m.m[p], i));
             ck_assert(memory_get(a, m.v[p], i) == memory_get(b, m.v[p], i));
         }
+    /* AdamW would take the root of it. */
+    double below = -1e-30;
+    ck_assert_int_eq(a->write(a, m.v[2], &below, 8, 8, &e), OK);
+    ck_assert_int_eq(checkpoint_save_tensors(in_folder("n.safetensors"), &m, sets, 2, a, NULL, &e), OK);
+    ck_assert_int_eq(checkpoint_load_tensors(in_folder("n.safetensors"), NULL, &m, sets, 2, b, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, "\"v.transformer.wpe.weight\" has a value below zero"), "%s", e.text);
     ck_assert_int_eq(checkpoint_load_tensors(in_folder("o.safetensors"), NULL, &m, &grads, 1, b, &e), BAD_INPUT);
     ck_assert_ptr_nonnull(strstr(e.text, "belongs to another model"));
     ck_assert_int_eq(checkpoint_save_tensors(in_folder("g.safetensors"), &m, &grads, 1, a, NULL, &e), OK);

@@ -201,7 +201,7 @@ void progress_print(progress *p, const char *format, ...) {
     erase(p);
     va_list list;
     va_start(list, format);
-    vfprintf(p->f, format, list);
+    text_print_list(p->f, format, list);
     va_end(list);
     if (was_there) draw(p);
     fflush(p->f);

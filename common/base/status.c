@@ -1,7 +1,7 @@
 /* status.c: see status.h. */
 #include "base/status.h"
+#include "base/utf8.h"
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,7 @@ status fail(error *e, status s, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(e->text, sizeof e->text, format, arguments);
     va_end(arguments);
-    bool lines = strchr(format, '\n') != NULL; /* as only the one that shows a kernel compiler's log */
-    for (char *c = e->text; *c; c++)
-        if (((unsigned char)*c < 0x20 && !(lines && *c == '\n')) || *c == 0x7f) *c = '?';
+    utf8_clean(e->text, strchr(format, '\n') != NULL); /* as only the one that shows a kernel compiler's log has */
     return s;
 }
 

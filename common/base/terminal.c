@@ -1,5 +1,6 @@
 /* terminal.c: see terminal.h. */
 #include "base/terminal.h"
+#include "base/utf8.h"
 #include <langinfo.h>
 #include <locale.h>
 #include <math.h>
@@ -26,6 +27,70 @@ int terminal_columns(FILE *f) {
     struct winsize size;
     return ioctl(fileno(f), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
+
+/* ---- text of others ---- */
+
+void text_print_list(FILE *f, const char *format, va_list list) {
+    char *text = NULL;
+    if (vasprintf(&text, format, list) < 0) return;
+    utf8_clean(text, true);
+    fputs(text, f);
+    free(text);
+}
+
+void text_print(FILE *f, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    text_print_list(f, format, list);
+    va_end(list);
+}
+
+text_stream text_stream_to(FILE *f) {
+    int fd = fileno(f); /* memory streams have none */
+    return (text_stream){.f = f, .escapes = fd >= 0 && isatty(fd)};
+}
+
+/* Could more bytes make a character of these n? */
+static bool is_beginning(const char *s, size_t n) {
+    unsigned char lead = (unsigned char)s[0];
+    size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || n >= length) return false;
+    for (size_t i = 1; i < n; i++)
+        if (((unsigned char)s[i] & 0xc0) != 0x80) return false;
+    return true;
+}
+
+/* Writes the first character of what is held, or its first byte where that begins none. */
+static void put_first(text_stream *t) {
+    uint32_t code = 0;
+    size_t n = utf8_next(t->held, t->n_held, &code);
+    if (n && !utf8_is_control(code))
+        fwrite(t->held, 1, n, t->f);
+    else if (n > 1)
+        fprintf(t->f, "\\u%04x", (unsigned)code);
+    else
+        fprintf(t->f, "\\x%02x", (unsigned char)t->held[0]);
+    if (!n) n = 1;
+    t->n_held -= n;
+    memmove(t->held, t->held + n, t->n_held);
+}
+
+void text_stream_put(text_stream *t, const char *text, size_t bytes) {
+    if (!t->escapes) {
+        fwrite(text, 1, bytes, t->f);
+        return;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        t->held[t->n_held++] = text[i];
+        while (t->n_held && !is_beginning(t->held, t->n_held)) put_first(t);
+    }
+}
+
+void text_stream_end(text_stream *t) {
+    while (t->n_held) put_first(t);
+}
+
+/* ---- numbers ---- */
 
 char *number_print(int64_t n, char text[32]) {
     char digits[24];

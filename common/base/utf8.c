@@ -1,5 +1,6 @@
 /* utf8.c: see utf8.h. */
 #include "base/utf8.h"
+#include <string.h>
 
 size_t utf8_next(const char *text, size_t bytes, uint32_t *code) {
     if (bytes == 0) return 0;
@@ -49,4 +50,23 @@ size_t utf8_offset(const char *text, size_t bytes, int64_t n) {
     for (; i < bytes; i++)
         if ((text[i] & 0xc0) != 0x80 && n-- == 0) break;
     return i;
+}
+
+bool utf8_is_control(uint32_t code) {
+    return (code < 0x20 && code != '\n' && code != '\t') || (code >= 0x7f && code < 0xa0);
+}
+
+void utf8_clean(char *text, bool newlines) {
+    char *to = text;
+    for (size_t left = strlen(text), n; left; left -= n, text += n) {
+        uint32_t code = 0;
+        n = utf8_next(text, left, &code);
+        bool bad = !n || utf8_is_control(code) || (!newlines && code < 0x20);
+        if (!n) n = 1;
+        if (bad)
+            *to++ = '?';
+        else
+            memmove(to, text, n), to += n;
+    }
+    *to = 0;
 }

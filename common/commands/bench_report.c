@@ -1,4 +1,5 @@
 /* bench_report.c: prints what bench.c measured, as a table that is valid Markdown, or as JSON. */
+#include "base/terminal.h"
 #include "commands/bench.h"
 #include "run/device.h"
 #include <cjson/cJSON.h>
@@ -11,7 +12,7 @@ static void print_head(const bench *b, FILE *f) {
     const gpt_run *r = &b->request.run;
     const backend *be = b->m.backend;
     char peak[32], device[DEVICE_TEXT];
-    fprintf(f, "device %s\n", backend_print(be, device));
+    text_print(f, "device %s\n", backend_print(be, device));
     fprintf(f,
             "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,

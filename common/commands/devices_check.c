@@ -1,6 +1,7 @@
 /* devices_check.c: see devices_check.h. */
 #include "commands/devices_check.h"
 #include "commands/gradcheck.h"
+#include "base/terminal.h"
 #include "base/hash.h"
 #include "run/device.h"
 #include "base/version.h"
@@ -198,7 +199,7 @@ status devices_check_run(const config *c, FILE *f, error *e) {
     int bad = 0;
     if (!c->given[OPTION_device]) strcpy(with.device, "opencl");
     TRY(open_device(&with, 0, &b, e));
-    fprintf(f, "snug %s (%s), devices --check\n  device     %s\n", snug_version(), snug_build(), b->device);
+    text_print(f, "snug %s (%s), devices --check\n  device     %s\n", snug_version(), snug_build(), b->device);
     b->close(b);
     for (int i = 0; i < N_MODELS; i++) {
         TRY(check_gradients(&with, i, f, &bad, e));

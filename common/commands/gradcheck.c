@@ -1,6 +1,7 @@
 /* gradcheck.c: see gradcheck.h. */
 #include "commands/gradcheck.h"
 #include "graph/recompute.h"
+#include "base/terminal.h"
 #include "base/rng.h"
 #include "run/device.h"
 #include <math.h>
@@ -146,8 +147,8 @@ static status against_device(check *k, const config *c, error *e) {
     }
     const precision_info *p = &precision_table[device->type->precision];
     double tolerance = p->tolerance;
-    fprintf(k->out, "%s, %s%s%s, against the CPU's float64: at most %g\n", device->device, p->dtype,
-            *p->products ? " with products in " : "", p->products, tolerance);
+    text_print(k->out, "%s, %s%s%s, against the CPU's float64: at most %g\n", device->device, p->dtype,
+               *p->products ? " with products in " : "", p->products, tolerance);
     double **got = xcalloc((size_t)m.gpt.n_params + 1, sizeof *got);
     s = read_gradients(k, &m, got, e);
     for (tensor_id p = 1; p <= m.gpt.n_params && s == OK; p++)

@@ -6,7 +6,9 @@
 #include "run/device.h"
 #include "run/open.h"
 #include "run/shape.h"
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Reads tensor `name` of the batch file, int32 [N,T], into out. Its values must be in [low, vocabulary). */
 static status read_ids(const st_file *f, const char *name, int64_t n, int64_t length, int64_t low, int64_t vocabulary,
@@ -76,8 +78,11 @@ status grads_run(const config *c, error *e) {
     step_settings settings = {.seed = (uint64_t)c->seed};
     TRY(open_both(c, GRAPH_GRADS, &m, &b, e));
     status s = model_gradients(&m, &b, &settings, &loss, e);
+    if (s == OK && !isfinite(loss))
+        s = fail(e, FAILED, "the loss is %s: this model has no gradient; take an earlier checkpoint",
+                 isnan(loss) ? "not a number (NaN)" : "infinite");
     if (s == OK) s = model_finish(&m, &settings, &norm, e);
-    checkpoint_set set = {"", m.gpt.grad};
+    checkpoint_set set = {"", m.gpt.grad, false};
     if (s == OK && c->out[0]) s = checkpoint_save_tensors(c->out, &m.gpt, &set, 1, m.backend, NULL, e);
     if (s == OK) printf("loss %.17g\n", loss);
     model_close(&m);
@@ -88,16 +93,18 @@ status grads_run(const config *c, error *e) {
 /* The span `sample` gives the logits of a text's last position. So those of position t are computed from the first
    t + 1 tokens alone. */
 static status compute_logits(model *m, const batch *b, char *logits /* [N,T,V] */, error *e) {
-    size_t row = (size_t)m->shape.vocabulary * m->backend->limits.real_bytes;
-    for (int64_t i = 0; i < b->sequences; i++)
-        for (int64_t t = 0; t < b->length; t++, logits += row) {
-            step_args a = {.sequences = 1, .length = (int)t + 1};
-            size_t bytes = (size_t)(t + 1) * sizeof *b->x;
-            TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + i * b->length, 0, bytes, e));
-            TRY(m->backend->run(m->backend, m->gpt.graph->sample, &a, e));
-            TRY(m->backend->read(m->backend, m->gpt.logits, logits, 0, row, e));
-        }
-    return OK;
+    size_t vocabulary = (size_t)m->shape.vocabulary, real_bytes = m->backend->limits.real_bytes;
+    double *row = xcalloc(vocabulary, sizeof *row);
+    status s = OK;
+    for (int64_t i = 0; i < b->sequences * b->length && s == OK; i++, logits += vocabulary * real_bytes) {
+        int64_t t = i % b->length;
+        s = model_logits(m, b->x + i - t, (int)t + 1, row, e);
+        for (size_t k = 0; k < vocabulary && s == OK && real_bytes == 4; k++)
+            ((float *)(void *)logits)[k] = (float)row[k];
+        if (s == OK && real_bytes == 8) memcpy(logits, row, vocabulary * sizeof *row);
+    }
+    free(row);
+    return s;
 }
 
 status logits_run(const config *c, error *e) {

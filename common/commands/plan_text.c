@@ -198,7 +198,7 @@ static void print_speed(const plan_report *p, FILE *f) {
 static void print_lines(const plan_report *p, FILE *f) {
     if (!p->fits && !p->rounding) return;
     char *line = plan_command_line(p);
-    fprintf(f, "\n%s:\n  %s\n", p->fits ? "To run" : "To run, giving up equal bits", line);
+    text_print(f, "\n%s:\n  %s\n", p->fits ? "To run" : "To run, giving up equal bits", line);
     free(line);
     fprintf(f, "The same effective batch in nanoGPT (PyTorch needs other amounts of memory, not computed here):\n");
     fprintf(f, "  batch_size = %d\n  gradient_accumulation_steps = %lld\n", p->nanogpt_batch_size,

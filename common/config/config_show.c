@@ -1,4 +1,5 @@
 /* config_show.c: a config as text: the echo of a run, and sizes in bytes from and to what people write. */
+#include "base/terminal.h"
 #include "config/config.h"
 #include <ctype.h>
 #include <inttypes.h>
@@ -53,7 +54,7 @@ void config_print(const config *c, FILE *f) {
         char now[VALUE_TEXT_MAX], usual[VALUE_TEXT_MAX];
         config_value(c, id, now);
         if (strcmp(now, config_value(&initial, id, usual)) == 0) continue;
-        fprintf(f, "%s = %s", option_table[id].name, now);
+        text_print(f, "%s = %s", option_table[id].name, now);
         if (option_table[id].type == OPTION_BYTES) { /* both units: 12GB and 12GiB are easily taken for each other */
             char size[32];
             uint64_t bytes = *(const uint64_t *)(const void *)((const char *)c + option_table[id].offset);

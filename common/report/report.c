@@ -2,6 +2,7 @@
    report_equivalence.c's. */
 #include "report/report.h"
 #include "report/chart.h"
+#include "base/terminal.h"
 #include "base/files.h"
 #include "report/memory_map.h"
 #include "report/report_internal.h"
@@ -97,6 +98,6 @@ status report_write(const char *out, error *e) {
 status report_run(const config *c, error *e) {
     const char *out = c->n_positional ? c->positional[0] : c->out_dir;
     TRY(report_write(out, e));
-    printf("%s/report.html\n", out);
+    text_print(stdout, "%s/report.html\n", out);
     return OK;
 }

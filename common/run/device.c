@@ -1,4 +1,5 @@
 /* device.c: see device.h. The only file that knows whether OpenCL was built in. */
+#include "base/terminal.h"
 #include "run/device.h"
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,7 @@ static bool wants_cpu(const config *c, FILE *report) {
     if (strcmp(c->device, "auto")) return false;
     if (wants_float64(c)) return true;
     if (opencl_has_gpu(why, sizeof why)) return false;
-    if (report) fprintf(report, "device: the CPU backend, since %s\n", why);
+    if (report) text_print(report, "device: the CPU backend, since %s\n", why);
     return true;
 }
 
@@ -115,9 +116,9 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
         TRY(backend_check_type(c, type_of(c, true), e));
         *b = cpu_open(precision_table[precision_of(c)].real_bytes, c->vram_cap);
     }
-    if (report) fprintf(report, "device: %s\n", backend_print(*b, text));
+    if (report) text_print(report, "device: %s\n", backend_print(*b, text));
     if (report) print_cap(c, *b, report);
-    if (report && (*b)->advice[0]) fprintf(report, "%s\n", (*b)->advice);
+    if (report && (*b)->advice[0]) text_print(report, "%s\n", (*b)->advice);
     return OK;
 }
 
@@ -138,7 +139,7 @@ status backend_open_for(const config *c, const gpt_shape *shape, int length, con
     if (!gemm && precision_of(c) == PRECISION_FLOAT32 && !wants_cpu(c, NULL))
         TRY(choose_products(c, shape, length, report, &gemm, text, e));
     TRY(backend_open_as(c, gemm, b, report, e));
-    if (report && *text) fprintf(report, "%s\n", text);
+    if (report && *text) text_print(report, "%s\n", text);
     return OK;
 }
 

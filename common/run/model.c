@@ -216,3 +216,20 @@ status model_finish(model *m, const step_settings *s, double *norm, error *e) {
 status model_loss(model *m, const batch *b, double *sum, error *e) {
     return run_batch(m, m->gpt.graph->eval, b, &(step_settings){0}, 0, sum, e);
 }
+
+status model_logits(model *m, const int32_t *ids, int n, double *logits, error *e) {
+    backend *b = m->backend;
+    step_args a = {.sequences = 1, .length = n};
+    TRY(b->write(b, m->gpt.tokens, ids, 0, (size_t)n * sizeof *ids, e));
+    TRY(b->run(b, m->gpt.graph->sample, &a, e));
+    TRY(model_read(m, m->gpt.logits, 0, m->shape.vocabulary, logits, e));
+    for (int64_t i = 0; i < m->shape.vocabulary; i++)
+        if (!isfinite(logits[i]))
+            return fail(
+                e, FAILED,
+                "the logit of token %lld after %d token%s is %s: this model's numbers have outgrown %s; take an "
+                "earlier checkpoint",
+                (long long)i, n, n == 1 ? "" : "s", isnan(logits[i]) ? "not a number (NaN)" : "infinite",
+                b->limits.real_bytes == 4 ? "float32" : "float64");
+    return OK;
+}

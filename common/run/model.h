@@ -65,6 +65,9 @@ status model_loss(model *m, const batch *b, double *sum, error *e);
 status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
                   error *e);
 double model_inverse(const batch *b);
+/* The logits of the position after the n tokens `ids`: [vocabulary]. FAILED when one is not finite: what is drawn from
+   such a model says nothing. */
+status model_logits(model *m, const int32_t *ids, int n, double *logits, error *e);
 /* SHA-256 of all weights' bytes in the checkpoint's order. */
 status model_hash(model *m, char sha256[65], error *e);
 

@@ -1,5 +1,6 @@
 /* resume.c: see resume.h. */
 #include "run/resume.h"
+#include "base/terminal.h"
 #include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +36,13 @@ static void note_settings(const config *c, const run_state *s, FILE *f) {
         option_id id = decisive[i];
         const char *name = option_table[id].name;
         if ((id == OPTION_block_size && !c->given[id]) || !was_other(c, s, id, value)) continue;
-        fprintf(f, "%s%s is %s, was %s", before, name, value, run_state_get(s, name));
+        text_print(f, "%s%s is %s, was %s", before, name, value, run_state_get(s, name));
         before = "; ";
     }
     int64_t was = whole(s, "batch_size") * whole(s, "gradient_accumulation_steps");
     int64_t is = c->batch_size * c->gradient_accumulation_steps;
     if (was && was != is) {
-        fprintf(f, "%sthe effective batch is %lld, was %lld", before, (long long)is, (long long)was);
+        text_print(f, "%sthe effective batch is %lld, was %lld", before, (long long)is, (long long)was);
         before = "; ";
     }
     if (*before == ';') fputc('\n', f);
@@ -64,12 +65,12 @@ static void note_parts(const run_state *s, const backend *b, bool other_products
         if (before || !(other_place || (strcmp(p->gemm, b->gemm) && !other_products_are_said))) continue;
         if (++told > SHOWN) continue;
         int64_t end = i + 1 < s->n_parts ? s->parts[i + 1].from : s->iter;
-        fprintf(f, "note: this run's steps %lld to %lld were made on '%s' by build '%s'", (long long)p->from,
-                (long long)(end > p->from ? end - 1 : end), p->device, p->build);
-        if (strcmp(p->gemm, b->gemm)) fprintf(f, " with products by '%s', and here by '%s'", p->gemm, b->gemm);
+        text_print(f, "note: this run's steps %lld to %lld were made on '%s' by build '%s'", (long long)p->from,
+                   (long long)(end > p->from ? end - 1 : end), p->device, p->build);
+        if (strcmp(p->gemm, b->gemm)) text_print(f, " with products by '%s', and here by '%s'", p->gemm, b->gemm);
         fputs(": the bits may differ\n", f);
     }
-    if (told > SHOWN) fprintf(f, "note: and other parts elsewhere, %d in all: state.json lists them\n", told);
+    if (told > SHOWN) text_print(f, "note: and other parts elsewhere, %d in all: state.json lists them\n", told);
 }
 
 void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f) {

@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include "base/files.h"
 #include "base/rng.h"
+#include "base/terminal.h"
 #include "save/runs.h"
 #include "run/device.h"
 #include "run/open.h"
@@ -77,31 +78,29 @@ static status read_start(writer *w, int length, error *e) {
 
 static status next_id(writer *w, int sample, int64_t number, int32_t *id, error *e) {
     model *m = w->m;
-    step_args a = {.sequences = 1, .length = (int)w->n, .seed = (uint64_t)w->c->seed};
     uint32_t words[4];
-    TRY(m->backend->write(m->backend, m->gpt.tokens, w->ids, 0, (size_t)w->n * sizeof *w->ids, e));
-    TRY(m->backend->run(m->backend, m->gpt.graph->sample, &a, e));
-    TRY(model_read(m, m->gpt.logits, 0, m->shape.vocabulary, w->logits, e));
+    TRY(model_logits(m, w->ids, (int)w->n, w->logits, e));
     philox((uint64_t)w->c->seed, (uint32_t)number, (uint32_t)sample, (uint32_t)SITE_SAMPLE << 16, 0, words);
     *id = (int32_t)sample_pick(w->logits, m->shape.vocabulary, w->c->temperature, w->c->top_k,
                                rng_uniform(words[0], words[1]), w->sorted);
     return OK;
 }
 
-static status write_text(writer *w, FILE *f, int number, int64_t tokens, error *e) {
+static void put_token(const writer *w, text_stream *to, int32_t id) {
+    size_t bytes;
+    const char *s = tokenizer_decode(w->t, (uint32_t)id, &bytes);
+    text_stream_put(to, s, bytes);
+}
+
+static status write_text(writer *w, text_stream *to, int number, int64_t tokens, error *e) {
     int length = w->m->run.length;
     TRY(read_start(w, length, e));
-    size_t bytes;
-    for (int64_t i = 0; i < w->n; i++) {
-        const char *s = tokenizer_decode(w->t, (uint32_t)w->ids[i], &bytes);
-        fwrite(s, 1, bytes, f);
-    }
+    for (int64_t i = 0; i < w->n; i++) put_token(w, to, w->ids[i]);
     for (int64_t k = 0; k < tokens; k++) {
         int32_t id;
         TRY(next_id(w, number, k, &id, e));
-        const char *s = tokenizer_decode(w->t, (uint32_t)id, &bytes);
-        fwrite(s, 1, bytes, f);
-        fflush(f);
+        put_token(w, to, id);
+        fflush(to->f);
         if (w->n == length) memmove(w->ids, w->ids + 1, (size_t)--w->n * sizeof *w->ids);
         w->ids[w->n++] = id;
     }
@@ -113,7 +112,9 @@ status sample_text(FILE *f, model *m, const tokenizer *t, const config *c, int n
     w.ids = xcalloc((size_t)m->run.length + 1, sizeof *w.ids);
     w.logits = xcalloc((size_t)m->shape.vocabulary, sizeof *w.logits);
     w.sorted = xcalloc((size_t)m->shape.vocabulary, sizeof *w.sorted);
-    status s = write_text(&w, f, number, tokens, e);
+    text_stream to = text_stream_to(f);
+    status s = write_text(&w, &to, number, tokens, e);
+    text_stream_end(&to);
     free(w.ids);
     free(w.logits);
     free(w.sorted);

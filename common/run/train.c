@@ -2,6 +2,7 @@
 #include "run/train.h"
 #include "run/calibrate.h"
 #include "run/nonfinite.h"
+#include "base/terminal.h"
 #include "base/progress.h"
 #include "report/report.h"
 #include "report/run_facts.h"
@@ -90,8 +91,9 @@ static status open_tokenizer(run *r, const char *checkpoint, error *e) {
         return OK;
     }
     if (!tokenizer_same(r->tokenizer, other))
-        fprintf(stderr, "note: %s has another tokenizer than %s: its ids stand for other text than the model learnt\n",
-                r->folder, checkpoint);
+        text_print(stderr,
+                   "note: %s has another tokenizer than %s: its ids stand for other text than the model learnt\n",
+                   r->folder, checkpoint);
     tokenizer_close(other);
     return OK;
 }
@@ -237,7 +239,7 @@ static void write_report(run *r) {
     error e;
     if (report_update(r->c->out_dir, &r->report, &e) == OK) return;
     progress_clear(&r->show);
-    fprintf(stderr, "note: no report: %s\n", e.text);
+    text_print(stderr, "note: no report: %s\n", e.text);
 }
 
 static status save(run *r, int64_t iter, double val_loss, error *e) {

@@ -38,6 +38,14 @@ static bool all_finite(const void *values, int64_t count, size_t real_bytes) {
     return true;
 }
 
+static bool none_below_zero(const void *values, int64_t count, size_t real_bytes) {
+    const float *f = values;
+    const double *d = values;
+    for (int64_t i = 0; i < count; i++)
+        if ((real_bytes == 4 ? (double)f[i] : d[i]) < 0) return false;
+    return true;
+}
+
 typedef struct {
     st_tensor *tensors;
     tensor_id *ids;
@@ -142,7 +150,7 @@ static status check_shape(const st_file *f, const st_tensor *t, int rank, const 
                 turned ? "; GPT-2's files keep linear weights as [in, out]: transpose it" : "");
 }
 
-static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, backend *b, error *e) {
+static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, bool squares, backend *b, error *e) {
     size_t real_bytes = b->limits.real_bytes;
     void *buffer = xcalloc(CHUNK, real_bytes);
     status s = OK;
@@ -152,6 +160,8 @@ static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, ba
         if (!all_finite(buffer, count, real_bytes))
             s = fail(e, BAD_INPUT, "%s: \"%s\" has a value that is infinite or NaN; such a model can't be used",
                      f->path, t->name);
+        else if (squares && !none_below_zero(buffer, count, real_bytes))
+            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value below zero, but is a mean of squares", f->path, t->name);
         else
             s = b->write(b, id, buffer, (size_t)at * real_bytes, (size_t)count * real_bytes, e);
     }
@@ -258,7 +268,7 @@ static status load_params(const st_file *f, const gpt_shape *shape, const gpt *m
         const st_tensor *found;
         char name[NAME];
         TRY(find(f, gpt_param_name(m->graph, p, name, sizeof name), &found, e));
-        TRY(load_tensor(f, found, p, b, e));
+        TRY(load_tensor(f, found, p, false, b, e));
     }
     return OK;
 }
@@ -289,7 +299,7 @@ static status load_sets(const st_file *f, const gpt *m, const checkpoint_set *se
         const st_tensor *found = st_find(f, full);
         if (!found) return fail(e, BAD_INPUT, "%s: \"%s\" is missing: it belongs to another model", f->path, full);
         TRY(check_shape(f, found, t->rank, t->dim, e));
-        TRY(load_tensor(f, found, set->ids[p], b, e));
+        TRY(load_tensor(f, found, set->ids[p], set->squares, b, e));
     }
     return OK;
 }

@@ -32,6 +32,7 @@ status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const
 typedef struct {
     const char *prefix;
     const tensor_id *ids;
+    bool squares; /* means of squares: a value below zero is refused when it is read */
 } checkpoint_set;
 status checkpoint_save_tensors(const char *path, const gpt *m, const checkpoint_set *sets, int n_sets, backend *b,
                                char *sha256, error *e);

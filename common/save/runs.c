@@ -32,7 +32,7 @@ static status write_files(const run_folder *run, const char *folder, run_state *
                           backend *b, const tokenizer *t, error *e) {
     char *path[RUN_FILES];
     for (int i = 0; i < RUN_FILES; i++) path[i] = xprintf("%s/%s", folder, run_file_names[i]);
-    const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
+    const checkpoint_set moments[] = {{"m.", m->m, false}, {"v.", m->v, true}};
     status r = checkpoint_save_weights(folder, shape, m, b, s->sha256[RUN_MODEL], e);
     if (r == OK) r = hash_file(path[RUN_CONFIG], s->sha256[RUN_CONFIG], e);
     report(run, 0.25); /* a quarter of the bytes is weights, half moments, and the rest of the time goes to the disk */

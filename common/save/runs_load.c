@@ -134,7 +134,7 @@ status run_find_latest(const char *path, char **folder, error *e) {
 
 status run_load_tensors(const char *folder, const run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
                         error *e) {
-    const checkpoint_set moments[] = {{"m.", m->m}, {"v.", m->v}};
+    const checkpoint_set moments[] = {{"m.", m->m, false}, {"v.", m->v, true}};
     char *path = xprintf("%s/%s", folder, run_file_names[RUN_OPTIMIZER]);
     status r = checkpoint_load_weights(folder, s->sha256[RUN_MODEL], shape, m, b, e);
     if (r == OK) r = checkpoint_load_tensors(path, s->sha256[RUN_OPTIMIZER], m, moments, 2, b, e);

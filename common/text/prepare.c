@@ -2,6 +2,7 @@
    text nor a list of ids has to fit into memory. */
 #include "text/prepare.h"
 #include "text/corpus.h"
+#include "base/terminal.h"
 #include "base/files.h"
 #include "base/progress.h"
 #include "text/tokenizer.h"
@@ -211,7 +212,7 @@ static void say(FILE *report, const config *c, const corpus *k, const tokenizer 
     const char *type = w[0].token_bytes == 2 ? "uint16" : "uint32";
     fprintf(report, "train.bin   %lld tokens, %s\nval.bin     %lld tokens, %s\n", (long long)w[0].tokens, type,
             (long long)w[1].tokens, type);
-    fprintf(report, "train on it with  snug train --dataset=%s\n", c->out);
+    text_print(report, "train on it with  snug train --dataset=%s\n", c->out);
 }
 
 static status prepare_corpus(const config *c, const corpus *k, choice how, int64_t size, tokenizer *given, FILE *report,

@@ -1,4 +1,5 @@
 /* device.c: lists the OpenCL devices, opens one, prints them all. Nothing here allocates device memory. */
+#include "base/terminal.h"
 #include "opencl/device/cl.h"
 #include "opencl/opencl.h"
 #include "opencl/params.h"
@@ -161,30 +162,30 @@ static const char *type_name(cl_device_type type) {
 }
 
 static void print_device(const device_info *d, int index, FILE *f) {
-    fprintf(f, "opencl:%d  %s\n", index, d->name);
-    fprintf(f, "    %s, %s, %u compute units%s\n", type_name(d->type), d->vendor, d->units,
-            d->unified ? ", shares the host's memory" : "");
-    fprintf(f, "    platform %s, driver %s, %s%s%s\n", d->platform_name, d->driver, d->version,
-            d->pci[0] ? ", PCI " : "", d->pci);
-    fprintf(f, "    memory %.2f GiB", (double)d->memory / (double)GIB);
-    if (d->free) fprintf(f, " (%.2f GiB free)", (double)d->free / (double)GIB);
-    fprintf(f, ", largest allocation %.2f GiB, vram_cap=0 means %.2f GiB\n", (double)d->largest / (double)GIB,
-            (double)device_default_cap(d) / (double)GIB);
-    fprintf(f, "    alignment %u bytes, local memory %llu KiB, work-groups of %zu\n", d->alignment,
-            (unsigned long long)d->local / 1024, d->group);
+    text_print(f, "opencl:%d  %s\n", index, d->name);
+    text_print(f, "    %s, %s, %u compute units%s\n", type_name(d->type), d->vendor, d->units,
+               d->unified ? ", shares the host's memory" : "");
+    text_print(f, "    platform %s, driver %s, %s%s%s\n", d->platform_name, d->driver, d->version,
+               d->pci[0] ? ", PCI " : "", d->pci);
+    text_print(f, "    memory %.2f GiB", (double)d->memory / (double)GIB);
+    if (d->free) text_print(f, " (%.2f GiB free)", (double)d->free / (double)GIB);
+    text_print(f, ", largest allocation %.2f GiB, vram_cap=0 means %.2f GiB\n", (double)d->largest / (double)GIB,
+               (double)device_default_cap(d) / (double)GIB);
+    text_print(f, "    alignment %u bytes, local memory %llu KiB, work-groups of %zu\n", d->alignment,
+               (unsigned long long)d->local / 1024, d->group);
     static const char *const matters[] = {"cl_khr_fp64", "cl_khr_fp16", "cl_khr_subgroups",
                                           "cl_nv_device_attribute_query", "cl_amd_device_attribute_query"};
-    fprintf(f, "    extensions that matter:");
+    text_print(f, "    extensions that matter:");
     int n = 0;
     for (size_t i = 0; i < sizeof matters / sizeof *matters; i++)
-        if (strstr(d->extensions, matters[i]) && ++n) fprintf(f, " %s", matters[i]);
-    fprintf(f, "%s\n", n ? "" : " none");
+        if (strstr(d->extensions, matters[i]) && ++n) text_print(f, " %s", matters[i]);
+    text_print(f, "%s\n", n ? "" : " none");
     gemm_record tuned;
     if (gemm_record_recall(d, &tuned))
-        fprintf(f, "    matrix products: CLBlast was tuned on %s, %.1f GFLOP/s then (untuned %.1f)\n", tuned.date,
-                tuned.tuned, tuned.untuned);
+        text_print(f, "    matrix products: CLBlast was tuned on %s, %.1f GFLOP/s then (untuned %.1f)\n", tuned.date,
+                   tuned.tuned, tuned.untuned);
     else
-        fprintf(f, "    matrix products: CLBlast is not tuned yet, see snug tune\n");
+        text_print(f, "    matrix products: CLBlast is not tuned yet, see snug tune\n");
     products_print(d, f);
 }
 
@@ -198,6 +199,6 @@ status devices_print(FILE *f, error *e) {
     int index;
     if (count == 0) return devices_choose(NULL, 0, "opencl", &index, why, sizeof why, e);
     bool gpu = opencl_has_gpu(why, sizeof why);
-    fprintf(f, "auto takes %s%s\n", gpu ? "" : "the CPU backend: ", why);
+    text_print(f, "auto takes %s%s\n", gpu ? "" : "the CPU backend: ", why);
     return OK;
 }
