@@ -1,5 +1,6 @@
 /* plan.c: where every tensor lives, decided before any memory is taken. Knows no device. */
 #include "graph/plan.h"
+#include "graph/occupancy.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,30 +92,26 @@ static int compare_items(const void *pa, const void *pb) {
 }
 
 /* Gives each item the lowest offset (or, with best_fit, the tightest gap) at which it overlaps none that is alive with
-   it. `by_offset` is scratch for n pointers. Returns the end of the highest, or UINT64_MAX as soon as it reaches
-   `give_up`, so that hopeless orders cost little. */
-static uint64_t place(item *items, int n, item **by_offset, uint64_t max_block, bool best_fit, uint64_t give_up) {
+   it. `taken` is empty. Returns the end of the highest, or UINT64_MAX as soon as it reaches `give_up`, so that hopeless
+   orders cost little. */
+static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, bool best_fit, uint64_t give_up) {
     uint64_t top = 0;
     for (int i = 0; i < n; i++) {
         item *it = &items[i];
-        uint64_t at = 0, best = UINT64_MAX, best_gap = UINT64_MAX;
-        for (int j = 0; j < i; j++) {
-            const item *o = by_offset[j];
-            if (o->last < it->first || o->first > it->last) continue;
-            uint64_t start = within_block(at, it->bytes, max_block);
-            if (start + it->bytes <= o->offset && o->offset - at < best_gap) {
-                best = start;
-                best_gap = o->offset - at;
-                if (!best_fit) break;
-            }
-            if (o->offset + o->bytes > at) at = o->offset + o->bytes;
-        }
-        it->offset = best != UINT64_MAX ? best : within_block(at, it->bytes, max_block);
+        uint64_t from, to, best_gap = UINT64_MAX;
+        bool found = false;
+        occupancy_ask(taken, it->first, it->last);
+        do {
+            occupancy_gap(taken, &from, &to);
+            uint64_t start = within_block(from, it->bytes, max_block);
+            if (start + it->bytes > to || (found && to - from >= best_gap)) continue;
+            it->offset = start;
+            best_gap = to - from;
+            found = true;
+        } while (to != UINT64_MAX && !(found && !best_fit));
         if (it->offset + it->bytes > top) top = it->offset + it->bytes;
         if (top >= give_up) return UINT64_MAX;
-        int j = i; /* insertion keeps by_offset sorted */
-        for (; j > 0 && by_offset[j - 1]->offset > it->offset; j--) by_offset[j] = by_offset[j - 1];
-        by_offset[j] = it;
+        occupancy_take(taken, it->first, it->last, it->offset, it->offset + it->bytes);
     }
     return top;
 }
@@ -123,7 +120,7 @@ static uint64_t place(item *items, int n, item **by_offset, uint64_t max_block, 
 static uint64_t place_transients(const graph *g, const memory_limits *limits, slot *slots, uint64_t max_block,
                                  uint64_t bound) {
     item *items = xcalloc((size_t)g->n_tensors, sizeof *items);
-    item **by_offset = xcalloc((size_t)g->n_tensors, sizeof *by_offset);
+    occupancy *taken = occupancy_new(g->n_ops);
     int n = 0;
     for (int t = 1; t < g->n_tensors; t++)
         if (is_placed_in_arena(g, slots, t))
@@ -136,13 +133,14 @@ static uint64_t place_transients(const graph *g, const memory_limits *limits, sl
     for (int pass = 0; pass < 2 * N_ORDERS && extent > bound; pass++) {
         for (int i = 0; i < n; i++) items[i].order = (placing_order)(pass / 2);
         if (pass % 2 == 0) qsort(items, (size_t)n, sizeof *items, compare_items);
-        uint64_t top = place(items, n, by_offset, max_block, pass % 2, extent);
+        occupancy_clear(taken);
+        uint64_t top = place(items, n, taken, max_block, pass % 2, extent);
         if (top >= extent) continue;
         extent = top;
         for (int i = 0; i < n; i++) slots[items[i].id].offset = items[i].offset;
     }
     free(items);
-    free(by_offset);
+    occupancy_free(taken);
     return n ? extent : 0;
 }
 

@@ -28,6 +28,8 @@ typedef struct {
     unsigned dropped;
     int *producer;    /* by tensor: the forward op that writes it, or -1 */
     tensor_id *clone; /* by original tensor: what backward readers use now, or 0 */
+    tensor_id *cheap; /* originals whose clones serve one reader alone */
+    int n_cheap;
 } pass;
 
 static bool is_dropped(const pass *p, tensor_id t) {
@@ -59,6 +61,7 @@ static tensor_id remake(pass *p, tensor_id t) {
                                       original.rank, original.dim);
         p->g->tensors[copy].of = o.arg[i];
         p->clone[o.arg[i]] = copy;
+        if (CHEAP >> original.kind & 1) p->cheap[p->n_cheap++] = o.arg[i];
         o.arg[i] = copy;
     }
     *graph_op(p->g, o.code, o.arg) = o.attr;
@@ -68,7 +71,10 @@ static tensor_id remake(pass *p, tensor_id t) {
 void recompute_apply(graph *g, unsigned dropped) {
     int n = g->n_ops - g->first_backward, n_tensors = g->n_tensors;
     if (!dropped || n <= 0) return;
-    pass p = {g, dropped, xcalloc((size_t)n_tensors, sizeof(int)), xcalloc((size_t)n_tensors, sizeof(tensor_id))};
+    pass p = {.g = g, .dropped = dropped};
+    p.producer = xcalloc((size_t)n_tensors, sizeof *p.producer);
+    p.clone = xcalloc((size_t)n_tensors, sizeof *p.clone);
+    p.cheap = xcalloc((size_t)n_tensors, sizeof *p.cheap);
     for (int t = 0; t < n_tensors; t++) p.producer[t] = -1;
     for (int i = g->micro.first; i < g->first_backward; i++) {
         const op_info *info = op_describe(g->ops[i].code);
@@ -84,11 +90,11 @@ void recompute_apply(graph *g, unsigned dropped) {
         for (int a = 0; a < info->arguments; a++)
             if (info->access[a] == 'R' && o->arg[a] && o->arg[a] < n_tensors) o->arg[a] = remake(&p, o->arg[a]);
         *graph_op(g, o->code, o->arg) = o->attr;
-        for (int t = 1; t < n_tensors; t++)
-            if (CHEAP >> g->tensors[t].kind & 1) p.clone[t] = 0;
+        while (p.n_cheap) p.clone[p.cheap[--p.n_cheap]] = 0;
     }
     g->micro.end = g->n_ops;
     free(backward);
     free(p.producer);
     free(p.clone);
+    free(p.cheap);
 }

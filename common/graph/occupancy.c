@@ -1,0 +1,157 @@
+/* occupancy.c: see occupancy.h. A segment tree over time. Each of its nodes stands for a range of times and keeps two
+   unions of byte ranges: what is taken at all of those times, and what is taken at some of them. A lifetime is cut into
+   O(log n) nodes that lie within it. All that lives together with it is taken at some of their times, or throughout one
+   of the nodes above them; so a question is answered from O(log n) unions. What lies side by side becomes one range of
+   bytes, so the unions stay short where tensors are packed well: a few ranges, however many layers there are. */
+#include "graph/occupancy.h"
+#include "base/status.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Unions are lists, ascending; between two ranges there is a gap. 0 ends a list. */
+typedef struct {
+    uint64_t from, to;
+    int next;
+} range;
+
+enum { UNIONS_MAX = 128 }; /* that one question can need: at each level two nodes at most, of 31 levels at most */
+
+struct occupancy {
+    int leaves;            /* a power of two; node n has the children 2 n and 2 n + 1, leaf t is leaves + t */
+    int *all, *some;       /* by node: the first range */
+    range *ranges;         /* of all lists; ranges[0] is unused */
+    int n_ranges, room;    /* in use or given back */
+    int spare;             /* list of those given back */
+    int asked[UNIONS_MAX]; /* the question's unions, each from the first range that may matter on */
+    int n_asked;
+    uint64_t at; /* gaps before it have been given */
+};
+
+occupancy *occupancy_new(int times) {
+    occupancy *o = xcalloc(1, sizeof *o);
+    for (o->leaves = 1; o->leaves < times;) o->leaves *= 2;
+    o->all = xcalloc(2 * (size_t)o->leaves, sizeof *o->all);
+    o->some = xcalloc(2 * (size_t)o->leaves, sizeof *o->some);
+    o->room = 1024;
+    o->ranges = xcalloc((size_t)o->room, sizeof *o->ranges);
+    o->n_ranges = 1;
+    return o;
+}
+
+void occupancy_clear(occupancy *o) {
+    memset(o->all, 0, 2 * (size_t)o->leaves * sizeof *o->all);
+    memset(o->some, 0, 2 * (size_t)o->leaves * sizeof *o->some);
+    o->n_ranges = 1;
+    o->spare = 0;
+}
+
+void occupancy_free(occupancy *o) {
+    free(o->all);
+    free(o->some);
+    free(o->ranges);
+    free(o);
+}
+
+/* ---- taking ---- */
+
+static int new_range(occupancy *o, uint64_t from, uint64_t to) {
+    int i = o->spare;
+    if (i) {
+        o->spare = o->ranges[i].next;
+    } else {
+        if (o->n_ranges == o->room) {
+            o->room *= 2;
+            o->ranges = xrealloc(o->ranges, (size_t)o->room * sizeof *o->ranges);
+        }
+        i = o->n_ranges++;
+    }
+    o->ranges[i] = (range){from, to, 0};
+    return i;
+}
+
+/* Adds [from, to) to the union that begins at *first. */
+static void unite(occupancy *o, int *first, uint64_t from, uint64_t to) {
+    int before = 0, i = *first;
+    while (i && o->ranges[i].to < from) before = i, i = o->ranges[i].next;
+    if (!i || o->ranges[i].from > to) {
+        int fresh = new_range(o, from, to);
+        o->ranges[fresh].next = i;
+        *(before ? &o->ranges[before].next : first) = fresh;
+        return;
+    }
+    range *r = &o->ranges[i];
+    if (from < r->from) r->from = from;
+    if (to > r->to) r->to = to;
+    for (int k = r->next; k && o->ranges[k].from <= r->to; k = r->next) { /* it has grown into its neighbours */
+        if (o->ranges[k].to > r->to) r->to = o->ranges[k].to;
+        r->next = o->ranges[k].next;
+        o->ranges[k].next = o->spare;
+        o->spare = k;
+    }
+}
+
+typedef struct {
+    int first, last; /* times */
+    uint64_t from, to;
+} taking;
+
+/* node stands for `times` times from `start` on. */
+static void take(occupancy *o, int node, int start, int times, const taking *t) {
+    unite(o, &o->some[node], t->from, t->to);
+    if (t->first <= start && start + times - 1 <= t->last) {
+        unite(o, &o->all[node], t->from, t->to);
+        return;
+    }
+    int half = times / 2;
+    if (t->first < start + half) take(o, 2 * node, start, half, t);
+    if (t->last >= start + half) take(o, 2 * node + 1, start + half, half, t);
+}
+
+void occupancy_take(occupancy *o, int first, int last, uint64_t from, uint64_t to) {
+    if (from < to) take(o, 1, 0, o->leaves, &(taking){first, last, from, to});
+}
+
+/* ---- asking ---- */
+
+static void ask(occupancy *o, int node, int start, int times, int first, int last) {
+    if (!o->some[node]) return;
+    if (first <= start && start + times - 1 <= last) {
+        o->asked[o->n_asked++] = o->some[node];
+        return;
+    }
+    if (o->all[node]) o->asked[o->n_asked++] = o->all[node];
+    int half = times / 2;
+    if (first < start + half) ask(o, 2 * node, start, half, first, last);
+    if (last >= start + half) ask(o, 2 * node + 1, start + half, half, first, last);
+}
+
+void occupancy_ask(occupancy *o, int first, int last) {
+    o->n_asked = 0;
+    o->at = 0;
+    ask(o, 1, 0, o->leaves, first, last);
+}
+
+void occupancy_gap(occupancy *o, uint64_t *start, uint64_t *end) {
+    bool moved = true;
+    while (moved) { /* until `at` is free in all unions; *end is where the first of them is taken again */
+        moved = false;
+        *end = UINT64_MAX;
+        for (int k = 0; k < o->n_asked; k++) {
+            int i = o->asked[k];
+            while (i && o->ranges[i].to <= o->at) i = o->ranges[i].next;
+            o->asked[k] = i;
+            if (!i) {
+                o->asked[k--] = o->asked[--o->n_asked];
+                continue;
+            }
+            const range *r = &o->ranges[i];
+            if (r->from <= o->at) {
+                o->at = r->to;
+                moved = true;
+            } else if (r->from < *end)
+                *end = r->from;
+        }
+    }
+    *start = o->at;
+    o->at = *end;
+}
