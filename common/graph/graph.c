@@ -9,10 +9,18 @@ const char *const kind_names[KIND_COUNT] = {KINDS(X)};
 
 static const char *const role_names[] = {"param", "grad", "moment", "step", "input", "act", "scratch"};
 
+#define X(name, writes, reads) [OP_##name] = writes reads,
+#define ARGUMENT(access, optional, name) optional
+static const char *const optional_arguments[OP_COUNT] = {OPS(X)};
+#undef X
+#undef ARGUMENT
+
 const op_info *op_describe(op_code code) {
-#define X(name, access, names) {#name, (int)sizeof(access) - 1, access, names},
+#define X(name, writes, reads) [OP_##name] = {#name, sizeof(writes reads) - 1, writes reads},
+#define ARGUMENT(access, optional, name) access
     static const op_info table[OP_COUNT] = {OPS(X)};
 #undef X
+#undef ARGUMENT
     return &table[code];
 }
 
@@ -45,7 +53,7 @@ tensor_id graph_tensor(graph *g, const char *name, int layer, tensor_role role, 
     }
     tensor *t = &g->tensors[g->n_tensors];
     *t = (tensor){.layer = layer, .role = role, .kind = kind, .type = type, .rank = rank};
-    snprintf(t->name, sizeof t->name, "%s", name);
+    memcpy(t->name, name, strnlen(name, sizeof t->name - 1)); /* a large model has 100,000: no snprintf */
     for (int i = 0; i < rank; i++) t->dim[i] = dims[i];
     return g->n_tensors++;
 }
@@ -109,17 +117,6 @@ char *tensor_print(const tensor *t, char *text, size_t size) {
 }
 
 /* ---- checking ---- */
-
-static bool argument_optional(const op_info *info, int i) {
-    const char *s = info->argument_names;
-    while (i-- > 0 && s) {
-        s = strchr(s, ' ');
-        if (s) s++;
-    }
-    if (!s) return false;
-    size_t n = strcspn(s, " ");
-    return n > 3 && !strncmp(s + n - 3, "(0)", 3);
-}
 
 static bool complain(error *e, const graph *g, int op_index, tensor_id t, const char *what) {
     char text[64] = "none";
@@ -212,7 +209,7 @@ static bool check_argument(const graph *g, int index, int i, int span_number, in
     const op *o = &g->ops[index];
     const op_info *info = op_describe(o->code);
     tensor_id id = o->arg[i];
-    if (id == 0) return argument_optional(info, i) || complain(e, g, index, 0, "an argument is missing");
+    if (id == 0) return optional_arguments[o->code][i] == '?' || complain(e, g, index, 0, "an argument is missing");
     if (id < 0 || id >= g->n_tensors) return complain(e, g, index, 0, "no such tensor");
     const tensor *t = &g->tensors[id];
     char access = info->access[i];

@@ -50,15 +50,16 @@ typedef struct {
     int rank;
     int64_t dim[4]; /* ACT, INPUT: dim[0] = sequences of a micro-batch; INPUT: or of a whole step */
     tensor_id of;   /* GRAD, MOMENT: its PARAM; a recomputed clone: its original; else 0 */
+    int label;      /* PARAM: which one of its layer it is, as the builder of the graph counts them */
 } tensor;
 
-/* The op table: name, access of each argument in order (W written, its old value dead; R read; A added to or partly
-   written), and the arguments. Liveness, graph_check and both backends go by it.
+/* The op table: name, the arguments that an op writes (WRITES: the old value is dead; ADDS: added to, or written in
+   part) and those that it reads, in order. MAY_: the argument may be none, 0. Liveness, graph_check and both backends
+   go by it. ARGUMENT(access, optional, name) says what is made of each argument.
 
    Shapes. x: the residual stream. Everything runs on `sequences` <= B sequences of `length` <= T positions, densely
    packed ([sequences, length, C]). stats [B,T,2] = (mean, 1/sqrt(var + epsilon)). lse [B,H,T] = log-sum-exp of the
-   scaled scores. Linear weights are [in, out] as GPT-2 checkpoints store them. "(0)" marks an argument that may be
-   none.
+   scaled scores. Linear weights are [in, out] as GPT-2 checkpoints store them.
 
    EMBED         x[B,T,C] = dropout(wte[tokens] + wpe[position])
    NORM          y = (x - mean) * rstd * w + b
@@ -82,30 +83,35 @@ typedef struct {
    SUM_SQUARES   sums[attr.index] = sum of x^2; in float64 inside, always
    GRAD_NORM     norm[0] = sqrt(sum of sums), norm[1] = min(1, clip / (norm + 1e-6)), or 1 when attr.clip is 0
    ADAMW         p, m, v from g * norm[1] (the order of the update is design's: see docs/architecture.md) */
+#define WRITES(name) ARGUMENT("W", "!", name)
+#define ADDS(name) ARGUMENT("A", "!", name)
+#define READS(name) ARGUMENT("R", "!", name)
+#define MAY_ADD(name) ARGUMENT("A", "?", name)
+#define MAY_READ(name) ARGUMENT("R", "?", name)
 #define OPS(X)                                                                                                         \
-    X(EMBED, "WRRR", "x tokens wte wpe")                                                                               \
-    X(NORM, "WWRRR", "y stats x w b(0)")                                                                               \
-    X(LINEAR, "WRRR", "y x w b(0)")                                                                                    \
-    X(ATTENTION, "WWR", "out lse qkv")                                                                                 \
-    X(RESIDUAL_NORM, "WWWRRRRR", "y n stats x p pb(0) w b(0)")                                                         \
-    X(GELU, "WRR", "y x b(0)")                                                                                         \
-    X(HEAD, "AWARRR", "losses dx dwte x wte targets")                                                                  \
-    X(HEAD_LOSS, "ARRR", "losses x wte targets")                                                                       \
-    X(LOGITS, "WRR", "logits x wte")                                                                                   \
-    X(NORM_DX, "WRRRRR", "dx dy x stats w dres(0)")                                                                    \
-    X(NORM_DW, "AARRR", "dw db(0) dy x stats")                                                                         \
-    X(LINEAR_DX, "WRR", "dx dy w")                                                                                     \
-    X(LINEAR_DW, "AARR", "dw db(0) dy x")                                                                              \
-    X(ATTENTION_DX, "WRRRR", "dqkv dout qkv out lse")                                                                  \
-    X(RESIDUAL_DX, "WR", "dp dy")                                                                                      \
-    X(GELU_DX, "ARR", "d x b(0)")                                                                                      \
-    X(EMBED_DW, "AARR", "dwte dwpe dx tokens")                                                                         \
-    X(ZERO, "W", "x")                                                                                                  \
-    X(ADD, "AR", "y x")                                                                                                \
-    X(SUM_SQUARES, "AR", "sums x")                                                                                     \
-    X(GRAD_NORM, "WR", "norm sums")                                                                                    \
-    X(ADAMW, "AAARR", "p m v g norm")
-#define X(name, access, arguments) OP_##name,
+    X(EMBED, WRITES(x), READS(tokens) READS(wte) READS(wpe))                                                           \
+    X(NORM, WRITES(y) WRITES(stats), READS(x) READS(w) MAY_READ(b))                                                    \
+    X(LINEAR, WRITES(y), READS(x) READS(w) MAY_READ(b))                                                                \
+    X(ATTENTION, WRITES(out) WRITES(lse), READS(qkv))                                                                  \
+    X(RESIDUAL_NORM, WRITES(y) WRITES(n) WRITES(stats), READS(x) READS(p) MAY_READ(pb) READS(w) MAY_READ(b))           \
+    X(GELU, WRITES(y), READS(x) MAY_READ(b))                                                                           \
+    X(HEAD, ADDS(losses) WRITES(dx) ADDS(dwte), READS(x) READS(wte) READS(targets))                                    \
+    X(HEAD_LOSS, ADDS(losses), READS(x) READS(wte) READS(targets))                                                     \
+    X(LOGITS, WRITES(logits), READS(x) READS(wte))                                                                     \
+    X(NORM_DX, WRITES(dx), READS(dy) READS(x) READS(stats) READS(w) MAY_READ(dres))                                    \
+    X(NORM_DW, ADDS(dw) MAY_ADD(db), READS(dy) READS(x) READS(stats))                                                  \
+    X(LINEAR_DX, WRITES(dx), READS(dy) READS(w))                                                                       \
+    X(LINEAR_DW, ADDS(dw) MAY_ADD(db), READS(dy) READS(x))                                                             \
+    X(ATTENTION_DX, WRITES(dqkv), READS(dout) READS(qkv) READS(out) READS(lse))                                        \
+    X(RESIDUAL_DX, WRITES(dp), READS(dy))                                                                              \
+    X(GELU_DX, ADDS(d), READS(x) MAY_READ(b))                                                                          \
+    X(EMBED_DW, ADDS(dwte) ADDS(dwpe), READS(dx) READS(tokens))                                                        \
+    X(ZERO, WRITES(x), )                                                                                               \
+    X(ADD, ADDS(y), READS(x))                                                                                          \
+    X(SUM_SQUARES, ADDS(sums), READS(x))                                                                               \
+    X(GRAD_NORM, WRITES(norm), READS(sums))                                                                            \
+    X(ADAMW, ADDS(p) ADDS(m) ADDS(v), READS(g) READS(norm))
+#define X(name, writes, reads) OP_##name,
 typedef enum { OPS(X) OP_COUNT } op_code;
 #undef X
 
@@ -114,8 +120,7 @@ enum { MAX_ARGUMENTS = 8 };
 typedef struct {
     const char *name;
     int arguments;
-    const char *access;         /* a letter an argument */
-    const char *argument_names; /* separated by spaces; "(0)" after a name: may be none */
+    const char *access; /* a letter an argument: W written, A added to or written in part, R read */
 } op_info;
 /* The table's row for a code; points to constant data. */
 const op_info *op_describe(op_code code);
@@ -143,9 +148,25 @@ typedef struct {
     double weight_decay, beta1, beta2; /* ADAMW */
 } op_attr;
 
+/* An op's arguments by place, or by name: .LINEAR.y is .arg[0] of a LINEAR. */
+typedef union {
+    tensor_id arg[MAX_ARGUMENTS];
+#define ARGUMENT(access, optional, name) tensor_id name;
+#define X(name, writes, reads)                                                                                         \
+    struct {                                                                                                           \
+        writes reads                                                                                                   \
+    } name;
+    OPS(X)
+#undef X
+#undef ARGUMENT
+} op_arguments;
+
 typedef struct {
     op_code code;
-    tensor_id arg[MAX_ARGUMENTS];
+    union {
+        tensor_id arg[MAX_ARGUMENTS];
+        op_arguments by;
+    };
     tensor_id scratch; /* what the backend needs for this op alone; 0 = nothing */
     op_attr attr;
 } op;
@@ -186,7 +207,7 @@ void graph_free(graph *g);
 /* Adds a tensor and returns its id. dims: `rank` of them. */
 tensor_id graph_tensor(graph *g, const char *name, int layer, tensor_role role, tensor_kind kind, tensor_type type,
                        int rank, const int64_t *dims);
-/* Appends an op; `arguments` ids follow in the op table's order. Returns its attr for the caller to fill. */
+/* Appends an op with arguments in the op table's order. Returns its attr for the caller to fill, its layer -1. */
 op_attr *graph_op(graph *g, op_code code, const tensor_id *arguments);
 
 int64_t tensor_elements(const tensor *t);
