@@ -22,6 +22,25 @@ static status find_request(plan_report *p, error *e) {
     return OK;
 }
 
+/* ---- measuring ---- */
+
+/* Two requests of this report that ask for the same training. */
+static bool is_same(const fit_request *a, const fit_request *b) {
+    return !memcmp(&a->shape, &b->shape, sizeof a->shape) && a->run.sequences == b->run.sequences &&
+           a->run.batch_invariant == b->run.batch_invariant;
+}
+
+/* fit_measure; but what has been measured for the report is not measured again. */
+static status measure(const plan_report *p, const fit_request *r, fit_option *o, error *e) {
+    const fit_option *known[] = {&p->chosen, &p->asked, &p->nanogpt};
+    for (int i = 0; i < 3 && is_same(r, &p->request); i++)
+        if (known[i]->peak && known[i]->micro_batch == o->micro_batch && known[i]->policy == o->policy) {
+            *o = *known[i];
+            return OK;
+        }
+    return fit_measure(r, o, e);
+}
+
 /* ---- as asked ---- */
 
 static status find_asked(plan_report *p, error *e) {
@@ -75,17 +94,14 @@ static status add_row(plan_report *p, const fit_request *r, int micro_batch, con
     if (p->n_rows == PLAN_ROWS_MAX) return OK;
     for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];
-        if (there->option.micro_batch == micro_batch && there->option.policy == policy &&
-            !memcmp(&there->request.shape, &r->shape, sizeof r->shape) &&
-            there->request.run.sequences == r->run.sequences &&
-            there->request.run.batch_invariant == r->run.batch_invariant) {
+        if (there->option.micro_batch == micro_batch && there->option.policy == policy && is_same(&there->request, r)) {
             there->asked = there->asked || (micro_batch == p->asked_micro_batch && policy == keep_all(p));
             return OK;
         }
     }
     plan_row *row = &p->rows[p->n_rows++];
     *row = (plan_row){.request = *r, .option = {.micro_batch = micro_batch, .policy = policy}};
-    status s = fit_measure(r, &row->option, e);
+    status s = measure(p, r, &row->option, e);
     if (s != OK && s != BAD_INPUT) return s;
     row->known = s == OK;
     row->fits = row->known && (!r->limits.cap || row->option.peak <= r->limits.cap);
@@ -147,12 +163,13 @@ static status add_unforced(plan_report *p, error *e) {
 }
 
 static status find_nanogpt(plan_report *p, error *e) {
-    fit_option o = {.policy = &recompute_policies[0]};
     for (int k = p->asked_micro_batch; k >= 1; k--) {
         if (p->request.run.sequences % k) continue;
-        p->nanogpt_batch_size = o.micro_batch = k;
-        status s = fit_measure(&p->request, &o, e);
+        fit_option o = {.policy = &recompute_policies[0], .micro_batch = k};
+        status s = measure(p, &p->request, &o, e);
         if (s == FAILED) return s;
+        if (s != OK) o.peak = 0;
+        p->nanogpt = o;
         if (s == OK && (!p->request.limits.cap || o.peak <= p->request.limits.cap)) return OK;
     }
     return OK;

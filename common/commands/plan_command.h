@@ -35,8 +35,8 @@ typedef struct {
     char peak_op[32];
     plan_row rows[PLAN_ROWS_MAX]; /* the chosen one first */
     int n_rows;
-    int nanogpt_batch_size;   /* the largest divisor of the effective batch, up to what was asked for, that fits here
-                                 without recomputing, which nanoGPT does not do; 1 when none fits */
+    fit_option nanogpt;       /* its micro_batch: the largest divisor of the effective batch, up to what was asked for,
+                                 that fits here without recomputing, which nanoGPT does not do; 1 when none fits */
     const plan_row *rounding; /* the row that fits once batch_invariant is given up; NULL where it isn't needed */
 } plan_report;
 

@@ -107,8 +107,8 @@ static cJSON *report(const plan_report *p) {
     cJSON_AddStringToObject(root, "command", line);
     free(line);
     cJSON *nanogpt = cJSON_AddObjectToObject(root, "nanogpt");
-    cJSON_AddNumberToObject(nanogpt, "batch_size", p->nanogpt_batch_size);
-    cJSON_AddNumberToObject(nanogpt, "gradient_accumulation_steps", (double)(run->sequences / p->nanogpt_batch_size));
+    cJSON_AddNumberToObject(nanogpt, "batch_size", p->nanogpt.micro_batch);
+    cJSON_AddNumberToObject(nanogpt, "gradient_accumulation_steps", (double)(run->sequences / p->nanogpt.micro_batch));
     return root;
 }
 

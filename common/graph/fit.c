@@ -123,7 +123,8 @@ static int *sizes_of(int64_t n, int *count) {
    that matter. */
 static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
                             candidates *c, error *e) {
-    int low = 0, high = n; /* the bounds of sizes[0 .. low) fit, those of sizes[high ..) do not */
+    bool any_fits = !r->limits.cap && !r->limits.max_block;
+    int low = any_fits ? n : 0, high = n; /* the bounds of sizes[0 .. low) fit, those of sizes[high ..) do not */
     while (low < high) {
         int middle = low + (high - low) / 2;
         fit_option o = {.micro_batch = sizes[middle], .policy = policy};
@@ -183,7 +184,7 @@ static status pick_smallest(const fit_request *r, candidates *c, double limit, f
         if (o->seconds > limit) continue;
         if (*found && best->parts_are_even && !o->parts_are_even) break;
         if (before && before->policy == o->policy && before->parts_are_even == o->parts_are_even) continue;
-        TRY(fit_measure(r, o, e));
+        if (!o->peak) TRY(fit_measure(r, o, e)); /* pick may have done so */
         if (!fits(r, o->peak)) continue;
         before = o;
         if (!*found || better(o, best)) *best = *o;

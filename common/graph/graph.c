@@ -55,6 +55,8 @@ tensor_id graph_tensor(graph *g, const char *name, int layer, tensor_role role, 
     *t = (tensor){.layer = layer, .role = role, .kind = kind, .type = type, .rank = rank};
     memcpy(t->name, name, strnlen(name, sizeof t->name - 1)); /* a large model has 100,000: no snprintf */
     for (int i = 0; i < rank; i++) t->dim[i] = dims[i];
+    if (!g->of_role[role].first) g->of_role[role].first = g->n_tensors;
+    g->of_role[role].last = g->n_tensors;
     return g->n_tensors++;
 }
 
@@ -97,12 +99,14 @@ bool tensor_is_persistent(const tensor *t) { return t->role != ROLE_ACT && t->ro
 bool graph_holds_step(const graph *g, tensor_id input) { return g->tensors[input].dim[0] > g->micro_batch; }
 
 tensor_id graph_next(const graph *g, tensor_role role, tensor_id before) {
+    const tensor_id first = g->of_role[role].first, last = g->of_role[role].last;
     bool flat = before && g->tensors[before].rank < 2;
-    for (tensor_id t = before + 1;; t++) {
-        if (t == g->n_tensors) {
+    if (!first) return 0;
+    for (tensor_id t = before ? before + 1 : first;; t++) {
+        if (t > last) {
             if (flat) return 0;
             flat = true;
-            t = 1;
+            t = first;
         }
         if (g->tensors[t].role == role && (g->tensors[t].rank < 2) == flat) return t;
     }

@@ -15,7 +15,16 @@ typedef int tensor_id; /* an index into graph.tensors; 0 means none */
 
 /* How long a tensor lives. PARAM, GRAD, MOMENT, STEP and INPUT are persistent: they keep their place for the whole run.
    ACT lives from its write to its last reader, SCRATCH for one op. */
-typedef enum { ROLE_PARAM, ROLE_GRAD, ROLE_MOMENT, ROLE_STEP, ROLE_INPUT, ROLE_ACT, ROLE_SCRATCH } tensor_role;
+typedef enum {
+    ROLE_PARAM,
+    ROLE_GRAD,
+    ROLE_MOMENT,
+    ROLE_STEP,
+    ROLE_INPUT,
+    ROLE_ACT,
+    ROLE_SCRATCH,
+    ROLE_COUNT
+} tensor_role;
 
 /* What a tensor is, for tables and for choosing what recomputation drops. */
 #define KINDS(X)                                                                                                       \
@@ -181,6 +190,9 @@ typedef struct {
     graph_purpose purpose; /* GRADS: no finish, no moments. EVAL: no gradients either */
     tensor *tensors;       /* tensors[0] is unused */
     int n_tensors, tensor_room;
+    struct {
+        tensor_id first, last;
+    } of_role[ROLE_COUNT]; /* no tensor of that role lies outside; 0: there is none */
     op *ops;
     int n_ops, op_room;
     span begin, micro, finish, eval,
