@@ -166,10 +166,11 @@ static status find_nanogpt(plan_report *p, error *e) {
     for (int k = p->asked_micro_batch; k >= 1; k--) {
         if (p->request.run.sequences % k) continue;
         fit_option o = {.policy = &recompute_policies[0], .micro_batch = k};
+        p->nanogpt = o;
+        if (fit_is_hopeless(&p->request, k, o.policy)) continue;
         status s = measure(p, &p->request, &o, e);
         if (s == FAILED) return s;
-        if (s != OK) o.peak = 0;
-        p->nanogpt = o;
+        if (s == OK) p->nanogpt = o;
         if (s == OK && (!p->request.limits.cap || o.peak <= p->request.limits.cap)) return OK;
     }
     return OK;

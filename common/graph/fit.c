@@ -54,6 +54,12 @@ static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *b
     return s;
 }
 
+bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_policy *policy) {
+    fit_option o = {.micro_batch = micro_batch, .policy = policy};
+    uint64_t bytes;
+    return r->limits.cap && lower_bound(r, &o, &bytes, NULL) == OK && !fits(r, bytes);
+}
+
 /* *above: what the plan's transients take above their lower bound. */
 static status measure(const fit_request *r, fit_option *o, uint64_t *above, error *e) {
     gpt m;

@@ -38,6 +38,8 @@ status fit_choose(const fit_request *r, fit_option *best, error *e);
    that fits, else with a micro-batch's. fit_measure_as: o->one_upload is given too. */
 status fit_measure(const fit_request *r, fit_option *o, error *e);
 status fit_measure_as(const fit_request *r, fit_option *o, error *e);
+/* True only where no plan of the setting can fit: far quicker to say than what the plan needs. */
+bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_policy *policy);
 /* r->run as o has it: what gpt_build and model_open take. */
 gpt_run fit_run(const fit_request *r, const fit_option *o);
 /* The graph and plan of one setting, for whoever draws or dumps it; plan_free and gpt_free by the caller. */

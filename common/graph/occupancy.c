@@ -17,12 +17,12 @@ typedef struct {
 enum { UNIONS_MAX = 128 }; /* that one question can need: at each level two nodes at most, of 31 levels at most */
 
 struct occupancy {
-    int leaves;            /* a power of two; node n has the children 2 n and 2 n + 1, leaf t is leaves + t */
-    int *all, *some;       /* by node: the first range */
-    range *ranges;         /* of all lists; ranges[0] is unused */
-    int n_ranges, room;    /* in use or given back */
-    int spare;             /* list of those given back */
-    int asked[UNIONS_MAX]; /* the question's unions, each from the first range that may matter on */
+    int leaves;              /* a power of two; node n has the children 2 n and 2 n + 1, leaf t is leaves + t */
+    int *all, *some;         /* by node: the first range */
+    range *ranges;           /* of all lists; ranges[0] is unused */
+    int n_ranges, room;      /* in use or given back */
+    int spare;               /* list of those given back */
+    range asked[UNIONS_MAX]; /* of each union that the question needs: its first range that may matter */
     int n_asked;
     uint64_t at; /* gaps before it have been given */
 };
@@ -116,10 +116,10 @@ void occupancy_take(occupancy *o, int first, int last, uint64_t from, uint64_t t
 static void ask(occupancy *o, int node, int start, int times, int first, int last) {
     if (!o->some[node]) return;
     if (first <= start && start + times - 1 <= last) {
-        o->asked[o->n_asked++] = o->some[node];
+        o->asked[o->n_asked++] = o->ranges[o->some[node]];
         return;
     }
-    if (o->all[node]) o->asked[o->n_asked++] = o->all[node];
+    if (o->all[node]) o->asked[o->n_asked++] = o->ranges[o->all[node]];
     int half = times / 2;
     if (first < start + half) ask(o, 2 * node, start, half, first, last);
     if (last >= start + half) ask(o, 2 * node + 1, start + half, half, first, last);
@@ -137,15 +137,12 @@ void occupancy_gap(occupancy *o, uint64_t *start, uint64_t *end) {
         moved = false;
         *end = UINT64_MAX;
         for (int k = 0; k < o->n_asked; k++) {
-            int i = o->asked[k];
-            while (i && o->ranges[i].to <= o->at) i = o->ranges[i].next;
-            o->asked[k] = i;
-            if (!i) {
-                o->asked[k--] = o->asked[--o->n_asked];
-                continue;
-            }
-            const range *r = &o->ranges[i];
-            if (r->from <= o->at) {
+            range *r = &o->asked[k];
+            while (r->to <= o->at && r->next) *r = o->ranges[r->next];
+            if (r->to <= o->at) { /* it ends here */
+                *r = o->asked[--o->n_asked];
+                k--;
+            } else if (r->from <= o->at) {
                 o->at = r->to;
                 moved = true;
             } else if (r->from < *end)

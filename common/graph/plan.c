@@ -91,11 +91,26 @@ static int compare_items(const void *pa, const void *pb) {
     return a->id - b->id;
 }
 
+/* Will the items that are still to be placed, items[placed] and on, end at `give_up` or later? At one op, `busy`: those
+   that are alive at it and fit no gap of it must all lie above what is taken. */
+static bool is_hopeless(const item *items, int placed, int n, occupancy *taken, int busy, uint64_t give_up) {
+    uint64_t from, to, largest_gap = 0;
+    occupancy_ask(taken, busy, busy);
+    for (occupancy_gap(taken, &from, &to); to != UINT64_MAX; occupancy_gap(taken, &from, &to))
+        if (to - from > largest_gap) largest_gap = to - from;
+    uint64_t end = from;
+    for (int i = placed; i < n; i++)
+        if (items[i].first <= busy && busy <= items[i].last && items[i].bytes > largest_gap) end += items[i].bytes;
+    return end >= give_up;
+}
+
 /* Gives each item the lowest offset (or, with best_fit, the tightest gap) at which it overlaps none that is alive with
-   it. `taken` is empty. Returns the end of the highest, or UINT64_MAX as soon as it reaches `give_up`, so that hopeless
-   orders cost little. */
-static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, bool best_fit, uint64_t give_up) {
+   it. `taken` is empty; busy: the op at which most is alive. Returns the end of the highest, or UINT64_MAX as soon as
+   it is sure to reach `give_up`, so that hopeless orders cost little. */
+static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, bool best_fit, int busy,
+                      uint64_t give_up) {
     uint64_t top = 0;
+    int next_look = 32;
     for (int i = 0; i < n; i++) {
         item *it = &items[i];
         uint64_t from, to, best_gap = UINT64_MAX;
@@ -112,13 +127,17 @@ static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, 
         if (it->offset + it->bytes > top) top = it->offset + it->bytes;
         if (top >= give_up) return UINT64_MAX;
         occupancy_take(taken, it->first, it->last, it->offset, it->offset + it->bytes);
+        if (i == next_look) {
+            next_look += next_look / 4;
+            if (is_hopeless(items, i + 1, n, taken, busy, give_up)) return UINT64_MAX;
+        }
     }
     return top;
 }
 
 /* Best of several greedy orders; stops at the lower bound. Returns the arena's extent and sets the slots' offsets. */
 static uint64_t place_transients(const graph *g, const memory_limits *limits, slot *slots, uint64_t max_block,
-                                 uint64_t bound) {
+                                 uint64_t bound, int busy) {
     item *items = xcalloc((size_t)g->n_tensors, sizeof *items);
     occupancy *taken = occupancy_new(g->n_ops);
     int n = 0;
@@ -134,7 +153,7 @@ static uint64_t place_transients(const graph *g, const memory_limits *limits, sl
         for (int i = 0; i < n; i++) items[i].order = (placing_order)(pass / 2);
         if (pass % 2 == 0) qsort(items, (size_t)n, sizeof *items, compare_items);
         occupancy_clear(taken);
-        uint64_t top = place(items, n, taken, max_block, pass % 2, extent);
+        uint64_t top = place(items, n, taken, max_block, pass % 2, busy, extent);
         if (top >= extent) continue;
         extent = top;
         for (int i = 0; i < n; i++) slots[items[i].id].offset = items[i].offset;
@@ -220,7 +239,7 @@ status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e)
     uint64_t max_block = whole_slots(limits), end;
     TRY(measure(g, limits, max_block, p, &end, e));
     p->persistent = cut_into_blocks(g, p, end, max_block, false);
-    uint64_t extent = place_transients(g, limits, p->slots, max_block, p->transient_live_peak);
+    uint64_t extent = place_transients(g, limits, p->slots, max_block, p->transient_live_peak, p->peak_op);
     p->transient = cut_into_blocks(g, p, extent, max_block, true);
     p->total = p->persistent + p->transient;
     return OK;
