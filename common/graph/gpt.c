@@ -2,7 +2,6 @@
    blocks, causal attention, GELU MLP of 4 C, final norm, head tied to the token embedding. Builds graphs, runs nothing.
  */
 #include "graph/gpt.h"
-#include "graph/gpt_params.h"
 #include "graph/recompute.h"
 #include <stdlib.h>
 

@@ -2,14 +2,7 @@
 #ifndef SNUG_GPT_H
 #define SNUG_GPT_H
 
-#include "graph/graph.h"
-
-typedef struct {
-    int layers, heads, channels, positions; /* L, H, C, P: rows of wpe */
-    int64_t vocabulary;                     /* V */
-    bool bias, tanh_gelu;
-    double norm_epsilon; /* 1e-5 */
-} gpt_shape;
+#include "graph/gpt_params.h"
 
 typedef struct {
     graph_purpose purpose;
@@ -40,13 +33,5 @@ typedef struct {
 status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m,
                  error *e);
 void gpt_free(gpt *m);
-
-/* "transformer.h.3.attn.c_attn.weight": the name in a Hugging Face checkpoint. Returns text. */
-char *gpt_param_name(const graph *g, tensor_id param, char *text, size_t size);
-/* The value of element i at initialisation: N(0, 0.02), c_proj N(0, 0.02 / sqrt(2 L)), biases 0, norms 1. */
-void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count,
-              double *out);
-/* How many numbers the parameters have in all. */
-int64_t gpt_parameters(const gpt_shape *shape);
 
 #endif

@@ -1,4 +1,4 @@
-/* gpt_params.c: GPT-2's parameters: one table, and what follows from it: names, sizes, values at initialisation. */
+/* gpt_params.c: see gpt_params.h. */
 #include "graph/gpt_params.h"
 #include "base/rng.h"
 #include <math.h>

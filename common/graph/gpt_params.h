@@ -1,8 +1,15 @@
-/* gpt_params.h: the table of the model's parameters, for gpt.c alone. */
+/* gpt_params.h: the table of the model's parameters, one table, and what follows from it. */
 #ifndef SNUG_GPT_PARAMS_H
 #define SNUG_GPT_PARAMS_H
 
-#include "graph/gpt.h"
+#include "graph/graph.h"
+
+typedef struct {
+    int layers, heads, channels, positions; /* L, H, C, P: rows of wpe */
+    int64_t vocabulary;                     /* V */
+    bool bias, tanh_gelu;
+    double norm_epsilon; /* 1e-5 */
+} gpt_shape;
 
 /* In the order of a checkpoint: before, in and after the layers. A bias follows what it belongs to. */
 typedef enum {
@@ -39,5 +46,13 @@ typedef struct {
 extern const param_spec gpt_params[GPT_PARAMS];
 /* A dimension of the table in elements. */
 int64_t gpt_param_dim(const gpt_shape *s, int d);
+
+/* "transformer.h.3.attn.c_attn.weight": the name in a Hugging Face checkpoint. Returns text. */
+char *gpt_param_name(const graph *g, tensor_id param, char *text, size_t size);
+/* The value of element i at initialisation: N(0, 0.02), c_proj N(0, 0.02 / sqrt(2 L)), biases 0, norms 1. */
+void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t seed, int64_t first, int64_t count,
+              double *out);
+/* How many numbers the parameters have in all. */
+int64_t gpt_parameters(const gpt_shape *shape);
 
 #endif
