@@ -1,4 +1,5 @@
-/* gpt_params.h: the table of the model's parameters, one table, and what follows from it. */
+/* gpt_params.h: the parameters of GPT-2: one table, and what follows from it: names, sizes, values at initialisation.
+ */
 #ifndef SNUG_GPT_PARAMS_H
 #define SNUG_GPT_PARAMS_H
 
