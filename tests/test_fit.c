@@ -471,7 +471,7 @@ START_TEST(constants_are_measured_once_and_kept) {
     snprintf(shell, sizeof shell, "for f in %s/snug/*; do echo '{\"launch\": -1}' >$f; done", folder);
     ck_assert_int_eq(system(shell), 0);
     ck_assert(!calibrate_recall(c, cpu_type(PRECISION_FLOAT32), NULL, &none));
-    c->vram_cap = 1 << 20; /* too small to measure in: stated constants, no failure */
+    b->limits.cap = 1 << 20; /* too small to measure in: stated constants, no failure */
     ck_assert_int_eq(calibrate_ensure(c, b, NULL, &none, &e), OK);
     ck_assert(!none.measured);
     b->close(b);

@@ -1,5 +1,6 @@
 /* test_rng.c: Philox4x32-10 against the published known answers, and the distributions made of it. */
 #include "base/rng.h"
+#include "support_memory_backend.h"
 #include <check.h>
 #include <math.h>
 
@@ -79,6 +80,25 @@ START_TEST(normals_are_finite_at_the_ends) {
 }
 END_TEST
 
+/* Element i is normal i % 2 of draw i / 2, times 0.02, wherever a thread begins. */
+START_TEST(initial_weights_go_by_their_place_alone) {
+    enum { N = 40 };
+    gpt_shape shape = {.layers = 1, .heads = 1, .channels = 4, .positions = 4, .vocabulary = 16, .norm_epsilon = 1e-5};
+    gpt m = memory_gpt(&shape, GRAPH_EVAL);
+    double got[N], z[2];
+    uint32_t words[4];
+    for (int first = 0; first < 6; first++) {
+        gpt_init(&shape, m.graph, 1, 9, first, N - first, got);
+        for (int i = first; i < N; i++) {
+            philox(9, (uint32_t)i / 2, 0, (uint32_t)SITE_INIT << 16, 1, words);
+            rng_normal(words, z);
+            ck_assert_msg(got[i - first] == 0.02 * z[i % 2], "element %d, begun at %d", i, first);
+        }
+    }
+    gpt_free(&m);
+}
+END_TEST
+
 Suite *rng_suite(void);
 Suite *rng_suite(void) {
     Suite *s = suite_create("rng");
@@ -87,6 +107,7 @@ Suite *rng_suite(void) {
     tcase_add_test(t, uniform_covers_zero_to_one_without_one);
     tcase_add_test(t, normals_are_standard_and_independent);
     tcase_add_test(t, normals_are_finite_at_the_ends);
+    tcase_add_test(t, initial_weights_go_by_their_place_alone);
     suite_add_tcase(s, t);
     return s;
 }

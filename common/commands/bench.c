@@ -69,7 +69,7 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
     if (s == OK) s = fill_tensor(b, g, x, e);
     if (s == OK) s = time_linear(b, g, y, rows, &seconds, e);
     if (s == OK) *rate = 2.0 * (double)rows * (double)n * (double)k / seconds;
-    b->close(b);
+    b->unbind(b);
     plan_free(&p);
     graph_free(g);
     return s;
@@ -77,15 +77,11 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
 
 /* Finds the rate that the ops are held against: on the CPU OpenBLAS's, always at the same shape, so that figures of
    different models can be compared; on other devices at this model's own shape, which decides how fast they are. */
-static status find_limit(const config *c, const gpt_shape *shape, int length, int64_t rows, bench *t, error *e) {
-    backend *b;
-    TRY(backend_open_for(c, shape, length, NULL, &b, NULL, e));
+static status find_limit(backend *b, const gpt_shape *shape, int64_t rows, bench *t, error *e) {
     int64_t fixed[3] = {1024, 3072, 768}, own[3] = {rows < 2048 ? rows : 2048, 4 * shape->channels, shape->channels};
     memcpy(t->limit_shape, b->gemm_rate ? fixed : own, sizeof own);
     if (!b->gemm_rate) return linear_rate(b, t->limit_shape, &t->limit, e);
-    status s = b->gemm_rate(b, fixed[0], fixed[1], fixed[2], &t->limit, e);
-    b->close(b);
-    return s;
+    return b->gemm_rate(b, fixed[0], fixed[1], fixed[2], &t->limit, e);
 }
 
 /* ---- steps ---- */
@@ -236,11 +232,12 @@ status bench_run(const config *c, error *e) {
     bench *t = xcalloc(1, sizeof *t);
     int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
     status s = shape_of_settings(c, &shape, &length, &from, e);
-    if (s == OK) s = find_limit(c, &shape, length, sequences * length, t, e);
     if (s == OK) s = backend_open_for(c, &shape, length, NULL, &b, NULL, e);
     if (s == OK) {
         open_request(c, &shape, GRAPH_TRAIN, length, sequences, &t->request);
-        s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the micro-batch chosen is train's */
+        s = find_limit(b, &shape, sequences * length, t, e);
+        if (s == OK)
+            s = calibrate_ensure(c, b, NULL, &t->request.cost, e); /* so that the micro-batch chosen is train's */
         b->profile = true;
         if (s == OK)
             s = open_model(&t->request, b, &t->m, &t->option, NULL, e);

@@ -122,7 +122,7 @@ static status fill_weights(model *m, error *e) {
     return s;
 }
 
-/* Measures one size on b and closes b; *flops of its micro-batch. */
+/* Measures one size on b, which stays open. */
 static status measure_size(backend *b, const bench_size *z, cost_model *out, error *e) {
     gpt_shape shape = {.layers = 1,
                        .heads = z->channels / HEAD_SIZE,
@@ -139,22 +139,22 @@ static status measure_size(backend *b, const bench_size *z, cost_model *out, err
                    .beta2 = 0.95,
                    .grad_clip = 1};
     bench t = {.step = {.sequences = z->sequences, .length = z->length}};
-    status s = model_open(&t.m, b, &shape, &run, e);
-    if (s != OK) {
-        b->close(b);
-        return s;
-    }
+    TRY(model_open(&t.m, b, &shape, &run, e));
     const graph *g = t.m.gpt.graph;
-    s = fill_weights(&t.m, e);
+    status s = fill_weights(&t.m, e);
     if (s == OK) s = b->run(b, g->begin, &t.step, e); /* all ops once, so that kernels are built and memory is used */
     if (s == OK) s = b->run(b, g->micro, &t.step, e);
     if (s == OK) s = b->run(b, g->finish, &t.step, e);
     if (s == OK) s = measure_ops(&t, out, e);
-    model_close(&t.m);
+    model_unbind(&t.m);
     return s;
 }
 
-status calibrate_measure(backend *b, cost_model *out, error *e) { return measure_size(b, &SIZES[0], out, e); }
+status calibrate_measure(backend *b, cost_model *out, error *e) {
+    status s = measure_size(b, &SIZES[0], out, e);
+    b->close(b);
+    return s;
+}
 
 /* Will measuring this size take about a second at most? Counts the matrix products of a layer and of the head, three
    times. */
@@ -231,16 +231,14 @@ bool calibrate_doubt(const config *c, const backend *b, double predicted, double
     return forgotten;
 }
 
-status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e) {
+status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *out, error *e) {
     *out = b->type->cost;
     if (calibrate_recall(c, b->type, b, out)) return OK;
     if (report) fprintf(report, "measuring this device's speed, once\n");
     for (int i = 0; i < N_SIZES; i++) {
-        backend *again;
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
-        TRY(backend_open_as(c, b->gemm, &again, NULL, e)); /* CLBlast's parameters are the process's */
-        status s = measure_size(again, &SIZES[i], &m, e);
+        status s = measure_size(b, &SIZES[i], &m, e);
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);
         *out = m;

@@ -11,11 +11,11 @@
    and *out as it was, when there are none. Opens no device. */
 bool calibrate_recall(const config *c, const backend_type *type, const backend *open, cost_model *out);
 
-/* Recalls the constants for b, which is open and not yet bound. If there are none, it opens the same device again,
-   measures within the cap for about a second, closes it, and keeps the result; that the cache can't be written is no
-   failure. Says on `report` (may be NULL) that it measures. Where the cap is too small for measuring, *out becomes the
-   backend's stated constants. */
-status calibrate_ensure(const config *c, const backend *b, FILE *report, cost_model *out, error *e);
+/* Recalls the constants for b, which is open and not yet bound. If there are none, it
+   measures with b within the cap for about a second, leaves b open and unbound, and keeps the result; that the cache
+   can't be written is no failure. Says on `report` (may be NULL) that it measures. Where the cap is too small for
+   measuring, *out becomes the backend's stated constants. */
+status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *out, error *e);
 
 /* True when steps took less than half of the seconds that measured constants predict: then something else kept the
    device busy when it was measured. The constants are forgotten, so that the next run measures again. Steps that take

@@ -60,14 +60,18 @@ status model_write(model *m, tensor_id t, int64_t first, int64_t count, const do
     return s;
 }
 
+/* All threads draw: an element's number goes by its place alone. */
 status model_init(model *m, uint64_t seed, error *e) {
-    double *part = xcalloc(CHUNK, sizeof *part);
+    enum { DRAWN = 16 * CHUNK };
+    double *part = xcalloc(DRAWN, sizeof *part);
     status s = OK;
     for (tensor_id p = 1; p <= m->gpt.n_params && s == OK; p++) {
         int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
-        for (int64_t i = 0; i < n && s == OK; i += CHUNK) {
-            int64_t some = n - i < CHUNK ? n - i : CHUNK;
-            gpt_init(&m->shape, m->gpt.graph, p, seed, i, some, part);
+        for (int64_t i = 0; i < n && s == OK; i += DRAWN) {
+            int64_t some = n - i < DRAWN ? n - i : DRAWN;
+#pragma omp parallel for
+            for (int64_t k = 0; k < some; k += CHUNK)
+                gpt_init(&m->shape, m->gpt.graph, p, seed, i + k, some - k < CHUNK ? some - k : CHUNK, part + k);
             s = model_write(m, p, i, some, part, e);
         }
     }
