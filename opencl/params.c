@@ -25,6 +25,8 @@ void family_span(param_family f, int *first, int *end) {
     while (*end < PARAM_COUNT && param_table[*end].family == f) ++*end;
 }
 
+bool opencl_defaults_to_own(const device_info *d) { return !(d->type & CL_DEVICE_TYPE_CPU); }
+
 /* For CPUs a set that is 4 to 8 times as fast on PoCL as CLBlast's own: both operands go through local memory, in
    vectors of 8 numbers. */
 gemm_params gemm_params_base(const device_info *d) {

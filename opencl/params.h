@@ -80,6 +80,9 @@ extern const param_info param_table[PARAM_COUNT];
 extern const char *const family_names[FAMILY_COUNT];
 void family_span(param_family f, int *first, int *end);
 
+/* Without a measurement: own products on GPUs, CLBlast's on CPUs. */
+bool opencl_defaults_to_own(const device_info *d);
+
 /* The parameters without tuning: snug's tiles for CPUs, for which CLBlast's database has no good entry; CLBlast's own
    for other devices. The size from which the indirect kernel is used is always snug's, since CLBlast's differs by
    device and version. */

@@ -70,8 +70,6 @@ static const char *first_error(const char *log) {
     return found;
 }
 
-bool opencl_defaults_to_own(const device_info *d) { return !(d->type & CL_DEVICE_TYPE_CPU); }
-
 /* ---- building ---- */
 
 /* PTX: NVIDIA's compiler has been seen to take `asm`; the C standard's spelling is the second try. Its way of asking

@@ -17,8 +17,6 @@ void product_close(opencl *b);
 /* For kernels_make and kernels_drop. */
 status product_make_kernels(opencl *b, error *e);
 void product_drop_kernels(opencl *b);
-/* Without a measurement: own products on GPUs, CLBlast's on CPUs. */
-bool opencl_defaults_to_own(const device_info *d);
 /* What was measured on a device, a line for each model (choice.c). */
 void products_print(const device_info *d, FILE *f);
 /* "own float32": what bits depend on, as a run records it (backend.gemm). */

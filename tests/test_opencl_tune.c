@@ -444,12 +444,15 @@ Suite *opencl_tune_suite(void) {
     tcase_add_test(t, a_set_that_is_not_sound_is_not_recalled);
     tcase_add_test(t, checking_tells_right_from_wrong);
     tcase_add_test(t, a_set_that_is_fast_and_wrong_never_wins);
-    tcase_add_loop_test(t, only_what_is_faster_by_turns_is_kept, 0, sizeof machines / sizeof *machines);
-    tcase_add_test(t, what_is_timed_is_in_force);
     tcase_add_loop_test(t, tuned_parameters_keep_the_bits_for_every_split, 0, 3);
     tcase_add_test(t, a_run_keeps_the_parameters_it_began_with);
     tcase_add_test(t, parameters_that_mean_nothing_here_are_not_taken);
     tcase_add_test(t, tune_keeps_what_later_runs_use);
+    suite_add_tcase(suite, t);
+    t = tcase_create("turns");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, only_what_is_faster_by_turns_is_kept, 0, sizeof machines / sizeof *machines);
+    tcase_add_test(t, what_is_timed_is_in_force);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -7,7 +7,6 @@
    */
 #include "opencl/tune/tune.h"
 #include "base/progress.h"
-#include "opencl/product.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
