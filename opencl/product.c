@@ -16,7 +16,8 @@ static const tile TILES[][PRODUCT_TILES] = {
     {{128, 64, 8, 2, 8, 8, 168}, {64, 64, 8, 2, 8, 4, 0}},       /* float32 */
     {{128, 128, 16, 2, 64, 64, 0}, {64, 64, 16, 2, 32, 32, 0}},  /* tf32 */
     {{128, 128, 32, 2, 64, 32, 0}, {64, 64, 32, 2, 32, 32, 0}},  /* bf16 of operands that are stored as float */
-    {{128, 64, 32, 3, 64, 32, 128}, {64, 64, 32, 3, 32, 32, 0}}, /* bf16 of operands of which one or both are */
+    {{128, 64, 32, 3, 64, 32, 168}, {64, 64, 32, 3, 32, 32, 0}}, /* of operands of which one is */
+    {{128, 64, 32, 3, 64, 32, 128}, {64, 64, 32, 3, 32, 32, 0}}, /* of operands that both are stored as bf16 */
 };
 enum { RULE_FLOAT32, RULE_TF32, RULE_BF16 }; /* PRECISION in product.cl */
 
@@ -24,7 +25,7 @@ static int rule_of(const opencl *b) {
     compute_precision p = b->base.type->precision;
     return p == PRECISION_TF32 ? RULE_TF32 : p == PRECISION_BF16 ? RULE_BF16 : RULE_FLOAT32;
 }
-static const tile *tiles_of(const opencl *b, int variant) { return TILES[rule_of(b) + (variant != 0)]; }
+static const tile *tiles_of(const opencl *b, int variant) { return TILES[rule_of(b) + (variant + 1) / 2]; }
 static size_t lanes_of(const opencl *b, const tile *t) {
     return (size_t)(t->m / t->part_m * (t->n / t->part_n) * (rule_of(b) == RULE_FLOAT32 ? 1 : 32));
 }
@@ -194,10 +195,24 @@ static int64_t groups_of(const tile *t, const product_call *p) {
     return (p->m + t->m - 1) / t->m * ((p->n + t->n - 1) / t->n);
 }
 
-/* Large tiles where they keep every unit busy. No bit depends on it (product.cl), which gemm_bench_check_own proves. */
+/* The tile that should end first. Of a unit's groups, as many as `busy` (at least) keep it at the tile's rate; the unit
+   with one group more than the others is the last. No bit depends on it (product.cl), which gemm_bench_check_own
+   proves. The small tile's rate and both `busy` are an H100's (docs/performance.md): three or four groups a unit. */
 static int choose_tile(const opencl *b, const tile *t, const product_call *p, int64_t planes) {
+    static const double rate[PRODUCT_TILES] = {1, 0.85}, busy[PRODUCT_TILES] = {3, 4};
+    double least = 0;
+    int best = 0;
     if (b->products.tile) return b->products.tile - 1;
-    return groups_of(t, p) * planes >= (int64_t)b->device.info.units ? 0 : 1;
+    for (int i = 0; i < PRODUCT_TILES; i++) {
+        int64_t groups = groups_of(&t[i], p) * planes, units = b->device.info.units,
+                most = (groups + units - 1) / units;
+        double share = (double)most / busy[i],
+               seconds = (double)(most * t[i].m * t[i].n) / (share < 1 ? share : 1) / rate[i];
+        if (i && seconds >= least) continue;
+        least = seconds;
+        best = i;
+    }
+    return best;
 }
 
 /* Are an operand's lines made of whole chunks (product.cl)? */

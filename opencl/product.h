@@ -27,14 +27,14 @@ void product_tile_print(const opencl *b, int tile, char text[32]);
 /* What a product ends in, as product.cl numbers it. E has C's shape, bias is [n]:
      BIAS     C += bias
      GELU     E = gelu(C + bias)
-     GELU_DX  C *= gelu's slope at E + bias */
+     GELU_DX  C *= gelu's slope at E + bias; it and GELU not with ta */
 typedef enum { END_NONE, END_BIAS, END_GELU, END_GELU_DX } product_end;
 
 /* C[m,n] = op(A) op(B) + beta C, row-major: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; beta 0 or 1. */
 typedef struct {
     bool ta, tb, a16, b16; /* _16: that operand is stored as bf16 */
     int64_t m, n, k;
-    int64_t lda, ldb, ldc; /* from line to line; 0: dense. What follows a line of A or B must be finite */
+    int64_t lda, ldb, ldc; /* from line to line; 0: dense. What follows a line of A or B must be zeros */
     /* Pieces of k, the last one maybe shorter; 0: one. With ta alone the sum of each is added to C, piece after piece;
        else each fills a plane of C of its own, [pieces, m, ldc]. */
     int64_t piece;

@@ -24,8 +24,8 @@ head_layout scratch_head(const graph *g, const op *o, bool own) {
     head_layout l;
     l.rows = smaller(HEAD_ROWS, g->batch_invariant ? T : B * T);
     int64_t words = HEAD_TILE_BYTES / (4 * C) / GEMM_TILE * GEMM_TILE;
-    l.part = smaller(V, words < GEMM_TILE ? GEMM_TILE : smaller(words, HEAD_TILE_WORDS));
-    l.tile = own ? V : l.part;
+    l.tile = own ? V : smaller(V, words < GEMM_TILE ? GEMM_TILE : smaller(words, HEAD_TILE_WORDS));
+    l.part = smaller(V, HEAD_PART_WORDS);
     l.line = own ? round_up(V, HEAD_LINE) : 0;
     l.logits = own ? 0 : scratch_gemm(l.rows, l.tile, C);
     l.parts = l.logits + (uint64_t)round_up(4 * l.rows * (own ? l.line : V), SCRATCH_ALIGNMENT);

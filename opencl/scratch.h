@@ -12,6 +12,7 @@ enum {
     HEAD_ROWS = 256,            /* rows whose logits exist at once */
     HEAD_TILE_BYTES = 16 << 20, /* of the vocabulary's weights in one product, at most ... */
     HEAD_TILE_WORDS = 8192,     /* ... and words */
+    HEAD_PART_WORDS = 4096,     /* of it in one sum of dx by snug's own products: enough sums to keep a GPU busy */
     PARTIAL_ROWS = 32,          /* rows of one sequence in one partial sum */
     BIAS_ROWS = 16,             /* rows that a work-item of bias_rows fills */
     SQUARE_GROUPS = 128,        /* work-groups of SUM_SQUARES; at most 256 */

@@ -295,6 +295,15 @@ START_TEST(every_op_matches_cpu_float64_by_matrix_units_but_for_bf16) {
 }
 END_TEST
 
+/* More words than one of the head's sums by own products has, and no multiple of anything. */
+START_TEST(a_head_of_several_sums_matches_cpu_float64) {
+    static const shape wide = {2, 5, 8, 2, 4203, 8, 0.0, true};
+    static const compute_precision precisions[] = {PRECISION_FLOAT32, PRECISION_TF32, PRECISION_BF16};
+    static const double tolerances[] = {1e-5, 1e-3, 8e-3};
+    compare_with(&wide, open_own(precisions[_i], false, 0), "a wide head", tolerances[_i]);
+}
+END_TEST
+
 /* CPUs get other work-groups than GPUs; here a CPU, where there is no other device, runs a GPU's. */
 START_TEST(every_op_matches_cpu_float64_in_the_shapes_for_gpus) { compare_all(&shapes[_i], ALWAYS_DIRECT, true); }
 END_TEST
@@ -385,6 +394,10 @@ Suite *opencl_suite(void) {
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_matrix_units_but_for_bf16, 0, SHAPES);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_in_the_shapes_for_gpus, 0, SHAPES);
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
+    suite_add_tcase(suite, t);
+    t = tcase_create("head");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, a_head_of_several_sums_matches_cpu_float64, 0, 3);
     suite_add_tcase(suite, t);
     t = tcase_create("toy");
     tcase_set_timeout(t, 600);

@@ -314,7 +314,7 @@ START_TEST(checking_tells_right_from_wrong) {
     gemm_bench bench;
     char why[256];
     bool right;
-    backend *b = open_device(0, 0);
+    backend *b = open_device_with((opencl_options){.gemm = "default"});
     gemm_params good = params_of(other, 192), bad = params_of(wrong, 192);
     ck_assert_msg(gemm_bench_open(&bench, (opencl *)b, NULL, 0, &e) == OK, "%s", e.text);
     ck_assert_msg(gemm_params_apply(&bench.b->device, &good, &e) == OK, "%s", e.text);
@@ -382,13 +382,13 @@ START_TEST(a_run_keeps_the_parameters_it_began_with) {
     gemm_params p = params_of(other, 128);
     own_cache();
     gemm_params_print(&p, text);
-    train(NULL, 6, before, by);
+    train(PRODUCTS_CLBLAST, 6, before, by);
     ck_assert_str_eq(by, "default");
     keep_for_device(other);
     train("default", 6, hash, by);
     ck_assert_str_eq(by, "default");
     ck_assert_str_eq(hash, before);
-    train(NULL, 6, before, by);
+    train(PRODUCTS_CLBLAST, 6, before, by);
     ck_assert_str_eq(by, text);
     keep_for_device(pinned);
     train(text, 6, hash, by);
@@ -427,7 +427,7 @@ START_TEST(tune_keeps_what_later_runs_use) {
     b->close(b);
     ck_assert(!kept || (r.own > 0 && r.untuned > 0 && r.tuned > 0));
     gemm_params_print(&r.params, text);
-    train(NULL, 6, hash, by);
+    train(PRODUCTS_CLBLAST, 6, hash, by);
     ck_assert_str_eq(by, kept ? text : "default");
     drop_cache();
 }

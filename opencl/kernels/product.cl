@@ -14,6 +14,7 @@
      TILE_M TILE_N STEP STAGES PENDING (STAGES - 2), and a lane's PER_M x PER_N or a warp's WARP_M x WARP_N
      ODD         1: the kernels for operands whose lines don't start at multiples of 16 bytes, too
      ASM         how NVIDIA's compiler spells `asm`; not defined for others, if PRECISION is 0 */
+#define UNROLL_NONE _Pragma("unroll 1")
 #define RASTER 8 /* tiles of m that neighbouring groups go through before the next of n: they share lines in the cache */
 
 #if PRECISION == 0
@@ -380,19 +381,32 @@ INLINE void finish(sums acc, const output *o, int add, int add_bias) {
 }
 
 /* What an op of its own would do next, to the numbers that this lane has just written, while they are near:
-   END_GELU: E = gelu(C + bias); END_GELU_DX: C *= gelu's slope at E + bias. The same bits as gelu and gelu_dx give. */
+   END_GELU: E = gelu(C + bias); END_GELU_DX: C *= gelu's slope at E + bias (not where A is transposed). The same bits as gelu and gelu_dx give. Two
+   rows at a time are read before anything is computed; more would be much code, one number at a time much waiting. */
 INLINE void finish_gelu(const output *o, int end) {
-    for (int i = 0; i < OWN_M * OWN_N; i++) {
-        int row = o->row0 + own_place().x + DOWN(i / OWN_N), column = o->column0 + own_place().y + RIGHT(i % OWN_N);
-        int n = row < o->m ? min(o->n - column, WIDTH) : 0;
-        __global float *c = o->C + (ulong)row * o->ld + column, *e = o->E + (ulong)row * o->ld + column;
-        for (int j = 0; j < n; j++) {
-            float v = end == END_GELU ? c[j] : e[j];
-            if (o->has_bias) v += o->bias[column + j];
-            if (end == END_GELU)
-                e[j] = gelu_of(v, o->tanh_form);
-            else
-                c[j] *= gelu_slope(v, o->tanh_form);
+    int row0 = o->row0 + own_place().x, column0 = o->column0 + own_place().y;
+    UNROLL_NONE
+    for (int x = 0; x < OWN_M; x += 2) {
+        numbers c[2 * OWN_N], e[2 * OWN_N];
+        UNROLL_ALL
+        for (int i = 0; i < 2 * OWN_N; i++) {
+            int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
+            int n = row < o->m ? o->n - column : 0;
+            ulong at = (ulong)row * o->ld + column;
+            c[i] = load_some(o->C + at, n, o->wide);
+            e[i] = end == END_GELU ? c[i] : load_some(o->E + at, n, o->wide);
+            if (o->has_bias) e[i] += load_some(o->bias + column, n, o->wide);
+        }
+        UNROLL_ALL
+        for (int i = 0; i < 2 * OWN_N; i++) {
+            int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
+            int n = row < o->m ? o->n - column : 0;
+            float *v = (float *)&e[i];
+            UNROLL_ALL
+            for (int j = 0; j < WIDTH; j++)
+                v[j] = end == END_GELU ? gelu_of(v[j], o->tanh_form) : gelu_slope(v[j], o->tanh_form);
+            if (end == END_GELU_DX) e[i] = c[i] * e[i];
+            store_some((end == END_GELU ? o->E : o->C) + (ulong)row * o->ld + column, e[i], n, o->wide);
         }
     }
 }
@@ -472,7 +486,7 @@ INLINE void product(int ta, int tb, int whole, __global const void *A, ulong A_a
                min(k, k_all - (int)at), lda, ldb, base MMA_PASS);
         finish(acc, o, add || (walks && k0), end == END_BIAS);
     }
-    if (end >= END_GELU) finish_gelu(o, end);
+    if (!ta && end >= END_GELU) finish_gelu(o, end);
 }
 
 /* _at: numbers before the matrix in its buffer; ld: from line to line. E and bias are C where nothing reads them. */
