@@ -1,5 +1,6 @@
 /* test_progress.c: the moving line: fits every window, says all it can, and leaves files and pipes without escapes. */
 #include "base/progress.h"
+#include "base/waiting.h"
 #include <check.h>
 #include <fcntl.h>
 #include <math.h>
@@ -193,6 +194,32 @@ START_TEST(no_color_and_dumb_terminals_are_respected) {
 END_TEST
 
 Suite *progress_suite(void);
+/* What is over in time is not spoken of; what takes longer is named, once. */
+START_TEST(long_waits_are_named_and_short_ones_are_not) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    waiting w;
+    waiting_begin(&w, f, "drawing weights", 60);
+    waiting_end(&w);
+    fflush(f);
+    ck_assert_uint_eq(size, 0);
+    waiting_begin(&w, f, "drawing weights", 0.01);
+    for (int i = 0; i < 1000 && !size; i++) {
+        usleep(10000);
+        pthread_mutex_lock(&w.lock);
+        fflush(f);
+        pthread_mutex_unlock(&w.lock);
+    }
+    waiting_end(&w);
+    fclose(f);
+    ck_assert_str_eq(text, "drawing weights ...\n");
+    free(text);
+    waiting_begin(&w, NULL, "nobody", 0);
+    waiting_end(&w);
+}
+END_TEST
+
 Suite *progress_suite(void) {
     Suite *s = suite_create("progress");
     TCase *t = tcase_create("progress");
@@ -204,6 +231,7 @@ Suite *progress_suite(void) {
     tcase_add_test(t, file_gets_plain_lines_and_only_when_their_time_has_come);
     tcase_add_test(t, terminal_line_is_drawn_in_place_and_taken_away);
     tcase_add_test(t, no_color_and_dumb_terminals_are_respected);
+    tcase_add_test(t, long_waits_are_named_and_short_ones_are_not);
     suite_add_tcase(s, t);
     return s;
 }

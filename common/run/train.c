@@ -16,6 +16,7 @@
 #include "base/stop.h"
 #include "base/timer.h"
 #include "base/version.h"
+#include "base/waiting.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,14 +128,22 @@ static status open_run(run *r, graph_purpose purpose, const char *checkpoint, er
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
     open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
     const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
-    TRY(backend_open_for(c, &shape, length, products, &b, stdout, e)); /* a resumed run keeps its matrix products */
+    waiting wait;
+    waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time", WAITING_SECONDS);
+    status s =
+        backend_open_for(c, &shape, length, products, &b, stdout, e); /* a resumed run keeps its matrix products */
+    waiting_end(&wait);
+    TRY(s);
     bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
-    status s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
+    s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
     if (s != OK) {
         b->close(b);
         return s;
     }
-    TRY(open_model(&r->request, b, &r->m, &r->chosen, stdout, e));
+    waiting_begin(&wait, stdout, "taking the memory and building the kernels for this model", WAITING_SECONDS);
+    s = open_model(&r->request, b, &r->m, &r->chosen, stdout, e);
+    waiting_end(&wait);
+    TRY(s);
     r->predicted = r->request.cost.measured ? r->chosen.seconds : 0;
     show_memory(r);
     progress_print(&r->show, "plan: %s\n", fit_print(&r->request, &r->chosen, text, sizeof text));
@@ -268,12 +277,14 @@ static status start(run *r, const char *resumed, error *e) {
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
     snprintf(value, sizeof value, "%lld", (long long)r->batch.length);
     run_state_set(&r->state, "block_size", value);
-    if (resumed)
-        TRY(run_load_tensors(resumed, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, e));
-    else if (strcmp(c->init_from, "scratch"))
-        TRY(run_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e));
-    else
-        TRY(model_init(&r->m, (uint64_t)c->seed, e));
+    bool scratch = !resumed && !strcmp(c->init_from, "scratch");
+    waiting wait;
+    waiting_begin(&wait, stdout, scratch ? "drawing the initial weights" : "reading the weights", WAITING_SECONDS);
+    status s = resumed   ? run_load_tensors(resumed, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, e)
+               : scratch ? model_init(&r->m, (uint64_t)c->seed, e)
+                         : run_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e);
+    waiting_end(&wait);
+    TRY(s);
     r->log_from = resumed ? r->state.iter : -1;
     r->evaluated_at = resumed && r->state.evaluated ? r->state.iter : -1;
     r->logs = true;
