@@ -15,21 +15,21 @@ static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
 }
 
 /* The costs are those of a card of 10 TFLOP/s. Only their ratios are ever shown. */
-#define TYPE(p, rule)                                                                                                  \
+#define TYPE(p, rule, room)                                                                                            \
     {                                                                                                                  \
         .kind = BACKEND_OPENCL, .precision = p, .name = "opencl",                                                      \
-        .planned_for = "an OpenCL GPU that need not be here", .memory = "VRAM", .scratch = rule,                       \
+        .planned_for = "an OpenCL GPU that need not be here" room, .memory = "VRAM", .scratch = rule,                  \
         .cost = {10e-6, {1 / 8e12, 1 / 4e12, 1 / 6e12, 1 / 4e12}, 1 / 350e9, false}, .limits = limits_unopened         \
     }
 
 /* Before a device is open it is not known which products it will use (product.h), so that for float32 plans have room
    for CLBlast's temporaries. */
 static const backend_type types[PRECISION_COUNT] = {
-    [PRECISION_FLOAT32] = TYPE(PRECISION_FLOAT32, opencl_scratch),
-    [PRECISION_TF32] = TYPE(PRECISION_TF32, opencl_scratch_own),
-    [PRECISION_BF16] = TYPE(PRECISION_BF16, opencl_scratch_own),
+    [PRECISION_FLOAT32] = TYPE(PRECISION_FLOAT32, opencl_scratch, ", with room for CLBlast's temporaries"),
+    [PRECISION_TF32] = TYPE(PRECISION_TF32, opencl_scratch_own, ""),
+    [PRECISION_BF16] = TYPE(PRECISION_BF16, opencl_scratch_own, ""),
 };
-static const backend_type own_float32 = TYPE(PRECISION_FLOAT32, opencl_scratch_own);
+static const backend_type own_float32 = TYPE(PRECISION_FLOAT32, opencl_scratch_own, "");
 
 const backend_type *opencl_type(compute_precision p) { return types[p].scratch ? &types[p] : NULL; }
 const backend_type *opencl_type_own(compute_precision p) { return p == PRECISION_FLOAT32 ? &own_float32 : &types[p]; }

@@ -20,7 +20,7 @@ static const rated SHAPES[] = {
     {"mlp_proj dx", false, true, 16384, 3072, 768, 0, 0},  {"qkv dw 16", true, false, 768, 2304, 16384, 1024, 1},
     {"proj dw 16", true, false, 768, 768, 16384, 1024, 1}, {"fc dw 16", true, false, 768, 3072, 16384, 1024, 1},
     {"fc dw 1", true, false, 768, 3072, 1024, 0, 1},       {"head logits", false, true, 256, 50304, 768, 0, 0},
-    {"head dx", false, false, 256, 768, 50304, 8192, 0},   {"head dwte", true, false, 50304, 768, 256, 0, 1},
+    {"head dx", false, false, 256, 768, 50304, 4096, 0},   {"head dwte", true, false, 50304, 768, 256, 0, 1},
 };
 enum { N_SHAPES = sizeof SHAPES / sizeof *SHAPES };
 
