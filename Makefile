@@ -86,7 +86,7 @@ BUILD_ID  := $(GIT_ID), $(CC_ID), flags $(FLAGS_ID)
 # New files are picked up by their place. cpu/*.c are compiled for float and for double, but for those two.
 
 COMMON_SRC := $(wildcard common/*.c common/*/*.c)
-CPU_ONCE   := $(wildcard cpu/backend.c cpu/lanes.c)
+CPU_ONCE   := $(wildcard cpu/backend.c cpu/lanes.c cpu/room.c)
 CPU_TWICE  := $(filter-out $(CPU_ONCE),$(wildcard cpu/*.c))
 ifeq ($(OPENCL),1)
 OPENCL_SRC := $(wildcard opencl/*.c opencl/*/*.c)
@@ -224,7 +224,7 @@ demo:
 # Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0), which is what valgrind can
 # run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
-SCRIPT_TESTS := wings bad_input kill docs bench saving stopping terminal faults folders resume interop
+SCRIPT_TESTS := wings bad_input kill docs bench saving stopping terminal limits faults folders resume interop
 OPENCL_TESTS := strict outside_count oclgrind gpu_try
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer

@@ -14,6 +14,7 @@
 #include "run/device.h"
 #include "run/train.h"
 #include "commands/tune.h"
+#include "base/host.h"
 #include "base/terminal.h"
 #include "base/version.h"
 #include <stdlib.h>
@@ -92,6 +93,7 @@ int main(int argc, char **argv) {
         help_print(stdout, COMMANDS, N_COMMANDS, name, &e);
         return 0;
     }
+    host_settle_threads(stderr);
     config *c = xcalloc(1, sizeof *c);
     status s = config_parse(c, argc > 2 ? argc - 2 : 0, argv + 2, &e);
     if (s == OK) {

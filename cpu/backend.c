@@ -1,5 +1,6 @@
 /* backend.c: the CPU backend: memory that is bound once to a plan, and a loop over ops. Compiled once; the ops are
    compiled for float and for double. */
+#include "base/host.h"
 #include "graph/backend.h"
 #include "cpu/cpu.h"
 #include <cblas.h>
@@ -40,7 +41,6 @@ static uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tens
 }
 
 /* The host's memory less 1.5 GiB or an eighth, whichever is more: what no cap means. */
-static uint64_t host_memory(void) { return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGE_SIZE); }
 static uint64_t host_cap(void) {
     uint64_t all = host_memory();
     uint64_t reserve = all / 8 > 3ull << 29 ? all / 8 : 3ull << 29;

@@ -1,11 +1,66 @@
 /* mapped_file.c: see mapped_file.h. */
 #include "base/mapped_file.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* ---- files that become shorter while they are mapped ---- */
+
+enum { WATCHED = 16 };
+
+/* Mutable, since a signal handler can reach nothing else. An entry without data is free; data is set last. */
+static struct {
+    char *line;
+    const char *volatile data;
+    size_t bytes;
+} watched[WATCHED];
+
+static void on_bus_error(int number, siginfo_t *info, void *context) {
+    const char *at = info->si_addr;
+    (void)context;
+    for (int i = 0; i < WATCHED; i++) {
+        if (!watched[i].data || at < watched[i].data || at >= watched[i].data + watched[i].bytes) continue;
+        ssize_t ignored = write(STDERR_FILENO, watched[i].line, strlen(watched[i].line));
+        (void)ignored;
+        _exit(1);
+    }
+    signal(number, SIG_DFL); /* another's: it comes again when this handler is left */
+}
+
+void file_watch(const char *path, const void *data, size_t bytes) {
+    struct sigaction ours = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    sigemptyset(&ours.sa_mask);
+    sigaction(SIGBUS, &ours, NULL);
+    for (int i = 0; i < WATCHED; i++) {
+        if (watched[i].data) continue;
+        free(watched[i].line);
+        watched[i].line =
+            xprintf("snug: %s has become shorter, or its disk has failed, while it was read: put it back and "
+                    "start again; what was saved is good\n",
+                    path);
+        utf8_clean(watched[i].line, true);
+        watched[i].bytes = bytes;
+        watched[i].data = data;
+        return;
+    }
+}
+
+void file_unwatch(const void *data) {
+    for (int i = 0; i < WATCHED; i++)
+        if (watched[i].data == data) {
+            watched[i].data = NULL;
+            free(watched[i].line);
+            watched[i].line = NULL;
+        }
+}
+
+/* ---- mapping ---- */
 
 static status map_descriptor(int fd, const char *path, mapped_file *f, error *e) {
     struct stat info;
@@ -17,6 +72,7 @@ static status map_descriptor(int fd, const char *path, mapped_file *f, error *e)
     void *map = mmap(NULL, f->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED) return fail(e, FAILED, "%s cannot be mapped: %s", path, strerror(errno));
     f->data = map;
+    file_watch(path, map, f->bytes);
     return OK;
 }
 
@@ -32,7 +88,10 @@ status file_map(const char *path, const char *advice, mapped_file *f, error *e) 
 }
 
 void file_unmap(mapped_file *f) {
-    if (f->bytes > 0) munmap((void *)f->data, f->bytes);
+    if (f->bytes > 0) {
+        file_unwatch(f->data);
+        munmap((void *)f->data, f->bytes);
+    }
     *f = (mapped_file){"", 0};
 }
 

@@ -111,6 +111,7 @@ static status check_gradients(const config *c, int i, FILE *f, int *bad, error *
     model want, got;
     double worst = 0;
     char name[96] = "";
+    TRY(cpu_check_room(e));
     TRY(open_device(c, 0, &b, e));
     double tolerance = precision_table[b->type->precision].tolerance;
     TRY(compute_gradients(i, b, 5, &got, e));

@@ -210,6 +210,7 @@ status gradcheck_run(const config *c, FILE *out, error *e) {
     TRY(choose(c, &k, e));
     int threads = omp_get_max_threads();
     omp_set_num_threads(1); /* to share out ops as small as these takes longer than to do them */
+    TRY(cpu_check_room(e));
     backend *cpu = cpu_open(8, c->vram_cap);
     status s = model_open(&m, cpu, &k.shape, &k.run, e);
     if (s == OK) {

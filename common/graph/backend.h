@@ -42,5 +42,8 @@ struct backend {
 /* Opens the CPU backend (cpu/backend.c). real_bytes: 4 or 8; cap in bytes, 0: the host's memory less a reserve. Never
    fails. */
 backend *cpu_open(size_t real_bytes, uint64_t cap);
+/* Comes before cpu_open. FAILED when the system refuses the address space that OpenBLAS takes for each thread: it would
+   ask for it again and again, for ever. */
+status cpu_check_room(error *e);
 
 #endif

@@ -114,6 +114,7 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
         TRY(open_gpu(c, gemm, b, e));
     } else {
         TRY(backend_check_type(c, type_of(c, true), e));
+        TRY(cpu_check_room(e));
         *b = cpu_open(precision_table[precision_of(c)].real_bytes, c->vram_cap);
     }
     if (report) text_print(report, "device: %s\n", backend_print(*b, text));

@@ -237,6 +237,7 @@ static status map_file(st_file *f, error *e) {
             s = fail(e, FAILED, "%s: cannot map: %s", f->path, strerror(errno));
         else
             f->map = map, f->map_bytes = (size_t)there.st_size;
+        if (f->map) file_watch(f->path, f->map, f->map_bytes);
     }
     close(fd);
     return s;
@@ -265,7 +266,10 @@ void st_close(st_file *f) {
     for (int i = 0; i < f->n; i++) free(f->tensors[i].name);
     free(f->tensors);
     free(f->path);
-    if (f->map) munmap(f->map, f->map_bytes);
+    if (f->map) {
+        file_unwatch(f->map);
+        munmap(f->map, f->map_bytes);
+    }
     *f = (st_file){0};
 }
 

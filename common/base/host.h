@@ -1,0 +1,22 @@
+/* host.h: what of this machine the process may use. Within a container (cgroup v1 or v2) that is less than the machine
+   has, and the system says so only in files. */
+#ifndef SNUG_HOST_H
+#define SNUG_HOST_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* Bytes: the least of the machine's memory, the container's limit and `ulimit -v`. */
+uint64_t host_memory(void);
+/* Processors that this process may run on, and of which its container has so many's time, rounded up; 1 at least. */
+int host_processors(void);
+/* Sets the number of OpenMP threads: what OMP_NUM_THREADS says, or else one for each processor. More than the machine
+   can use are not made, and a line on f says so. */
+void host_settle_threads(FILE *f);
+
+/* The two limits of the container, for tests by other files than /proc/self/cgroup and /sys/fs/cgroup. UINT64_MAX and
+   INFINITY: there is none. */
+uint64_t host_container_memory(const char *membership, const char *mount);
+double host_container_processors(const char *membership, const char *mount);
+
+#endif
