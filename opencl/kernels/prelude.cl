@@ -83,12 +83,17 @@ typedef uint8 dropout_args;
 
 inline float dropout_scale(dropout_args a) { return as_float(a.s7); }
 
-/* The factors of elements 4*quad .. 4*quad+3 of sequence s of the micro-batch: 0, or 1 / (1 - p). */
+/* Draws for elements 4*quad .. 4*quad+3 of sequence s of the micro-batch: one is kept where its word is at least a.s6. */
+inline void dropout_draw(dropout_args a, uint s, ulong quad, u32 word[4]) {
+    dropout_words(((u64)a.s1 << 32) | a.s0, a.s2, a.s3 + s, a.s4, a.s5, (u32)quad, word);
+}
+
+/* The factors of these elements: 0, or 1 / (1 - p). */
 inline float4 dropout_factors(dropout_args a, uint s, ulong quad) {
     float4 factor = 1.0f;
     if (a.s6 != 0) {
         u32 word[4];
-        dropout_words(((u64)a.s1 << 32) | a.s0, a.s2, a.s3 + s, a.s4, a.s5, (u32)quad, word);
+        dropout_draw(a, s, quad, word);
         float scale = dropout_scale(a);
         factor.x = word[0] >= a.s6 ? scale : 0.0f;
         factor.y = word[1] >= a.s6 ? scale : 0.0f;
