@@ -1,59 +1,89 @@
-/* attention.c: launches attention.cl, and chooses its tiles. */
+/* attention.c: builds attention's kernels for a graph, and launches them. */
+#include "opencl/attention_shapes.h"
 #include "opencl/ops.h"
 #include <math.h>
+#include <string.h>
 
-enum { LANES = 256, LOCAL_FLOATS = 32768 / 4 };
+/* ---- building ---- */
 
-/* The largest tiles whose local memory fits 32 KiB (the sums are attention.cl's arrays). A group of one lane, a CPU's,
-   keeps one vector of rows. */
-bool attention_tiles_for(int D, bool serial, attention_tiles *t) {
-    static const int sides[][2] = {{32, 32}, {32, 16}, {16, 16}, {16, 8}, {8, 8}}; /* kept, streamed */
-    *t = (attention_tiles){.side = serial ? 1 : 8};
-    for (int i = (int)(sizeof sides / sizeof *sides) - 1; i >= 0; i--) {
-        int a = sides[i][0], s = sides[i][1];
-        if (serial && a > 16) continue;
-        if (D * (a + 1) + D * (s + 1) + s * (a + 1) + a * t->side <= LOCAL_FLOATS) t->FA = a, t->FS = s;
-        if (2 * D * (a + 1) + 2 * D * (s + 1) + s * (a + 1) <= LOCAL_FLOATS) t->QA = a, t->QS = s;
-        if (2 * D * (a + 1) + 2 * D * (s + 1) + 2 * s * (a + 1) <= LOCAL_FLOATS) t->KA = a, t->KS = s;
+/* What a graph asks for; false where it has no attention. A graph has one head size and one number of heads. */
+static status wish_of(const opencl *b, const graph *g, attention_wish *w, error *e) {
+    *w = (attention_wish){.local = b->local, .group = b->device.info.group, .units = b->device.info.units};
+    w->way = b->serial ? ATTENTION_SERIAL : ATTENTION_FLOAT32;
+    if (b->base.type->precision == PRECISION_TF32) w->way = ATTENTION_TF32;
+    if (b->base.type->precision == PRECISION_BF16) w->way = ATTENTION_BF16;
+    w->emulate = b->emulate;
+    w->sequences = g->micro_batch;
+    w->length = g->length;
+    for (int i = 0; i < g->n_ops; i++) {
+        const op *o = &g->ops[i];
+        if (o->code != OP_ATTENTION && o->code != OP_ATTENTION_DX) continue;
+        int heads = o->attr.heads, size = (int)(g->tensors[o->arg[o->code == OP_ATTENTION ? 0 : 1]].dim[2] / heads);
+        if (w->heads && (size != w->head_size || heads != w->heads))
+            return fail(e, FAILED, "OpenCL: a graph with %d heads of %d and %d of %d", w->heads, w->head_size, heads,
+                        size);
+        w->head_size = size;
+        w->heads = heads;
+        w->dropout = w->dropout || o->attr.dropout > 0;
     }
-    return t->FA && t->QA && t->KA;
+    return OK;
 }
 
-static void tiles_of(const opencl *b, int64_t C, attention_tiles *t) {
-    attention_tiles_for((int)(C / b->op->attr.heads), b->serial, t);
+status attention_build(opencl *b, const graph *g, error *e) {
+    attention_wish w;
+    attention_shape shape;
+    TRY(wish_of(b, g, &w, e));
+    if (!w.heads) return OK;
+    if (!attention_shape_for(&w, &shape))
+        return fail(e, BAD_INPUT,
+                    "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu",
+                    w.head_size);
+    cl_program *program = &b->program[PROGRAM_ATTENTION];
+    if (*program && strcmp(shape.options, b->attention.options) == 0) return OK;
+    if (*program) clReleaseProgram(*program);
+    *program = NULL;
+    b->attention = shape;
+    return attention_program(&b->device, &shape, program, e);
 }
 
-static kernel_grid tiles(const opencl *b, const attention_tiles *t, int kept) {
-    size_t n = (size_t)((b->args.length + kept - 1) / kept) * (size_t)b->args.sequences, side = (size_t)t->side;
-    kernel_grid grid = {{n * side, (size_t)b->op->attr.heads * side, 1}, {side, side, 1}};
-    return grid;
+/* ---- running ---- */
+
+enum { FORWARD, FOR_DQ, FOR_DKV };
+enum { LANES = 256, DELTA_LANES = 8 }; /* as in attention_common.cl */
+
+static kernel_grid tiles(const opencl *b, int kernel) {
+    const attention_shape *s = &b->attention;
+    size_t n = (size_t)((b->args.length + s->kept[kernel] - 1) / s->kept[kernel]), lanes = (size_t)s->lanes[kernel];
+    size_t heads = (size_t)b->op->attr.heads, sequences = (size_t)b->args.sequences;
+    const kernel_grid serial = {{n * sequences, heads, 1}, {1, 1, 1}};
+    return s->way == ATTENTION_SERIAL ? serial : grid_groups(n * heads * sequences, lanes);
+}
+
+static kernel_grid delta_grid(const opencl *b, uint64_t rows) {
+    return b->attention.way == ATTENTION_SERIAL ? grid_items(rows, LANES) : grid_items(rows * DELTA_LANES, LANES);
 }
 
 static double scale(const opencl *b, int64_t C) { return 1 / sqrt((double)C / b->op->attr.heads); }
 
 status opencl_ATTENTION(opencl *b, error *e) {
-    attention_tiles t;
     int64_t C = op_tensor(b, 0)->dim[2];
     int H = b->op->attr.heads;
-    tiles_of(b, C, &t);
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, attention, tiles(b, &t, t.FA), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->args.length),
+    RUN(b, attention, tiles(b, FORWARD), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->args.length),
         arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }
 
 status opencl_ATTENTION_DX(opencl *b, error *e) {
-    attention_tiles t;
     int64_t C = op_tensor(b, 1)->dim[2];
     int H = b->op->attr.heads, T = b->args.length;
-    tiles_of(b, C, &t);
     cl_uint8 dropout = op_dropout(b);
     uint64_t n = (uint64_t)op_rows(b) * (uint64_t)H;
-    RUN(b, attention_delta, grid_items(n, LANES), arg_scratch(b, 0), arg_tensor(b, 1), arg_tensor(b, 3), arg_int(T),
+    RUN(b, attention_delta, delta_grid(b, n), arg_scratch(b, 0), arg_tensor(b, 1), arg_tensor(b, 3), arg_int(T),
         arg_int(H), arg_ulong(n));
-    RUN(b, attention_dq, tiles(b, &t, t.QA), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
+    RUN(b, attention_dq, tiles(b, FOR_DQ), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
         arg_scratch(b, 0), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
-    RUN(b, attention_dkv, tiles(b, &t, t.KA), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
+    RUN(b, attention_dkv, tiles(b, FOR_DKV), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
         arg_scratch(b, 0), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }

@@ -106,13 +106,14 @@ static void backend_unbind(backend *base) {
 
 static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
     opencl *b = (opencl *)base;
-    TRY(programs_build_attention(b, g, e));
+    TRY(attention_build(b, g, e));
     if (base->profile) TRY(device_profile(&b->device, e));
     TRY(memory_reserve(&b->memory, &b->device, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
     status s = kernels_make(b, e);
     if (s == OK) s = rehearse(b, e);
+    if (s == OK) s = attention_prove(b, e);
     if (s != OK) backend_unbind(base);
     return s;
 }
@@ -222,6 +223,9 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
     if (s == OK) {
         const device_info *d = &b->device.info;
         b->serial = (d->type & CL_DEVICE_TYPE_CPU) && !o->as_gpu;
+        b->local = o->local && o->local < d->local ? o->local : d->local;
+        b->emulate = o->mma != MMA_OWN;
+        b->unproved = o->mma == MMA_EMULATED;
         bool own = wants_own_products(b, o);
         if (own) b->base.type = opencl_type_own(o->precision);
         b->base.limits = limits_of(d, o->cap, own);

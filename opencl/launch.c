@@ -73,14 +73,11 @@ status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const ker
 
 /* ---- programs ---- */
 
-static void drop_program(opencl *b, program_id program) {
-    if (b->program[program]) clReleaseProgram(b->program[program]);
-    b->program[program] = NULL;
-}
-
 void programs_drop(opencl *b) {
-    for (int p = 0; p < PROGRAM_COUNT; p++) drop_program(b, (program_id)p);
-    b->head_size = 0;
+    for (int p = 0; p < PROGRAM_COUNT; p++) {
+        if (b->program[p]) clReleaseProgram(b->program[p]);
+        b->program[p] = NULL;
+    }
 }
 
 #define OPTIONS_ALL "-cl-std=CL1.2 -Du32=uint -Du64=ulong"
@@ -92,34 +89,6 @@ status programs_build_common(opencl *b, error *e) {
     snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
              PARTIAL_ROWS, BIAS_ROWS);
     return device_build(&b->device, sources, 7, options, &b->program[PROGRAM_COMMON], e);
-}
-
-/* attention.cl is built for the graph's head size; a graph has one. */
-status programs_build_attention(opencl *b, const graph *g, error *e) {
-    const char *const sources[] = {"philox.h", "prelude.cl", b->serial ? "attention.cl" : "attention_lanes.cl"};
-    int D = 0;
-    for (int i = 0; i < g->n_ops; i++) {
-        const op *o = &g->ops[i];
-        if (o->code != OP_ATTENTION && o->code != OP_ATTENTION_DX) continue;
-        int64_t C = g->tensors[o->arg[o->code == OP_ATTENTION ? 0 : 1]].dim[2];
-        int size = (int)(C / o->attr.heads);
-        if (D && size != D) return fail(e, FAILED, "OpenCL: a graph with head sizes %d and %d", D, size);
-        D = size;
-    }
-    if (!D || D == b->head_size) return OK;
-    attention_tiles t;
-    if (!attention_tiles_for(D, b->serial, &t))
-        return fail(e, BAD_INPUT,
-                    "heads of %d channels are too large for the OpenCL backend; use more heads or --device=cpu", D);
-    char options[256];
-    snprintf(options, sizeof options,
-             OPTIONS_ALL " -DSERIAL=%d -DD=%d -DSIDE=%d -DFR=%d -DFS=%d -DQR=%d -DQS=%d -DKR=%d -DKS=%d", b->serial, D,
-             t.side, t.FA / t.side, t.FS, t.QA / t.side, t.QS, t.KA / t.side, t.KS);
-    drop_program(b, PROGRAM_ATTENTION);
-    b->head_size = 0;
-    TRY(device_build(&b->device, sources, 3, options, &b->program[PROGRAM_ATTENTION], e));
-    b->head_size = D;
-    return OK;
 }
 
 /* ---- kernels ---- */

@@ -22,6 +22,7 @@ typedef struct {
     const char *gemm;
     compute_precision precision; /* TF32, BF16: products by matrix units (product.h) */
     bool as_gpu;                 /* kernels in the shapes for GPUs, whatever the device is */
+    uint64_t local; /* for tests alone: local memory of the device in bytes, where it has more; 0: as it is */
     enum { MMA_OWN, MMA_EMULATED, MMA_EMULATED_AND_PROVED } mma; /* of those, for tests alone: on any device, slowly */
     int product_tile; /* of snug's own products: 1 or 2 forces the large or the small tiles; 0: by the product's size */
 } opencl_options;

@@ -3,6 +3,7 @@
 #define SNUG_OPENCL_OPS_H
 
 #include "graph/backend.h"
+#include "opencl/attention_shapes.h"
 #include "opencl/device/cl.h"
 #include "opencl/memory.h"
 #include "opencl/params.h"
@@ -39,8 +40,10 @@ typedef struct {
     memory memory;
     cl_program program[PROGRAM_COUNT];
     cl_kernel kernel[KERNEL_COUNT]; /* from bind to unbind: a kernel holds the buffers that it was given */
-    int head_size;                  /* that PROGRAM_ATTENTION was built for; 0: it is not there */
     bool serial;                    /* a CPU, or made like one: see SERIAL in prelude.cl */
+    bool emulate, unproved;         /* matrix units are emulated; and what is made of them is not tried */
+    uint64_t local;                 /* bytes of local memory that a group may have */
+    attention_shape attention;      /* of PROGRAM_ATTENTION */
     bool own_products;              /* all products by product.c, none by CLBlast */
     product_family products;
     size_t min_indirect; /* products of fewer than this cubed multiply-adds go to CLBlast's direct kernel */
@@ -135,7 +138,6 @@ status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const ker
 
 /* Programs are built once; kernels, product.c's too, are made by bind and dropped before its buffers are released. */
 status programs_build_common(opencl *b, error *e);
-status programs_build_attention(opencl *b, const graph *g, error *e);
 void programs_drop(opencl *b);
 status kernels_make(opencl *b, error *e);
 void kernels_drop(opencl *b);
@@ -175,11 +177,11 @@ status partials_add(opencl *b, int i, int64_t C, int plane, int planes, error *e
 OPS(X)
 #undef X
 
-/* Options that build attention.cl for one head size; false when its tiles don't fit 32 KiB of local memory. */
-typedef struct {
-    int side;                   /* lanes along each side of a work-group */
-    int FA, FS, QA, QS, KA, KS; /* rows kept and streamed: forward, for dq, for dk and dv */
-} attention_tiles;
-bool attention_tiles_for(int head_size, bool serial, attention_tiles *t);
+/* Builds attention's kernels for g in program[PROGRAM_ATTENTION]; nothing where g has no attention. */
+status attention_build(opencl *b, const graph *g, error *e);
+/* Tries them on this device against float64, at the head size of the bound graph and no more positions than it has
+   (R13): BAD_INPUT says what is wrong. Runs ops of the graph on their own tensors, whose activations it leaves behind,
+   and takes no memory. attention_check.c */
+status attention_prove(opencl *b, error *e);
 
 #endif

@@ -35,7 +35,8 @@ typedef enum { PROGRAM_COMMON, PROGRAM_ATTENTION, PROGRAM_COUNT } program_id;
     X(ATTENTION, attention)                                                                                            \
     X(ATTENTION, attention_delta)                                                                                      \
     X(ATTENTION, attention_dq)                                                                                         \
-    X(ATTENTION, attention_dkv)
+    X(ATTENTION, attention_dkv)                                                                                        \
+    X(ATTENTION, attention_one)
 
 #define X(program, name) KERNEL_##name,
 typedef enum { KERNELS(X) KERNEL_COUNT } kernel_id;
