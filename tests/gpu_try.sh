@@ -23,7 +23,7 @@ fail() {
 # What a toy on PoCL has to show: every step in the table, nothing left out, and figures from its timings.
 check_run() { # WHERE STATUS LOGS
     [ "$2" = 0 ] || fail "$1: on_gpu.sh ended with status $2"
-    for step in devices_check equivalence opencl opencl_mma opencl_choose bench_16 cap_small train_20 tune; do
+    for step in devices_check equivalence opencl opencl_product opencl_choose bench_16 cap_small train_20 tune; do
         grep -q "^| $step | ok | 0 | [0-9]* |" "$3/summary.md" || fail "$1: $step is not in the table, or not ok"
         grep -q "^== $step: ok" "$3/log.txt" || fail "$1: $step is not in the log"
     done
