@@ -89,7 +89,7 @@ static status find_limit(backend *b, const gpt_shape *shape, int64_t rows, bench
 static void fill_batch(batch *b, int64_t vocabulary) {
     for (int64_t i = 0; i < b->sequences * b->length; i++) {
         uint32_t words[4];
-        philox(1, (uint32_t)i, (uint32_t)(i >> 32), (uint32_t)SITE_BATCH << 16, 0, words);
+        philox(1, (uint32_t)i, (uint32_t)(i >> 32), random_word(SITE_BATCH, STREAM_TRAIN), 0, words);
         b->x[i] = (int32_t)(words[0] % (uint64_t)vocabulary);
         b->y[i] = (int32_t)(words[1] % (uint64_t)vocabulary);
     }

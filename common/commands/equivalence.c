@@ -196,7 +196,7 @@ static status run_steps(equivalence *q, equivalence_split *split, model *m, erro
     status s = OK;
     for (int64_t i = 0; i < q->steps && s == OK; i++) {
         step_settings at = {.step = i, .lr = train_rate(q->config, i), .seed = q->order.seed};
-        s = batch_draw(&b, &q->text, &q->order, 0, i, 0, e);
+        s = batch_draw(&b, &q->text, &q->order, STREAM_TRAIN, i, 0, e);
         double began = seconds_now();
         if (s == OK) s = model_gradients(m, &b, &at, &split->losses[i], e);
         if (s == OK) s = model_finish(m, &at, &norm, e);

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STREAM_TABLE = 3, STREAM_NOISE = 4 }; /* of data_sequence; train takes 0, evaluations 1 and 2 */
-
 /* ---- gradients on the host ---- */
 
 /* All gradients of a model in a row: `count` doubles. */

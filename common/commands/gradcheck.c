@@ -32,7 +32,7 @@ typedef struct {
 } check;
 
 static void words_of(uint64_t seed, uint32_t what, int64_t i, uint32_t words[4]) {
-    philox(seed, (uint32_t)i, (uint32_t)((uint64_t)i >> 32), (uint32_t)SITE_INIT << 16 | 1, what, words);
+    philox(seed, (uint32_t)i, (uint32_t)((uint64_t)i >> 32), random_word(SITE_INIT, STREAM_GRADCHECK), what, words);
 }
 
 status gradcheck_weights(model *m, uint64_t seed, error *e) {

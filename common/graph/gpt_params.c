@@ -60,7 +60,8 @@ void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t 
         uint64_t draw = (uint64_t)i / 2;
         uint32_t words[4];
         if (i == first || i % 2 == 0) {
-            philox(seed, (uint32_t)draw, (uint32_t)(draw >> 32), (uint32_t)SITE_INIT << 16, (uint32_t)param, words);
+            philox(seed, (uint32_t)draw, (uint32_t)(draw >> 32), random_word(SITE_INIT, STREAM_WEIGHTS),
+                   (uint32_t)param, words);
             rng_normal(words, pair);
         }
         out[i - first] = scale * pair[i % 2];

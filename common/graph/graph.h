@@ -5,6 +5,7 @@
 #ifndef SNUG_GRAPH_H
 #define SNUG_GRAPH_H
 
+#include "base/random_sites.h"
 #include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -134,23 +135,12 @@ typedef struct {
 /* The table's row for a code; points to constant data. */
 const op_info *op_describe(op_code code);
 
-/* Where dropout draws its random numbers: the high half of Philox's third counter word (R9). */
-typedef enum {
-    SITE_EMBED = 1,
-    SITE_ATTENTION,
-    SITE_ATTENTION_RESIDUAL,
-    SITE_MLP_RESIDUAL,
-    SITE_INIT,
-    SITE_BATCH,
-    SITE_SAMPLE
-} random_site;
-
 typedef struct {
-    int layer; /* for dropout's counter and for profiles; -1 where there is none */
-    int heads; /* ATTENTION, ATTENTION_DX */
-    random_site site;
-    double dropout; /* probability that an element is dropped; 0 = off */
-    double epsilon; /* NORM, RESIDUAL_NORM; ADAMW */
+    int layer;        /* for dropout's counter and for profiles; -1 where there is none */
+    int heads;        /* ATTENTION, ATTENTION_DX */
+    random_site site; /* where dropout draws its random numbers */
+    double dropout;   /* probability that an element is dropped; 0 = off */
+    double epsilon;   /* NORM, RESIDUAL_NORM; ADAMW */
     bool tanh_gelu;
     int index;                         /* SUM_SQUARES */
     double clip;                       /* GRAD_NORM; 0 = off */

@@ -116,8 +116,8 @@ int64_t batch_targets(const batch *b) {
     return n;
 }
 
-status batch_draw(batch *b, const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t first,
-                  error *e) {
+status batch_draw(batch *b, const token_file *f, const data_order *order, batch_stream stream, int64_t step,
+                  int64_t first, error *e) {
     for (int64_t i = 0; i < b->sequences; i++)
         TRY(data_sequence(f, order, stream, step, first + i, b->x + i * b->length, b->y + i * b->length, e));
     return OK;

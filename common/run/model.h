@@ -39,8 +39,8 @@ batch batch_new(int64_t sequences, int64_t length);
 void batch_free(batch *b);
 int64_t batch_targets(const batch *b);
 /* Sequences `first` .. of step `step`. */
-status batch_draw(batch *b, const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t first,
-                  error *e);
+status batch_draw(batch *b, const token_file *f, const data_order *order, batch_stream stream, int64_t step,
+                  int64_t first, error *e);
 
 typedef struct {
     int64_t step;

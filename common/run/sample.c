@@ -80,7 +80,7 @@ static status next_id(writer *w, int sample, int64_t number, int32_t *id, error 
     model *m = w->m;
     uint32_t words[4];
     TRY(model_logits(m, w->ids, (int)w->n, w->logits, e));
-    philox((uint64_t)w->c->seed, (uint32_t)number, (uint32_t)sample, (uint32_t)SITE_SAMPLE << 16, 0, words);
+    philox((uint64_t)w->c->seed, (uint32_t)number, (uint32_t)sample, random_word(SITE_SAMPLE, 0), 0, words);
     *id = (int32_t)sample_pick(w->logits, m->shape.vocabulary, w->c->temperature, w->c->top_k,
                                rng_uniform(words[0], words[1]), w->sorted);
     return OK;

@@ -23,8 +23,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { STREAM_TRAIN, STREAM_EVAL_TRAIN, STREAM_EVAL_VAL };
-
 double train_rate(const config *c, int64_t step) {
     if (!c->decay_lr) return c->learning_rate;
     if (step < c->warmup_iters) return c->learning_rate * (double)(step + 1) / (double)(c->warmup_iters + 1);
@@ -192,7 +190,7 @@ static status log_line(run *r, const char *line, error *e) {
 
 /* ---- evaluation: on the same sequences every time, so that losses can be compared ---- */
 
-static status evaluate(run *r, const token_file *f, uint32_t stream, int64_t iter, double *loss, error *e) {
+static status evaluate(run *r, const token_file *f, batch_stream stream, int64_t iter, double *loss, error *e) {
     int64_t left = r->c->eval_iters * r->c->batch_size, targets = 0;
     int64_t batches = (left + r->batch.sequences - 1) / r->batch.sequences;
     double sum = 0, part;

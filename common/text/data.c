@@ -1,6 +1,5 @@
 /* data.c: see data.h. Reads token files; prepare.c makes them. */
 #include "text/data.h"
-#include "graph/graph.h"
 #include "base/json_file.h"
 #include "base/mapped_file.h"
 #include "base/rng.h"
@@ -172,7 +171,8 @@ status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e) {
 
 /* The token at which the sequence starts. A random one is the high half of 64 random bits times the number of places,
    which makes no place likelier than another by more than tokens / 2^64. */
-static int64_t start_of(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number) {
+static int64_t start_of(const token_file *f, const data_order *order, batch_stream stream, int64_t step,
+                        int64_t number) {
     if (order->sequential) {
         u128 sequence = (u128)(uint64_t)step * (uint64_t)order->sequences + (uint64_t)number;
         u128 tokens = (uint64_t)f->tokens;
@@ -180,12 +180,12 @@ static int64_t start_of(const token_file *f, const data_order *order, uint32_t s
     }
     uint32_t w[4];
     uint32_t high = (uint32_t)(step >> 32) | (uint32_t)(number >> 32) << 16; /* both may be 2^32 and more */
-    philox(order->seed, (uint32_t)step, (uint32_t)number, (uint32_t)SITE_BATCH << 16 | (stream & 0xffff), high, w);
+    philox(order->seed, (uint32_t)step, (uint32_t)number, random_word(SITE_BATCH, stream), high, w);
     uint64_t bits = (uint64_t)w[0] << 32 | w[1];
     return (int64_t)((u128)bits * (uint64_t)(f->tokens - order->length) >> 64);
 }
 
-status data_sequence(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number,
+status data_sequence(const token_file *f, const data_order *order, batch_stream stream, int64_t step, int64_t number,
                      int32_t *x, int32_t *y, error *e) {
     int64_t at = start_of(f, order, stream, step, number);
     int64_t vocabulary = order->vocabulary;

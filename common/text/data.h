@@ -3,6 +3,7 @@
 #ifndef SNUG_DATA_H
 #define SNUG_DATA_H
 
+#include "base/random_sites.h"
 #include "config/config.h"
 #include "base/status.h"
 #include <stdbool.h>
@@ -38,11 +39,11 @@ typedef struct {
     int64_t sequences, length, ignore_token, vocabulary;
 } data_order;
 /* Fills x and y [length] with sequence `number` (0 .. sequences - 1) of step `step`: y is x shifted by one token, and
-   targets equal to ignore_token become -1. `stream` (below 65536) keeps training and the evaluations apart. The result
+   targets equal to ignore_token become -1. `stream` keeps training and the evaluations apart. The result
    depends on nothing else, so that the split of a step cannot change it. BAD_INPUT when a token is not below the
    vocabulary; the message names file, position and id.
    Random order: the start is uniform over 0 .. tokens - length - 1, as in nanoGPT. Sequential: the start is token
    (step * sequences + number) * length; behind the file's last token its first one follows. */
-status data_sequence(const token_file *f, const data_order *order, uint32_t stream, int64_t step, int64_t number,
+status data_sequence(const token_file *f, const data_order *order, batch_stream stream, int64_t step, int64_t number,
                      int32_t *x, int32_t *y, error *e);
 #endif
