@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "run/shape.h"
 #include "config/help.h"
+#include "config/help_text.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -618,6 +619,20 @@ START_TEST(the_defaults_echo_nothing) {
 }
 END_TEST
 
+START_TEST(options_are_read_by_commands_that_there_are) {
+    ck_assert(help_reads("grads", &option_table[OPTION_out]) && help_reads("prepare", &option_table[OPTION_out]));
+    ck_assert(!help_reads("train", &option_table[OPTION_out]) && !help_reads("grad", &option_table[OPTION_out]));
+    ck_assert(help_reads_any("report") && !help_reads_any("version"));
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
+        char *left = xstrdup(option_table[id].readers), *at = left;
+        ck_assert_msg(*left != 0, "nobody reads %s", option_table[id].name);
+        for (char *name; (name = strsep(&at, " ")) != NULL;)
+            ck_assert_msg(help_text_of(name) != NULL, "%s is read by <%s>", option_table[id].name, name);
+        free(left);
+    }
+}
+END_TEST
+
 START_TEST(help_names_every_option_once_in_lines_that_fit) {
     char *text = NULL;
     size_t bytes;
@@ -682,6 +697,7 @@ Suite *config_suite(void) {
     tcase_add_test(t, the_configs_that_come_along_are_read_and_pass_the_checks);
     tcase_add_test(t, the_echo_reads_back_to_the_same_values);
     tcase_add_test(t, the_defaults_echo_nothing);
+    tcase_add_test(t, options_are_read_by_commands_that_there_are);
     tcase_add_test(t, help_names_every_option_once_in_lines_that_fit);
     tcase_add_test(t, every_default_is_allowed);
     suite_add_tcase(suite, t);

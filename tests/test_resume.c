@@ -102,6 +102,31 @@ START_TEST(many_parts_are_few_lines) {
 }
 END_TEST
 
+/* The list stands here again, by hand, so that an option cannot lose its column unseen. */
+START_TEST(changed_settings_are_told_if_bits_depend_on_them_and_only_then) {
+    static const char bits[] =
+        " block_size dropout dataset data_order ignore_token learning_rate decay_lr warmup_iters "
+        "lr_decay_iters min_lr weight_decay beta1 beta2 grad_clip seed dtype batch_invariant "
+        "matmul_precision ";
+    c.given[OPTION_block_size] = xstrdup("--block_size"); /* else the run's own is taken */
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
+        const char *name = option_table[id].name;
+        char *word = xprintf(" %s ", name), *told = xprintf("settings have changed: %s is ", name);
+        bool decides = strstr(bits, word) != NULL;
+        run_state_free(&s);
+        s = run_state_new(b->device, snug_build(), b->gemm);
+        run_state_set(&s, name, "another value");
+        char *text = notes();
+        ck_assert_msg(decides ? strstr(text, told) != NULL : !*text, "%s: <%s>", name, text);
+        ck_assert_msg(option_table[id].decides_bits == decides, "%s", name);
+        free(text);
+        free(told);
+        free(word);
+    }
+    config_free(&c);
+}
+END_TEST
+
 Suite *resume_suite(void);
 Suite *resume_suite(void) {
     Suite *suite = suite_create("resume");
@@ -111,6 +136,7 @@ Suite *resume_suite(void) {
     tcase_add_test(t, part_made_elsewhere_is_told_though_the_last_was_made_here);
     tcase_add_test(t, other_products_are_told_unless_the_setting_says_it);
     tcase_add_test(t, many_parts_are_few_lines);
+    tcase_add_test(t, changed_settings_are_told_if_bits_depend_on_them_and_only_then);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -5,16 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DECIDES_BITS true
+#define DECIDES_FREE false
 #define LIMITS_INT(a, b) .low = a, .high = b
 #define LIMITS_REAL(a, b) .least = a, .most = b
 #define LIMITS_BOOL(a, b) .low = a, .high = b
 #define LIMITS_TEXT(a, b) .words = b
 #define LIMITS_BYTES(a, b) .low = a, .high = b
-#define X(kind, key, initial, a, b, in, text)                                                                          \
+#define X(kind, key, initial, a, b, in, by, decides, text)                                                             \
     [OPTION_##key] = {.name = #key,                                                                                    \
                       .type = OPTION_##kind,                                                                           \
                       .group = #in,                                                                                    \
                       .help = text,                                                                                    \
+                      .readers = by,                                                                                   \
+                      .decides_bits = DECIDES_##decides,                                                               \
                       .offset = offsetof(config, key),                                                                 \
                       LIMITS_##kind(a, b)},
 const option_info option_table[OPTION_COUNT] = {OPTIONS(X)};

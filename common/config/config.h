@@ -1,5 +1,6 @@
 /* config.h: all settings of a run, from config files like nanoGPT's and from --key=value. One table holds the name,
-   type, default, limits and help of each; parsing, `help`, the man page and the echo of a run are made from it. */
+   type, default, limits, readers and help of each; parsing, `help`, the man page and the echo of a run are made from
+   it. */
 #ifndef SNUG_CONFIG_H
 #define SNUG_CONFIG_H
 
@@ -10,73 +11,100 @@
 
 enum { TEXT_MAX = 512 };
 
-/* clang-format off: one option a line */
-/* X(TYPE, name, default, low, high, GROUP, help)   TYPE: INT int64_t, REAL double, BOOL bool, TEXT char[TEXT_MAX],
-   BYTES uint64_t with a unit ("10.5GiB", "12GB"; 0 alone needs none). low and high bound INT and REAL; for TEXT,
-   high is NULL or the allowed words, "a|b|c". */
+/* The commands that read options of the same kind: those that plan or make steps of training, those that make a model
+   of the settings' shape, and all that compute. */
+#define BY_TRAINING "plan train equivalence tune"
+#define BY_MODELS BY_TRAINING " bench gradcheck"
+#define BY_ALL_STEPS BY_MODELS " sample eval grads logits"
+
+/* clang-format off: one option a line, or two */
+/* X(TYPE, name, default, low, high, GROUP, readers, BITS or FREE, help)   TYPE: INT int64_t, REAL double, BOOL bool,
+   TEXT char[TEXT_MAX], BYTES uint64_t with a unit ("10.5GiB", "12GB"; 0 alone needs none). low and high bound INT and
+   REAL; for TEXT, high is NULL or the allowed words, "a|b|c". readers: the commands that read it, with spaces between.
+   BITS: the weights that a run arrives at depend on it, so that a resumed run says when it has changed. The others of
+   the model are FREE because they come with the checkpoint, and the batch's two because only their product counts. */
 #define OPTIONS(X)                                                                                                     \
-    X(INT, n_layer, 12, 1, 1024, MODEL, "transformer blocks")                                                          \
-    X(INT, n_head, 12, 1, 1024, MODEL, "attention heads; must divide n_embd")                                          \
-    X(INT, n_embd, 768, 1, 65536, MODEL, "channels")                                                                   \
-    X(INT, block_size, 1024, 1, 1048576, MODEL, "positions (tokens) of a sequence")                                    \
-    X(INT, vocab_size, 0, 0, 16777216, MODEL, "0: the checkpoint's, the tokenizer's or the data's, else 50304")        \
-    X(BOOL, bias, false, 0, 0, MODEL, "biases in linear layers and layer norms")                                       \
-    X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, "exact GELU (erf), or GPT-2's tanh form")                  \
-    X(REAL, dropout, 0.0, 0, 0.999, MODEL, "probability, in the three places GPT-2 has it")                            \
-    X(TEXT, dataset, "openwebtext", 0, NULL, DATA, "a folder with train.bin and val.bin, or its name under data/")     \
-    X(TEXT, data_order, "random", 0, "random|sequential", DATA,                                                        \
+    X(INT, n_layer, 12, 1, 1024, MODEL, BY_MODELS, FREE, "transformer blocks")                                         \
+    X(INT, n_head, 12, 1, 1024, MODEL, BY_MODELS, FREE, "attention heads; must divide n_embd")                         \
+    X(INT, n_embd, 768, 1, 65536, MODEL, BY_MODELS, FREE, "channels")                                                  \
+    X(INT, block_size, 1024, 1, 1048576, MODEL, BY_MODELS " eval", BITS, "positions (tokens) of a sequence")           \
+    X(INT, vocab_size, 0, 0, 16777216, MODEL, BY_MODELS, FREE,                                                         \
+      "0: the checkpoint's, the tokenizer's or the data's, else 50304")                                                \
+    X(BOOL, bias, false, 0, 0, MODEL, BY_MODELS, FREE, "biases in linear layers and layer norms")                      \
+    X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, BY_MODELS, FREE, "exact GELU (erf), or GPT-2's tanh form") \
+    X(REAL, dropout, 0.0, 0, 0.999, MODEL, BY_MODELS, BITS, "probability, in the three places GPT-2 has it")           \
+    X(TEXT, dataset, "openwebtext", 0, NULL, DATA, BY_TRAINING " eval bench", BITS,                                    \
+      "a folder with train.bin and val.bin, or its name under data/")                                                  \
+    X(TEXT, data_order, "random", 0, "random|sequential", DATA, BY_TRAINING, BITS,                                     \
       "sequential: sequence i of step s starts at (s*N+i)*T")                                                          \
-    X(INT, ignore_token, -1, -1, 4294967295, DATA, "targets equal to it don't count; -1 = none")                       \
-    X(INT, batch_size, 12, 1, 1048576, TRAIN, "sequences of a micro-batch: a wish, see micro_batch_size")              \
-    X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, "batch_size times this is the effective batch, kept")   \
-    X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, "optimizer steps")                                              \
-    X(REAL, learning_rate, 6e-4, 0, 1e6, TRAIN, "the highest")                                                         \
-    X(BOOL, decay_lr, true, 0, 0, TRAIN, "warm up, then cosine down to min_lr")                                        \
-    X(INT, warmup_iters, 2000, 0, 1000000000000, TRAIN, "steps of linear warm-up")                                     \
-    X(INT, lr_decay_iters, 600000, 0, 1000000000000, TRAIN, "step at which min_lr is reached")                         \
-    X(REAL, min_lr, 6e-5, 0, 1e6, TRAIN, "the lowest after warm-up")                                                   \
-    X(REAL, weight_decay, 0.1, 0, 1e3, TRAIN, "AdamW's, on tensors of rank 2 only")                                    \
-    X(REAL, beta1, 0.9, 0, 0.9999999, TRAIN, "AdamW: decay of the mean")                                               \
-    X(REAL, beta2, 0.95, 0, 0.9999999, TRAIN, "AdamW: decay of the variance")                                          \
-    X(REAL, grad_clip, 1.0, 0, 1e30, TRAIN, "largest gradient norm; 0 = off")                                          \
-    X(INT, eval_interval, 2000, 1, 1000000000000, TRAIN, "steps between evaluations")                                  \
-    X(INT, eval_iters, 200, 1, 1000000000, TRAIN, "batches of batch_size sequences per evaluation and split")          \
-    X(BOOL, eval_only, false, 0, 0, TRAIN, "evaluate once and end")                                                    \
-    X(INT, log_interval, 1, 1, 1000000000000, TRAIN, "steps between log lines")                                        \
-    X(INT, seed, 1337, 0, 9223372036854775807, TRAIN, "of everything random")                                          \
-    X(TEXT, out_dir, "out", 0, NULL, FILES, "folder for checkpoints and the log")                                      \
-    X(TEXT, init_from, "scratch", 0, NULL, FILES, "scratch, resume, or a folder in Hugging Face GPT-2 layout")         \
-    X(BOOL, overwrite, false, 0, 0, FILES, "train: delete the run that out_dir holds, when the new one begins")        \
-    X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "False: at evaluations save only when val loss improved")       \
-    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "newest checkpoints kept, beside the best")                         \
-    X(REAL, save_minutes, 15, 0, 1e9, FILES, "also save after so many minutes; 0 = only at evaluations")               \
-    X(TEXT, device, "auto", 0, NULL, MEMORY, "auto, cpu, opencl, opencl:N or a part of the device's name")             \
-    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY,                                           \
+    X(INT, ignore_token, -1, -1, 4294967295, DATA, BY_TRAINING, BITS, "targets equal to it don't count; -1 = none")    \
+    X(INT, batch_size, 12, 1, 1048576, TRAIN, BY_TRAINING " eval bench", FREE,                                         \
+      "sequences of a micro-batch: a wish, see micro_batch_size")                                                      \
+    X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, BY_TRAINING " bench", FREE,                             \
+      "batch_size times this is the effective batch, kept")                                                            \
+    X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, BY_TRAINING, FREE, "optimizer steps")                           \
+    X(REAL, learning_rate, 6e-4, 0, 1e6, TRAIN, BY_TRAINING, BITS, "the highest")                                      \
+    X(BOOL, decay_lr, true, 0, 0, TRAIN, BY_TRAINING, BITS, "warm up, then cosine down to min_lr")                     \
+    X(INT, warmup_iters, 2000, 0, 1000000000000, TRAIN, BY_TRAINING, BITS, "steps of linear warm-up")                  \
+    X(INT, lr_decay_iters, 600000, 0, 1000000000000, TRAIN, BY_TRAINING, BITS, "step at which min_lr is reached")      \
+    X(REAL, min_lr, 6e-5, 0, 1e6, TRAIN, BY_TRAINING, BITS, "the lowest after warm-up")                                \
+    X(REAL, weight_decay, 0.1, 0, 1e3, TRAIN, BY_TRAINING, BITS, "AdamW's, on tensors of rank 2 only")                 \
+    X(REAL, beta1, 0.9, 0, 0.9999999, TRAIN, BY_TRAINING, BITS, "AdamW: decay of the mean")                            \
+    X(REAL, beta2, 0.95, 0, 0.9999999, TRAIN, BY_TRAINING, BITS, "AdamW: decay of the variance")                       \
+    X(REAL, grad_clip, 1.0, 0, 1e30, TRAIN, BY_TRAINING, BITS, "largest gradient norm; 0 = off")                       \
+    X(INT, eval_interval, 2000, 1, 1000000000000, TRAIN, BY_TRAINING, FREE, "steps between evaluations")               \
+    X(INT, eval_iters, 200, 1, 1000000000, TRAIN, BY_TRAINING " eval", FREE,                                           \
+      "batches of batch_size sequences per evaluation and split")                                                      \
+    X(BOOL, eval_only, false, 0, 0, TRAIN, BY_TRAINING, FREE, "evaluate once and end")                                 \
+    X(INT, log_interval, 1, 1, 1000000000000, TRAIN, BY_TRAINING, FREE, "steps between log lines")                     \
+    X(INT, seed, 1337, 0, 9223372036854775807, TRAIN, BY_TRAINING " gradcheck sample eval", BITS,                      \
+      "of everything random")                                                                                          \
+    X(TEXT, out_dir, "out", 0, NULL, FILES, BY_TRAINING " sample eval report", FREE,                                   \
+      "folder for checkpoints and the log")                                                                            \
+    X(TEXT, init_from, "scratch", 0, NULL, FILES, "plan train tune bench", FREE,                                       \
+      "scratch, resume, or a folder in Hugging Face GPT-2 layout")                                                     \
+    X(BOOL, overwrite, false, 0, 0, FILES, "train", FREE,                                                              \
+      "train: delete the run that out_dir holds, when the new one begins")                                             \
+    X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "plan train tune", FREE,                                        \
+      "False: at evaluations save only when val loss improved")                                                        \
+    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "plan train tune", FREE,                                            \
+      "newest checkpoints kept, beside the best")                                                                      \
+    X(REAL, save_minutes, 15, 0, 1e9, FILES, "plan train tune", FREE,                                                  \
+      "also save after so many minutes; 0 = only at evaluations")                                                      \
+    X(TEXT, device, "auto", 0, NULL, MEMORY, BY_ALL_STEPS " devices", FREE,                                            \
+      "auto, cpu, opencl, opencl:N or a part of the device's name")                                                    \
+    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY, BY_ALL_STEPS, BITS,                       \
       "float64: CPU only; 16-bit types train in float32")                                                              \
-    X(BYTES, vram_cap, 0, 0, 0, MEMORY,                                                                                \
+    X(BYTES, vram_cap, 0, 0, 0, MEMORY, BY_ALL_STEPS, FREE,                                                            \
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
-    X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, "sequences computed at once; 0 = the fastest that fits")           \
-    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY,                                       \
+    X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, BY_ALL_STEPS, FREE,                                                \
+      "sequences computed at once; 0 = the fastest that fits")                                                         \
+    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_ALL_STEPS, FREE,                   \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
-    X(BOOL, batch_invariant, true, 0, 0, MEMORY, "same bits for every micro-batch size")                               \
-    X(TEXT, matmul_precision, "highest", 0, "highest|high|medium", MEMORY,                                             \
+    X(BOOL, batch_invariant, true, 0, 0, MEMORY, BY_ALL_STEPS, BITS, "same bits for every micro-batch size")           \
+    X(TEXT, matmul_precision, "highest", 0, "highest|high|medium", MEMORY, BY_ALL_STEPS, BITS,                         \
       "highest: float32; high: inputs rounded to tf32, medium: to bf16, by NVIDIA's matrix units")                     \
-    X(REAL, tune_minutes, 5, 0.01, 10000, MEMORY, "tune: about how long to search; 0.5 finds most, more finds more")   \
-    X(TEXT, start, "\n", 0, NULL, SAMPLE, "text to continue, or FILE:path")                                            \
-    X(INT, num_samples, 10, 1, 1000000, SAMPLE, "texts to write")                                                      \
-    X(INT, max_new_tokens, 500, 1, 1000000000, SAMPLE, "length of each")                                               \
-    X(REAL, temperature, 0.8, 0, 1000, SAMPLE, "0 = always the likeliest")                                             \
-    X(INT, top_k, 200, 0, 16777216, SAMPLE, "choose among the likeliest k; 0 = all")                                   \
-    X(TEXT, batch, "", 0, NULL, FILES, "grads, logits: safetensors file with x and y")                                 \
-    X(TEXT, out, "", 0, NULL, FILES, "grads, logits, prepare: where to write")                                         \
-    X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")     \
-    X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare: share of the text that becomes val.bin")                        \
-    X(BOOL, check, false, 0, 0, CHECK, "devices: prove gradients, cap and splits on the device, for a report")         \
-    X(TEXT, splits, "", 0, NULL, CHECK, "equivalence: micro-batch sizes, like 1,3,8; or all. Else six at most")        \
-    X(INT, steps, 3, 1, 1000000, CHECK, "equivalence: steps at each split (5 for the built-in model)")                 \
-    X(BOOL, json, false, 0, 0, OUTPUT, "plan, bench: machine-readable")                                                \
-    X(BOOL, graph, false, 0, 0, OUTPUT, "plan: dump the graph")                                                        \
-    X(TEXT, svg, "", 0, NULL, OUTPUT, "plan: draw the memory map into this file")
+    X(REAL, tune_minutes, 5, 0.01, 10000, MEMORY, "tune", FREE,                                                        \
+      "tune: about how long to search; 0.5 finds most, more finds more")                                               \
+    X(TEXT, start, "\n", 0, NULL, SAMPLE, "sample", FREE, "text to continue, or FILE:path")                            \
+    X(INT, num_samples, 10, 1, 1000000, SAMPLE, "sample", FREE, "texts to write")                                      \
+    X(INT, max_new_tokens, 500, 1, 1000000000, SAMPLE, "sample", FREE, "length of each")                               \
+    X(REAL, temperature, 0.8, 0, 1000, SAMPLE, "sample", FREE, "0 = always the likeliest")                             \
+    X(INT, top_k, 200, 0, 16777216, SAMPLE, "sample", FREE, "choose among the likeliest k; 0 = all")                   \
+    X(TEXT, batch, "", 0, NULL, FILES, "grads logits", FREE, "grads, logits: safetensors file with x and y")           \
+    X(TEXT, out, "", 0, NULL, FILES, "grads logits prepare", FREE, "grads, logits, prepare: where to write")           \
+    X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare", FREE,                                                         \
+      "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")                                             \
+    X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare", FREE, "prepare: share of the text that becomes val.bin")       \
+    X(BOOL, check, false, 0, 0, CHECK, "devices", FREE,                                                                \
+      "devices: prove gradients, cap and splits on the device, for a report")                                          \
+    X(TEXT, splits, "", 0, NULL, CHECK, "equivalence", FREE,                                                           \
+      "equivalence: micro-batch sizes, like 1,3,8; or all. Else six at most")                                          \
+    X(INT, steps, 3, 1, 1000000, CHECK, "equivalence", FREE,                                                           \
+      "equivalence: steps at each split (5 for the built-in model)")                                                   \
+    X(BOOL, json, false, 0, 0, OUTPUT, "plan bench", FREE, "plan, bench: machine-readable")                            \
+    X(BOOL, graph, false, 0, 0, OUTPUT, "plan", FREE, "plan: dump the graph")                                          \
+    X(TEXT, svg, "", 0, NULL, OUTPUT, "plan", FREE, "plan: draw the memory map into this file")
 
 /* clang-format on */
 
@@ -110,6 +138,8 @@ typedef struct {
     const char *name;
     option_type type;
     const char *group, *help;
+    const char *readers;  /* commands, with spaces between */
+    bool decides_bits;    /* of the weights: the table's BITS */
     const char *words;    /* TEXT: "a|b|c", NULL: any */
     int64_t low, high;    /* INT */
     double least, most;   /* REAL */

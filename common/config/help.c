@@ -61,11 +61,11 @@ static void print_all(FILE *f, const command *commands, int n) {
 static void print_command(FILE *f, const command *c) {
     const help_text *t = help_text_of(c->name);
     fprintf(f, "usage: snug %s%s%s%s\n\n", c->name, *c->arguments ? " " : "", c->arguments,
-            t && *t->reads ? " [--key=value ...]" : "");
+            t && help_reads_any(c->name) ? " [--key=value ...]" : "");
     print_wrapped(f, t ? t->details : c->help, 0, 0);
     if (!t) return;
     fprintf(f, "\n  %s\n", t->example);
-    if (*t->reads) fputc('\n', f);
+    if (help_reads_any(c->name)) fputc('\n', f);
     help_options(f, c->name);
 }
 

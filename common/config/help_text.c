@@ -1,4 +1,4 @@
-/* help_text.c: what there is to say about each command, and which options it reads. */
+/* help_text.c: what there is to say about each command. */
 #include "config/help_text.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,68 +10,67 @@ const help_group help_groups[] = {
 };
 const int help_n_groups = sizeof help_groups / sizeof *help_groups;
 
-/* What each command reads (a GROUP of the option table, or an option by name), and what there is to say. */
 static const help_text TEXTS[] = {
-    {"plan", "MODEL DATA TRAIN MEMORY FILES OUTPUT",
+    {"plan",
      "Works out what a run needs and prints it before anything is allocated: the bytes by what they are for, against "
      "the cap; the micro-batch and the recompute policy that fit it, with what they cost; and the command line to "
      "type. "
      "Needs no device. Exit status 1 when nothing fits that keeps the effective batch.",
      "snug plan config/train_gpt2.py --vram_cap=10.5GiB --svg=map.svg"},
-    {"prepare", "out tokenizer val_fraction",
+    {"prepare",
      "Turns text files, and the text files in folders, into train.bin, val.bin (nanoGPT's format) and tokenizer.json.",
      "snug prepare notes.txt --out=data/notes"},
-    {"train", "MODEL DATA TRAIN MEMORY FILES",
+    {"train",
      "Trains. The effective batch, batch_size x gradient_accumulation_steps, is kept; how it is split, and what is "
      "computed again, is chosen to fit under vram_cap. Writes OUT_DIR/log.jsonl, checkpoints in Hugging Face's GPT-2 "
      "layout and report.html. Ctrl-C finishes the step and saves; --init_from=resume goes on, also under another cap.",
      "snug train config/train_gpt2.py --vram_cap=10.5GiB"},
-    {"sample", "SAMPLE MEMORY out_dir seed", "Writes text with a checkpoint: DIR, or the newest in out_dir.",
+    {"sample", "Writes text with a checkpoint: DIR, or the newest in out_dir.",
      "snug sample --out_dir=out --start='Once upon a time' --num_samples=2"},
-    {"eval", "dataset out_dir eval_iters batch_size block_size seed MEMORY",
-     "The train and val loss of a checkpoint: DIR, or the newest in out_dir.", "snug eval out --dataset=data/notes"},
-    {"grads", "batch out MEMORY",
+    {"eval", "The train and val loss of a checkpoint: DIR, or the newest in out_dir.",
+     "snug eval out --dataset=data/notes"},
+    {"grads",
      "One gradient of the checkpoint DIR on a batch that you give (safetensors with x and y, int32 [N,T]; a target of "
      "-1 is ignored), under the names and shapes of the weights. Prints the loss with 17 digits.",
      "snug grads out/latest --batch=batch.safetensors --out=grads.safetensors"},
-    {"logits", "batch out MEMORY",
+    {"logits",
      "The logits [N,T,V] of the checkpoint DIR on a batch (safetensors with x, int32 [N,T]), into the tensor `logits` "
      "of a safetensors file: for comparing with other programs.",
      "snug logits out/latest --batch=batch.safetensors --out=logits.safetensors"},
-    {"equivalence", "CHECK MODEL DATA TRAIN MEMORY out_dir",
+    {"equivalence",
      "Runs the same steps at several splits of the effective batch and compares: the peak in bytes, the time of a "
      "step, and the hash of the weights, which has to be the same for all. Then shows how adding up gradients goes "
      "wrong, and what a smaller batch costs in noise. Without a config it takes a small model and text of its own. "
      "With --out_dir it writes OUT_DIR/equivalence.json, which `snug report` draws.",
      "snug equivalence config/train_gpt2.py --out_dir=out-equivalence"},
-    {"gradcheck", "MODEL MEMORY seed",
+    {"gradcheck",
      "Compares the backward pass with four-point central differences of the loss in float64, tensor by tensor, on a "
      "small model; with an OpenCL device also its float32 gradients with the CPU's float64 ones.",
      "snug gradcheck"},
-    {"report", "out_dir",
+    {"report",
      "Writes report.html into DIR or out_dir from what lies there (log.jsonl, the newest checkpoint, "
      "equivalence.json): one page with curves, memory map, settings and samples that needs no network and no server. "
      "`snug train` writes it too.",
      "snug report out"},
-    {"devices", "check device",
+    {"devices",
      "Lists the OpenCL devices with what matters for snug, and says which one device=auto takes. With --check also "
      "proves a device in some seconds: gradients against float64, the cap to the byte, the same weights for every "
      "split.",
      "snug devices --check"},
-    {"tune", "MODEL DATA TRAIN MEMORY FILES",
+    {"tune",
      "Tries which of CLBlast's parameters make its matrix products fast on this OpenCL device, at the shapes of the "
      "settings given, which are train's. Checks each set that is faster against OpenBLAS before it counts. Then times "
      "the best and what is used without tuning by turns: if it is 2 % faster, it is kept under XDG_CACHE_HOME/snug "
      "for every later run on this device and driver, else nothing is. A run that was begun with other parameters "
      "goes on with those.",
      "snug tune config/train_gpt2.py --device=opencl --tune_minutes=10"},
-    {"bench", "MODEL MEMORY batch_size gradient_accumulation_steps dataset init_from json",
+    {"bench",
      "Times a training step op by op on random tokens, with operations and bytes from the graph, beside the rate of "
      "this machine's own matrix product in the same run. Of a step that takes long only a part is timed, and a line "
      "says so. Needs no data.",
      "snug bench config/train_gpt2.py --batch_size=1 --gradient_accumulation_steps=1"},
-    {"version", "", "The program's version, and the build: commit, compiler and a hash of its flags.", "snug version"},
-    {"help", "", "With a command or an option: what there is to know about it. `snug help man` writes the man page.",
+    {"version", "The program's version, and the build: commit, compiler and a hash of its flags.", "snug version"},
+    {"help", "With a command or an option: what there is to know about it. `snug help man` writes the man page.",
      "snug help recompute"},
 };
 
@@ -81,36 +80,19 @@ const help_text *help_text_of(const char *command) {
     return NULL;
 }
 
-/* ---- which options a command reads ---- */
+/* ---- options ---- */
 
-static bool has_word(const char *list, const char *word, const char *between) {
-    size_t n = strlen(word);
-    for (list += strspn(list, between); *list; list += strspn(list, between)) {
-        size_t length = strcspn(list, between);
-        if (length == n && !strncmp(list, word, n)) return true;
-        list += length;
-    }
+bool help_reads(const char *command, const option_info *o) {
+    size_t n = strlen(command);
+    for (const char *at = o->readers; (at = strstr(at, command)) != NULL; at += n)
+        if ((at == o->readers || at[-1] == ' ') && (!at[n] || at[n] == ' ')) return true;
     return false;
 }
 
-/* An option whose help begins with the names of commands ("grads, prepare: ...") is read by these alone. */
-static bool is_of_others(const option_info *o, const char *command) {
-    char first[64];
-    size_t n = strcspn(o->help, ":");
-    if (!o->help[n] || n >= sizeof first) return false;
-    memcpy(first, o->help, n);
-    first[n] = 0;
-    size_t word = strcspn(first, ", ");
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)word, first);
-    return help_text_of(name) && !has_word(first, command, ", ");
-}
-
-bool help_reads(const char *command, const option_info *o) {
-    const help_text *t = help_text_of(command);
-    if (!t) return false;
-    if (has_word(t->reads, o->name, " ")) return true;
-    return has_word(t->reads, o->group, " ") && !is_of_others(o, command);
+bool help_reads_any(const char *command) {
+    for (option_id id = 0; id < OPTION_COUNT; id++)
+        if (help_reads(command, &option_table[id])) return true;
+    return false;
 }
 
 char *help_limits(const option_info *o, char *text, size_t size) {

@@ -1,4 +1,4 @@
-/* help_text.h: the words that help.c and help_man.c print: groups of options, and what each command does and reads. Not
+/* help_text.h: the words that help.c and help_man.c print: groups of options, and what each command does. Not
    for other modules. */
 #ifndef SNUG_HELP_TEXT_H
 #define SNUG_HELP_TEXT_H
@@ -14,11 +14,12 @@ extern const int help_n_groups;
 
 typedef struct {
     const char *command;
-    const char *reads; /* GROUPs and options, with spaces between; "": none */
     const char *details, *example;
 } help_text;
 /* What is written about a command; NULL when there is nothing. */
 const help_text *help_text_of(const char *command);
+/* Does the command read this option, or any? The option table says so. */
+bool help_reads_any(const char *command);
 bool help_reads(const char *command, const option_info *o);
 /* " (1..1024)", " (random|sequential)" or "". */
 char *help_limits(const option_info *o, char *text, size_t size);

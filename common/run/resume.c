@@ -5,13 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The settings that the weights depend on, except the model's, which come with the checkpoint. */
-static const option_id decisive[] = {
-    OPTION_dropout,    OPTION_dataset,         OPTION_data_order,      OPTION_ignore_token, OPTION_learning_rate,
-    OPTION_decay_lr,   OPTION_warmup_iters,    OPTION_lr_decay_iters,  OPTION_min_lr,       OPTION_weight_decay,
-    OPTION_beta1,      OPTION_beta2,           OPTION_grad_clip,       OPTION_seed,         OPTION_dtype,
-    OPTION_block_size, OPTION_batch_invariant, OPTION_matmul_precision};
-
 int resume_length(const config *c, const run_state *s, int length) {
     const char *own = run_state_get(s, "block_size");
     int n = own ? atoi(own) : 0;
@@ -32,10 +25,10 @@ static bool was_other(const config *c, const run_state *s, option_id id, char va
 static void note_settings(const config *c, const run_state *s, FILE *f) {
     char value[VALUE_TEXT_MAX];
     const char *before = "note: since this run was saved, settings have changed: ";
-    for (size_t i = 0; i < sizeof decisive / sizeof *decisive; i++) {
-        option_id id = decisive[i];
+    for (option_id id = 0; id < OPTION_COUNT; id++) {
         const char *name = option_table[id].name;
-        if ((id == OPTION_block_size && !c->given[id]) || !was_other(c, s, id, value)) continue;
+        if (!option_table[id].decides_bits || (id == OPTION_block_size && !c->given[id]) || !was_other(c, s, id, value))
+            continue;
         text_print(f, "%s%s is %s, was %s", before, name, value, run_state_get(s, name));
         before = "; ";
     }
