@@ -162,6 +162,11 @@ static void backend_close(backend *base) {
     free(b);
 }
 
+static bool backend_is_joined(const backend *base, int i) {
+    const opencl *b = (const opencl *)base;
+    return i > 0 && linear_can_end_in(b, &b->graph->ops[i - 1], &b->graph->ops[i]);
+}
+
 static status backend_op_seconds(backend *base, double *seconds, error *e) {
     opencl *b = (opencl *)base;
     CL(&b->device, clFinish(b->device.queue));
@@ -217,6 +222,7 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
                         .write = backend_write,
                         .read = backend_read,
                         .op_seconds = backend_op_seconds,
+                        .is_joined = backend_is_joined,
                         .unbind = backend_unbind,
                         .close = backend_close};
     if (s == OK) s = device_open(&b->device, &list[index], e);

@@ -94,6 +94,12 @@ START_TEST(an_end_gives_the_bits_of_the_op_it_stands_for) {
     expect_same(b, &l, l.fc, 3);
     expect_same(b, &l, l.y, 3);
     expect_same(b, &l, l.d, 3);
+    for (int i = 0; i < L_OPS; i++) ck_assert_int_eq(b->is_joined(b, i), i == 2 || i == 4);
+    /* GELU reads nothing that is not there, and writes y; its gradient reads fc. Both read the bias. */
+    double y = (double)tensor_bytes(&l.g->tensors[l.y], 4),
+           bias = l.bias ? (double)tensor_bytes(&l.g->tensors[l.bias], 4) : 0;
+    ck_assert(op_traffic_joined(l.g, &l.g->ops[2], L_B, 4) == y + bias);
+    ck_assert(op_traffic_joined(l.g, &l.g->ops[4], L_B, 4) == y + bias);
     layer_free(b, &l);
 }
 END_TEST

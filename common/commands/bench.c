@@ -150,10 +150,12 @@ static status time_steps(bench *t, double seconds[2], error *e) {
 
 static bool within(span s, int i) { return i >= s.first && i < s.end; }
 
-static void count_op(bench_row *row, const graph *g, const op *o, int64_t runs, int sequences, size_t real) {
-    row->runs += runs;
+/* joined: o is done by the launch of the op before it, whose row this is. */
+static void count_op(bench_row *row, const graph *g, const op *o, bool joined, int64_t runs, int sequences,
+                     size_t real) {
+    if (!joined) row->runs += runs;
     row->flops += (double)runs * op_flops(g, o, sequences);
-    row->bytes += (double)runs * op_traffic(g, o, sequences, real);
+    row->bytes += (double)runs * (joined ? op_traffic_joined : op_traffic)(g, o, sequences, real);
 }
 
 /* Fills the rows from what each op took in `steps` steps of the sequences that were timed. */
@@ -165,12 +167,13 @@ static void count_ops(bench *t, const double *seconds, int steps) {
     double scale = (double)all / (double)t->batch.sequences;
     for (int i = 0; i < g->n_ops; i++) {
         const op *o = &g->ops[i];
-        bench_row *row = &t->rows[o->code];
+        bool joined = t->m.backend->is_joined && t->m.backend->is_joined(t->m.backend, i);
+        bench_row *row = &t->rows[joined ? o[-1].code : o->code];
         bool once = within(g->begin, i) || within(g->finish, i);
         if (!once && !within(g->micro, i)) continue;
         row->seconds += seconds[i] / steps * (once ? 1 : scale);
-        count_op(row, g, o, once ? 1 : all / micro_batch, once ? 0 : micro_batch, real);
-        if (!once && rest) count_op(row, g, o, 1, rest, real);
+        count_op(row, g, o, joined, once ? 1 : all / micro_batch, once ? 0 : micro_batch, real);
+        if (!once && rest) count_op(row, g, o, joined, 1, rest, real);
     }
     for (int code = 0; code < OP_COUNT; code++) {
         t->total.runs += t->rows[code].runs;

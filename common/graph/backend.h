@@ -36,6 +36,8 @@ struct backend {
     /* Gives all that bind took back, after which bind may be called again, with another graph too: what was built for
        the device stays. Does nothing where nothing is bound. */
     void (*unbind)(backend *);
+    /* Is op i of the bound graph done by the launch of the op before it, whose time it then counts in? NULL: never. */
+    bool (*is_joined)(const backend *, int i);
     void (*close)(backend *); /* unbinds too */
 };
 

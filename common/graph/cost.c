@@ -54,6 +54,15 @@ double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes)
     return n * (double)real_bytes;
 }
 
+double op_traffic_joined(const graph *g, const op *o, int sequences, size_t real_bytes) {
+    const op_info *info = op_describe(o->code);
+    double n = op_traffic(g, o, sequences, real_bytes);
+    for (int a = 0; a < info->arguments; a++)
+        if (o->arg[a] == o[-1].arg[0])
+            n -= elements_of(g, o->arg[a], sequences) * (info->access[a] == 'A' ? 2 : 1) * (double)real_bytes;
+    return n;
+}
+
 /* ---- time ---- */
 
 work_kind cost_work(op_code code) {

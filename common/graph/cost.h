@@ -9,6 +9,8 @@
 double op_flops(const graph *g, const op *o, int sequences);
 /* The bytes that the op has to read and write, if it does so only once. */
 double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes);
+/* The same of op o done by the launch of the op before it: without the tensor that that one has just written. */
+double op_traffic_joined(const graph *g, const op *o, int sequences, size_t real_bytes);
 
 /* What an op mostly does: each has a speed of its own. */
 typedef enum { WORK_MATRIX, WORK_ATTENTION, WORK_HEAD, WORK_VECTOR, WORK_KINDS } work_kind;
