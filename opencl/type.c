@@ -18,14 +18,15 @@ static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
 #define TYPE(p, rule, room)                                                                                            \
     {                                                                                                                  \
         .kind = BACKEND_OPENCL, .precision = p, .name = "opencl",                                                      \
-        .planned_for = "an OpenCL GPU that need not be here" room, .memory = "VRAM", .scratch = rule,                  \
+        .planned_for = "an OpenCL GPU that need not be here", .assumed = room, .memory = "VRAM", .scratch = rule,      \
         .cost = {10e-6, {1 / 8e12, 1 / 4e12, 1 / 6e12, 1 / 4e12}, 1 / 350e9, false}, .limits = limits_unopened         \
     }
 
 /* Before a device is open it is not known which products it will use (product.h), so that for float32 plans have room
    for CLBlast's temporaries. */
 static const backend_type types[PRECISION_COUNT] = {
-    [PRECISION_FLOAT32] = TYPE(PRECISION_FLOAT32, opencl_scratch, ", with room for CLBlast's temporaries"),
+    [PRECISION_FLOAT32] =
+        TYPE(PRECISION_FLOAT32, opencl_scratch, "products may be CLBlast's, whose temporaries have room here"),
     [PRECISION_TF32] = TYPE(PRECISION_TF32, opencl_scratch_own, ""),
     [PRECISION_BF16] = TYPE(PRECISION_BF16, opencl_scratch_own, ""),
 };

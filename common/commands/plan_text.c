@@ -53,6 +53,8 @@ static void print_head(const plan_report *p, FILE *f) {
     if (p->request.limits.max_block)
         fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));
     fputc('\n', f);
+    const char *assumed = p->request.type->assumed;
+    if (assumed && *assumed) fprintf(f, "         %s\n", assumed);
     if (p->request.limits.cap)
         fprintf(f, "cap      %s = %.2f GB%s\n", bytes_print(p->request.limits.cap, cap, sizeof cap),
                 (double)p->request.limits.cap / 1e9,

@@ -31,6 +31,7 @@ typedef struct {
     backend_kind kind;
     compute_precision precision;
     const char *name;        /* "cpu", "opencl" */
+    const char *assumed;     /* what else `plan` says that it takes for granted; "" or NULL: nothing */
     const char *planned_for; /* what `plan` says that it plans for: "the CPU backend" */
     const char *memory;      /* what people call the memory that the cap limits: "RAM", "VRAM" */
     scratch_rule *scratch;   /* how much working space each op needs */
