@@ -99,6 +99,26 @@ static void check_choice(const fit_request *r, const brute *b, const fit_option 
                   (unsigned long long)smallest);
 }
 
+static double sum_over_ops(const fit_request *r, const graph *g, span s, int sequences, double *flops) {
+    double seconds = 0;
+    for (int i = s.first; i < s.end; i++) {
+        seconds += cost_seconds(g, &g->ops[i], sequences, r->limits.real_bytes, &r->cost);
+        *flops += op_flops(g, &g->ops[i], sequences);
+    }
+    return seconds;
+}
+
+/* Seconds and operations of a step are those of all its ops, each asked for its own. */
+static void check_costs(const fit_request *r, const fit_option *o, const graph *g, const char *what) {
+    double flops = 0, seconds = sum_over_ops(r, g, g->begin, 0, &flops) + sum_over_ops(r, g, g->finish, 0, &flops);
+    for (int done = 0; done < r->run.sequences; done += o->micro_batch) {
+        int left = (int)r->run.sequences - done;
+        seconds += sum_over_ops(r, g, g->micro, left < o->micro_batch ? left : o->micro_batch, &flops);
+    }
+    ck_assert_msg(fabs(o->seconds - seconds) < 1e-9 * seconds, "%s: %g seconds, not %g", what, o->seconds, seconds);
+    ck_assert_msg(fabs(o->flops - flops) < 1e-9 * flops, "%s: %g operations, not %g", what, o->flops, flops);
+}
+
 START_TEST(fit_agrees_with_every_plan_there_is) {
     int fitted = 0, refused = 0;
     for (uint64_t seed = 1; seed <= 200; seed++) {
@@ -124,6 +144,7 @@ START_TEST(fit_agrees_with_every_plan_there_is) {
             ck_assert_uint_eq(p.total, o.peak);
             ck_assert_uint_le(p.total, r.limits.cap);
             check_choice(&r, &b, &o, what);
+            check_costs(&r, &o, m.graph, what);
             plan_free(&p);
             gpt_free(&m);
         } else {

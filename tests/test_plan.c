@@ -272,6 +272,20 @@ START_TEST(plans_of_gpt2_are_tight_aligned_and_within_blocks) {
 }
 END_TEST
 
+/* Large graphs get fewer orders of placing. */
+START_TEST(plans_of_many_layers_are_tight_too) {
+    gpt_shape deep = SIZES[0];
+    deep.layers = 64;
+    for (int policy = 0; policy < RECOMPUTE_POLICIES; policy++) {
+        memory_limits limits = {.real_bytes = 4, .alignment = 512, .gemm_first = true};
+        gpt_run run = run_of(GRAPH_TRAIN, 4, 1024, true, 0, policy);
+        check_gpt(&deep, &run, opencl_type(PRECISION_FLOAT32)->scratch, &limits);
+        limits.max_block = 700u << 20;
+        check_gpt(&deep, &run, opencl_type(PRECISION_FLOAT32)->scratch, &limits);
+    }
+}
+END_TEST
+
 START_TEST(gpt_steps_survive_in_the_planned_memory) {
     for (int policy = 0; policy < RECOMPUTE_POLICIES; policy++)
         for (int variant = 0; variant < 8; variant++) {
@@ -425,6 +439,7 @@ Suite *plan_suite(void) {
     TCase *random = tcase_create("random"), *gpt2 = tcase_create("gpt2"), *faults = tcase_create("faults");
     tcase_add_test(random, plans_of_random_graphs_never_lose_a_value);
     tcase_add_test(gpt2, plans_of_gpt2_are_tight_aligned_and_within_blocks);
+    tcase_add_test(gpt2, plans_of_many_layers_are_tight_too);
     tcase_add_test(gpt2, gpt_steps_survive_in_the_planned_memory);
     tcase_add_test(gpt2, recomputing_gives_the_same_values);
     tcase_add_test(gpt2, what_a_policy_drops_does_not_live_into_the_backward_pass);

@@ -7,24 +7,72 @@
 
 /* ---- time ---- */
 
-static double span_seconds(const graph *g, span s, int sequences, const cost_model *c, size_t real_bytes,
-                           double *flops) {
-    double seconds = 0;
-    for (int i = s.first; i < s.end; i++) {
-        seconds += cost_seconds(g, &g->ops[i], sequences, real_bytes, c);
-        *flops += op_flops(g, &g->ops[i], sequences);
+/* The ops of a step, those that cost the same once: layers repeat, so there are few. */
+typedef struct {
+    const op *example;
+    int in_step, in_micro; /* how often the like of it runs once a step, and once a micro-batch */
+} op_class;
+typedef struct {
+    const graph *g;
+    op_class *classes;
+    int n, room;
+} step_ops;
+
+/* Costs are told from code, roles and shapes alone (cost.h). */
+static bool costs_the_same(const graph *g, const op *a, const op *b) {
+    if (a->code != b->code) return false;
+    for (int i = 0; i < op_describe(a->code)->arguments; i++) {
+        const tensor *x = &g->tensors[a->arg[i]], *y = &g->tensors[b->arg[i]];
+        if (!a->arg[i] != !b->arg[i] || x->role != y->role || x->rank != y->rank ||
+            memcmp(x->dim, y->dim, sizeof x->dim[0] * (size_t)x->rank) != 0)
+            return false;
     }
-    return seconds;
+    return true;
 }
 
-/* A step of N sequences in micro-batches of k, the last one short. */
-static double step_seconds(const graph *g, int64_t n, int k, const cost_model *c, size_t real_bytes, double *flops) {
-    double whole = 0, rest = 0, once = 0;
-    int64_t times = n / k;
-    double seconds = (double)times * span_seconds(g, g->micro, k, c, real_bytes, &whole);
-    if (n % k) seconds += span_seconds(g, g->micro, (int)(n % k), c, real_bytes, &rest);
-    seconds += span_seconds(g, g->begin, 0, c, real_bytes, &once) + span_seconds(g, g->finish, 0, c, real_bytes, &once);
-    *flops = (double)times * whole + rest + once;
+static void add_span(step_ops *ops, span s, bool in_micro) {
+    for (int i = s.first; i < s.end; i++) {
+        const op *o = &ops->g->ops[i];
+        int c = 0;
+        while (c < ops->n && !costs_the_same(ops->g, ops->classes[c].example, o)) c++;
+        if (c == ops->room) {
+            ops->room = ops->room ? 2 * ops->room : 64;
+            ops->classes = xrealloc(ops->classes, sizeof *ops->classes * (size_t)ops->room);
+        }
+        if (c == ops->n) ops->classes[ops->n++] = (op_class){.example = o};
+        *(in_micro ? &ops->classes[c].in_micro : &ops->classes[c].in_step) += 1;
+    }
+}
+
+/* Of g, which has to outlive it; free(classes) by the caller. */
+static step_ops count_ops(const graph *g) {
+    step_ops ops = {.g = g};
+    add_span(&ops, g->micro, true);
+    add_span(&ops, g->begin, false);
+    add_span(&ops, g->finish, false);
+    return ops;
+}
+
+/* Predicts the seconds of a step of n sequences in micro-batches of k, of which the last may be short. */
+static double step_seconds(const step_ops *ops, int64_t n, int k, const cost_model *c, size_t real_bytes,
+                           double *flops) {
+    const struct {
+        int sequences;
+        double times; /* that a micro-batch of so many runs */
+    } parts[] = {{k, (double)(n / k)}, {(int)(n % k), n % k ? 1 : 0}};
+    double seconds = 0;
+    *flops = 0;
+    for (int i = 0; i < ops->n; i++) {
+        const op *o = ops->classes[i].example;
+        for (int p = 0; p < 2 && ops->classes[i].in_micro; p++) {
+            double times = parts[p].times * ops->classes[i].in_micro;
+            if (times == 0) continue;
+            seconds += times * cost_seconds(ops->g, o, parts[p].sequences, real_bytes, c);
+            *flops += times * op_flops(ops->g, o, parts[p].sequences);
+        }
+        seconds += ops->classes[i].in_step * cost_seconds(ops->g, o, 0, real_bytes, c);
+        *flops += ops->classes[i].in_step * op_flops(ops->g, o, 0);
+    }
     return seconds;
 }
 
@@ -45,7 +93,8 @@ static status build(const fit_request *r, const fit_option *o, gpt *m, error *e)
 
 static bool fits(const fit_request *r, uint64_t bytes) { return !r->limits.cap || bytes <= r->limits.cap; }
 
-/* No plan of this setting can be smaller. Grows with the micro-batch, which a plan found by greedy placing need not. */
+/* Bytes below which no plan of this setting can be. They grow with the micro-batch; a plan, which is placed greedily,
+   need not. */
 static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *bytes, error *e) {
     gpt m;
     TRY(build(r, o, &m, e));
@@ -60,7 +109,7 @@ bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_poli
     return r->limits.cap && lower_bound(r, &o, &bytes, NULL) == OK && !fits(r, bytes);
 }
 
-/* *above: what the plan's transients take above their lower bound. */
+/* *above: by how many bytes the plan's transients are above their lower bound. */
 static status measure(const fit_request *r, fit_option *o, uint64_t *above, error *e) {
     gpt m;
     plan p;
@@ -70,7 +119,9 @@ static status measure(const fit_request *r, fit_option *o, uint64_t *above, erro
         o->peak = p.total;
         *above = p.transient - p.transient_live_peak;
         o->parts_are_even = r->run.sequences % o->micro_batch == 0;
-        o->seconds = step_seconds(m.graph, r->run.sequences, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
+        step_ops ops = count_ops(m.graph);
+        o->seconds = step_seconds(&ops, r->run.sequences, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
+        free(ops.classes);
         plan_free(&p);
     }
     gpt_free(&m);
@@ -82,7 +133,7 @@ status fit_measure_as(const fit_request *r, fit_option *o, error *e) {
     return measure(r, o, &unused, e);
 }
 
-/* The tokens lie apart from the arena: fewer of them change nothing there, and no second plan is made. */
+/* The tokens do not lie in the arena, so that fewer of them change nothing there, and no second plan is needed. */
 status fit_measure(const fit_request *r, fit_option *o, error *e) {
     uint64_t above;
     o->one_upload = true;
@@ -112,7 +163,8 @@ static void add_candidate(candidates *c, fit_option o) {
 
 enum { SIZES_MAX = 8194 }; /* 2 sqrt(N) for the most sequences that config_check lets through, 2^24 */
 
-/* The micro-batches worth trying, ascending: for each number of micro-batches the smallest size that needs no more. */
+/* The micro-batches worth trying, ascending: for each number of micro-batches, the smallest size that needs no more
+   than that. */
 static int *sizes_of(int64_t n, int *count) {
     int *sizes = xcalloc(SIZES_MAX, sizeof(int));
     *count = 0;
@@ -120,13 +172,13 @@ static int *sizes_of(int64_t n, int *count) {
         int64_t k = (n + parts - 1) / parts;
         if (*count < SIZES_MAX) sizes[(*count)++] = (int)k;
         if (k == n) break;
-        parts = (n - 1) / k; /* the most parts that need a larger size */
+        parts = (n - 1) / k; /* the largest number of parts for which the size has to be above k */
     }
     return sizes;
 }
 
-/* Adds all under one policy whose lower bound fits (found by halving), times filled in, peaks not: pick asks for those
-   that matter. */
+/* Adds all sizes whose lower bound fits under one policy, which is found by bisection. Times are filled in; peaks are
+   left to pick, which measures only those that matter. */
 static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
                             candidates *c, error *e) {
     bool any_fits = !r->limits.cap && !r->limits.max_block;
@@ -145,18 +197,20 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     if (!low) return OK;
     fit_option o = {.micro_batch = sizes[0], .policy = policy};
     gpt m;
-    TRY(build(r, &o, &m, e)); /* operations and traffic are asked by sequences: one graph serves all sizes */
+    TRY(build(r, &o, &m, e)); /* one graph serves all sizes, since operations and traffic are functions of sequences */
+    step_ops ops = count_ops(m.graph);
     for (int i = 0; i < low; i++) {
         o.micro_batch = sizes[i];
         o.parts_are_even = r->run.sequences % sizes[i] == 0;
-        o.seconds = step_seconds(m.graph, r->run.sequences, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
+        o.seconds = step_seconds(&ops, r->run.sequences, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
         add_candidate(c, o);
     }
+    free(ops.classes);
     gpt_free(&m);
     return OK;
 }
 
-/* a is a better choice than b: an even split, then room for a step's tokens, then less memory, then less time. */
+/* Is a a better choice than b? First an even split counts, then room for a step's tokens, then memory, then time. */
 static bool better(const fit_option *a, const fit_option *b) {
     if (a->parts_are_even != b->parts_are_even) return a->parts_are_even;
     if (a->one_upload != b->one_upload) return a->one_upload;
@@ -178,8 +232,8 @@ static int compare_for_picking(const void *pa, const void *pb) {
     return a->micro_batch - b->micro_batch;
 }
 
-/* Of all that take at most `limit` seconds: within a policy peaks grow with the micro-batch, so that few plans have to
-   be made. */
+/* Picks among all that take at most `limit` seconds. Within a policy peaks mostly grow with the micro-batch, so that
+   few plans have to be made. */
 static status pick_smallest(const fit_request *r, candidates *c, double limit, fit_option *best, bool *found,
                             error *e) {
     const fit_option *before = NULL;
@@ -199,7 +253,7 @@ static status pick_smallest(const fit_request *r, candidates *c, double limit, f
     return OK;
 }
 
-/* The limit: FIT_SLACK above the fastest that fits. */
+/* Finds the fastest that fits, and picks among those that take at most FIT_SLACK longer. */
 static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
     *found = false;
     if (!c->n) return OK;
@@ -215,7 +269,7 @@ static status pick(const fit_request *r, candidates *c, fit_option *best, bool *
 /* The smallest plan there is, for the message that nothing fits. */
 static status smallest(const fit_request *r, int micro_batch, fit_option *best, error *e) {
     bool found = false;
-    for (int i = RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* the likeliest first */
+    for (int i = RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* from the one that keeps least */
         fit_option o = {.micro_batch = micro_batch, .policy = &recompute_policies[i]};
         if (r->policy && r->policy != o.policy) continue;
         uint64_t bound;
@@ -228,7 +282,8 @@ static status smallest(const fit_request *r, int micro_batch, fit_option *best, 
     return found ? OK : BAD_INPUT; /* e says which tensor is too large for the device */
 }
 
-/* The cap is given in hundredths of a MiB, rounded up: typed as it stands, it does. */
+/* Says how much is missing, and the cap that would do, in hundredths of a MiB rounded up, so that it can be typed as it
+   stands. */
 static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
     char cap[32];
     bytes_print(r->limits.cap, cap, sizeof cap);

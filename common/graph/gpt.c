@@ -1,6 +1,6 @@
-/* gpt.c: THE model, GPT-2 (Radford et al. 2019), as nanoGPT and Hugging Face compute it: learned positions, pre-norm
-   blocks, causal attention, GELU MLP of 4 C, final norm, head tied to the token embedding. Builds graphs, runs nothing.
- */
+/* gpt.c: the model: GPT-2 (Radford et al. 2019) as nanoGPT and Hugging Face compute it, with learned positions,
+   pre-norm blocks, causal attention, a GELU MLP of 4 C channels, a final norm, and a head that is tied to the token
+   embedding. Builds graphs and runs nothing. */
 #include "graph/gpt.h"
 #include "graph/recompute.h"
 #include <stdlib.h>
@@ -12,12 +12,12 @@ typedef struct {
     const gpt_run *r;
     gpt *m;
     graph *g;
-    double dropout;                  /* of the pass being built */
+    double dropout;                  /* of the pass that is being built */
     tensor_id (*params)[GPT_PARAMS]; /* by 1 + layer; [0]: those of no layer */
     tensor_id wte_embedding_grad;
 } builder;
 
-/* 0: a bias that the model does not have. */
+/* A parameter's tensor; 0 for a bias that the model does not have. */
 static tensor_id param(const builder *b, param_name p, int layer) { return b->params[1 + layer][p]; }
 static tensor_id grad(const builder *b, param_name p, int layer) { return b->m->grad[param(b, p, layer)]; }
 
@@ -77,7 +77,8 @@ static void add_persistent(builder *b) {
     m->v = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     if (g->purpose == GRAPH_EVAL) return;
     for (tensor_id p = 1; p <= m->n_params; p++) m->grad[p] = like_param(b, p, "d_", ROLE_GRAD, KIND_GRADIENT);
-    /* R4: the tied embedding has two uses; in a batch-invariant graph each sums on its own over the whole step */
+    /* R4: the tied embedding is used twice; in a batch-invariant graph each use has a gradient of its own for the step
+     */
     b->wte_embedding_grad = grad(b, WTE, -1);
     if (g->batch_invariant)
         b->wte_embedding_grad = like_param(b, param(b, WTE, -1), "d_embed_", ROLE_GRAD, KIND_GRADIENT);
@@ -133,7 +134,7 @@ typedef struct {
 /* Room for the norm of x in layer `layer` (-1: the last). */
 static stream stream_of(const builder *b, tensor_id x, const norm_spec *n, int layer) {
     tensor_id norm = act(b, n->output, layer, n->kind, b->s->channels);
-    return (stream){x, norm, act(b, "stats", layer, KIND_BLOCK, 2)}; /* stats are small enough to be always kept */
+    return (stream){x, norm, act(b, "stats", layer, KIND_BLOCK, 2)}; /* a BLOCK: small enough to be kept always */
 }
 
 static tensor_id linear(const builder *b, int l, const linear_spec *s, tensor_id x /* [B,T,I] */) {
@@ -158,7 +159,8 @@ static tensor_id gelu(const builder *b, int l, tensor_id x /* [B,T,4C] */) {
     return y;
 }
 
-/* The branch's last linear layer reads y; its product joins the stream x, which norm n of layer n_layer reads next. */
+/* Adds the end of a branch: its last linear layer, which reads y, and what joins its output to the stream x. The next
+   to read the stream is norm n of layer n_layer. */
 static stream join(const builder *b, int l, const branch_spec *s, tensor_id x, tensor_id y, const norm_spec *n,
                    int n_layer) {
     tensor_id p = linear(b, l, s->proj, y);
@@ -172,7 +174,7 @@ static stream join(const builder *b, int l, const branch_spec *s, tensor_id x, t
     return out;
 }
 
-/* One block; returns its output and notes in *k what its backward pass needs. */
+/* One block. Returns its output, and writes to *k what its backward pass needs. */
 static stream layer_forward(const builder *b, int l, stream in, layer_acts *k) {
     bool last = l == b->s->layers - 1;
     k->in = in;
@@ -204,7 +206,7 @@ static stream forward(const builder *b, layer_acts *acts) {
     return s;
 }
 
-/* ---- the backward pass: weight gradients first, so that what they read can die before more is written ---- */
+/* ---- the backward pass: weight gradients first, so that what they read is free before more is written ---- */
 
 /* From dy [B,T,O] and the x [B,T,I] of the forward pass to dx. */
 static tensor_id linear_backward(const builder *b, int l, const linear_spec *s, tensor_id dy, tensor_id x) {

@@ -76,7 +76,7 @@ void graph_add_scratch(graph *g, scratch_rule *rule, size_t real_bytes) {
         tensor_kind kind = KIND_TEMP;
         uint64_t bytes = rule(g, &g->ops[i], real_bytes, &kind);
         if (!bytes) continue;
-        int64_t words = (int64_t)((bytes + 3) / 4); /* counted in 4-byte words: any type may live in it */
+        int64_t words = (int64_t)((bytes + 3) / 4); /* as so many 4-byte words, whatever the op puts into it */
         tensor_id id = graph_tensor(g, "scratch", g->ops[i].attr.layer, ROLE_SCRATCH, kind, TYPE_INT32, 1, &words);
         g->ops[i].scratch = id;
     }
@@ -133,7 +133,7 @@ static bool same_shape(const tensor *a, const tensor *b) {
     return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof a->dim[0] * (size_t)a->rank);
 }
 
-/* The shapes that an op ties together; what the table cannot say. */
+/* Checks the shapes that belong together in an op, which the table does not say. */
 static bool check_shapes(const graph *g, int index, error *e) {
     const op *o = &g->ops[index];
     const tensor *t[MAX_ARGUMENTS];
@@ -208,7 +208,8 @@ static bool check_shapes(const graph *g, int index, error *e) {
     return true;
 }
 
-/* One argument of one op; written[t] is 1 + the span in which t was written, adds[t] counts accumulations in micro. */
+/* Checks one argument of an op. written[t] is 1 + the number of the span in which t was written; adds[t] counts the ops
+   in micro that add to t. */
 static bool check_argument(const graph *g, int index, int i, int span_number, int *written, int *adds, error *e) {
     const op *o = &g->ops[index];
     const op_info *info = op_describe(o->code);

@@ -27,7 +27,7 @@ typedef enum {
     ROLE_COUNT
 } tensor_role;
 
-/* What a tensor is, for tables and for choosing what recomputation drops. */
+/* What a tensor is for: the names of tables, and what a recompute policy may drop. */
 #define KINDS(X)                                                                                                       \
     X(WEIGHT, "weights")                                                                                               \
     X(GRADIENT, "gradients")                                                                                           \
@@ -52,15 +52,16 @@ extern const char *const kind_names[KIND_COUNT];
 typedef enum { TYPE_REAL, TYPE_INT32 } tensor_type;
 
 typedef struct {
-    char name[24]; /* prints as "qkv[3]" with its layer */
+    char name[24]; /* printed with its layer, as in "qkv[3]" */
     int layer;     /* -1: belongs to no layer */
     tensor_role role;
     tensor_kind kind;
     tensor_type type;
     int rank;
-    int64_t dim[4]; /* ACT, INPUT: dim[0] = sequences of a micro-batch; INPUT: or of a whole step */
-    tensor_id of;   /* GRAD, MOMENT: its PARAM; a recomputed clone: its original; else 0 */
-    int label;      /* PARAM: which one of its layer it is, as the builder of the graph counts them */
+    int64_t
+        dim[4];   /* dim[0] of an ACT is the sequences of a micro-batch; of an INPUT these, or those of a whole step */
+    tensor_id of; /* of a GRAD or MOMENT its PARAM, of a recomputed clone its original; else 0 */
+    int label;    /* PARAM: which one of its layer it is, as the builder of the graph counts them */
 } tensor;
 
 /* The op table: name, the arguments that an op writes (WRITES: the old value is dead; ADDS: added to, or written in
@@ -84,15 +85,12 @@ typedef struct {
    LOGITS        logits[V] of the last position of sequence 0
    *_DX, *_DW    gradients with respect to the activations, and to the weights (added to, R6: within one sequence in a
                  fixed order, then sequence by sequence)
-   NORM_DX       dx = dres + (norm's gradient of dy); dres is the gradient that bypasses the norm. "(0)" for the last.
-   RESIDUAL_DX   dp = dropout mask of this site applied to dy (only in graphs with dropout)
-   GELU_DX       d *= gelu'(x + b), in place
-   ATTENTION_DX  dqkv from dout, qkv, out, lse
-   EMBED_DW      dwte, dwpe from dx (dropout applied on the way) and tokens
-   ZERO          x = 0                  ADD           y += x
-   SUM_SQUARES   sums[attr.index] = sum of x^2; in float64 inside, always
-   GRAD_NORM     norm[0] = sqrt(sum of sums), norm[1] = min(1, clip / (norm + 1e-6)), or 1 when attr.clip is 0
-   ADAMW         p, m, v from g * norm[1] (the order of the update is design's: see docs/architecture.md) */
+   NORM_DX       dx = dres + (norm's gradient of dy); dres is the gradient that bypasses the norm; the last norm has
+   none RESIDUAL_DX   dp = dropout mask of this site applied to dy (only in graphs with dropout) GELU_DX       d *=
+   gelu'(x + b), in place ATTENTION_DX  dqkv from dout, qkv, out, lse EMBED_DW      dwte, dwpe from dx (dropout applied
+   on the way) and tokens ZERO          x = 0                  ADD           y += x SUM_SQUARES   sums[attr.index] = sum
+   of x^2; in float64 inside, always GRAD_NORM     norm[0] = sqrt(sum of sums), norm[1] = min(1, clip / (norm + 1e-6)),
+   or 1 when attr.clip is 0 ADAMW         p, m, v from g * norm[1], in the order that docs/architecture.md gives */
 #define WRITES(name) ARGUMENT("W", "!", name)
 #define ADDS(name) ARGUMENT("A", "!", name)
 #define READS(name) ARGUMENT("R", "!", name)
@@ -136,7 +134,7 @@ typedef struct {
 const op_info *op_describe(op_code code);
 
 typedef struct {
-    int layer;        /* for dropout's counter and for profiles; -1 where there is none */
+    int layer;        /* for dropout's counter and for tables; -1: none */
     int heads;        /* ATTENTION, ATTENTION_DX */
     random_site site; /* where dropout draws its random numbers */
     double dropout;   /* probability that an element is dropped; 0 = off */
@@ -177,7 +175,7 @@ typedef struct {
 typedef enum { GRAPH_TRAIN, GRAPH_GRADS, GRAPH_EVAL } graph_purpose;
 
 typedef struct {
-    graph_purpose purpose; /* GRADS: no finish, no moments. EVAL: no gradients either */
+    graph_purpose purpose; /* GRADS: finish has no update; no moments, no eval, no sample. EVAL: eval and sample only */
     tensor *tensors;       /* tensors[0] is unused */
     int n_tensors, tensor_room;
     struct {
@@ -186,8 +184,8 @@ typedef struct {
     op *ops;
     int n_ops, op_room;
     span begin, micro, finish, eval,
-        sample;           /* once a step; once a micro-batch; once a step; forward and losses; forward and logits */
-    int first_backward;   /* in micro: ops before it are the forward pass and HEAD; recompute reads it */
+        sample;           /* begin, finish: once a step; micro: each micro-batch; eval: losses; sample: logits */
+    int first_backward;   /* the op in micro before which the forward pass and HEAD stand */
     int micro_batch;      /* B */
     int length;           /* T */
     bool batch_invariant; /* R4, R6: the same bits for every split */
@@ -216,26 +214,24 @@ int64_t tensor_elements(const tensor *t);
 /* Bytes of a tensor when a real takes real_bytes (4 or 8). */
 uint64_t tensor_bytes(const tensor *t, size_t real_bytes);
 bool tensor_is_persistent(const tensor *t);
-/* Walks the tensors of a role in the order in which plans place those that persist: of two dimensions and more, then of
-   one, each by id. The optimizer treats either kind alike (weight decay is for the first), so neighbours in memory get
-   the same update, and ops in this order can be run by few kernels. before: 0 for the first; returns 0 after the last.
- */
+/* Walks the tensors of a role in the order in which plans place persistent ones: first those of two and more
+   dimensions, then those of one, each by id. Only the first have weight decay. So neighbours in memory get the same
+   update, and ops in this order need few kernels. before: 0 gives the first; returns 0 after the last. */
 tensor_id graph_next(const graph *g, tensor_role role, tensor_id before);
-/* Does an INPUT tensor hold the tokens of a whole step, so that a run finds its own from row first_sequence on, not
-   from row 0? */
+/* Does an INPUT tensor hold a whole step's tokens? Then a run's own begin at row first_sequence, else at row 0. */
 bool graph_holds_step(const graph *g, tensor_id input);
 /* "qkv[3]"; writes at most size bytes into text and returns it. */
 char *tensor_print(const tensor *t, char *text, size_t size);
 
-/* Bytes of working space that a backend wants for one op; a pure function of its arguments, so that a plan can be made
-   where no device is open. *kind says what it is (KIND_TEMP, KIND_GEMM, KIND_HEAD). */
+/* The bytes of working space that a backend needs for one op, and of which kind they are (KIND_TEMP, KIND_GEMM,
+   KIND_HEAD). It depends on nothing but its arguments, so that plans can be made without a device. */
 typedef uint64_t scratch_rule(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind);
 /* Gives every op the SCRATCH tensor that the rule asks for. */
 void graph_add_scratch(graph *g, scratch_rule *rule, size_t real_bytes);
 
-/* True if the graph keeps the rules: arguments are there and of the right roles and shapes; a transient is written
-   before it is read, within one span; nothing else writes what is still needed; activations are written once (R3);
-   in batch-invariant graphs each gradient has one accumulating op (R4). Otherwise e names the op and the tensor. */
+/* True if the graph keeps the rules: all arguments are there, with the right roles and shapes; transients are written
+   before they are read, within the same span, and only once (R3); in batch-invariant graphs each gradient has one
+   accumulating op (R4). Otherwise e names the op and the tensor. */
 bool graph_check(const graph *g, error *e);
 
 /* Prints tensors and ops, a line each. */

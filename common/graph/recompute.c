@@ -14,7 +14,7 @@ const recompute_policy recompute_policies[RECOMPUTE_POLICIES] = {
      "all but each block's input"},
 };
 
-/* Cheap to make and long-lived if kept: made again for each reader instead. */
+/* Kinds that are cheap to compute, and whose clones would live long: they are computed again for each reader. */
 static const unsigned CHEAP = BIT(GELU) | BIT(NORM);
 
 const recompute_policy *recompute_find(const char *name) {
@@ -26,8 +26,8 @@ const recompute_policy *recompute_find(const char *name) {
 typedef struct {
     graph *g;
     unsigned dropped;
-    int *producer;    /* by tensor: the forward op that writes it, or -1 */
-    tensor_id *clone; /* by original tensor: what backward readers use now, or 0 */
+    int *producer;    /* by tensor: the forward op that writes it; -1: none */
+    tensor_id *clone; /* by original tensor: the clone that backward readers use; 0: none yet */
     tensor_id *cheap; /* originals whose clones serve one reader alone */
     int n_cheap;
 } pass;
@@ -36,7 +36,7 @@ static bool is_dropped(const pass *p, tensor_id t) {
     return p->producer[t] >= 0 && (p->dropped >> p->g->tensors[t].kind & 1);
 }
 
-/* What RESIDUAL_NORM leaves to do when its y is there already: NORM. */
+/* What remains of RESIDUAL_NORM when its y is there already: NORM. */
 static op norm_alone(const graph *g, const op *joined) {
     const tensor_id *arg = joined->arg;
     return (op){.code = OP_NORM,
@@ -44,8 +44,8 @@ static op norm_alone(const graph *g, const op *joined) {
                 .attr = {.layer = g->tensors[arg[1]].layer, .epsilon = joined->attr.epsilon}};
 }
 
-/* The tensor that stands in for t in the backward pass; appends the ops that make it. Recursion ends at kept tensors:
-   block inputs are kept by every policy, so it is never deeper than one block. */
+/* Returns the tensor that takes t's place in the backward pass, and appends the ops that compute it. Recursion ends at
+   tensors that are kept. Since every policy keeps block inputs, it is never deeper than one block. */
 static tensor_id remake(pass *p, tensor_id t) {
     if (!is_dropped(p, t)) return t;
     if (p->clone[t]) return p->clone[t];
