@@ -74,7 +74,10 @@ status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e
     b->dry = true;
     b->args = (step_args){.sequences = g->micro_batch, .length = g->length, .inv_targets = 1};
     status result = OK;
-    for (int i = s.first; i < s.end && result == OK; i++) result = run_op(b, i, 0, e);
+    for (int i = s.first; i < s.end && result == OK; i++) {
+        work_kind work = cost_work(g->ops[i].code); /* attention is not even built yet */
+        if (work == WORK_MATRIX || work == WORK_HEAD) result = run_op(b, i, 0, e);
+    }
     b->graph = bound;
     b->listing = NULL;
     b->dry = false;

@@ -306,7 +306,7 @@ START_TEST(a_cap_below_the_proof_is_refused) {
     error e = {""};
     backend *b;
     opencl_options o = {
-        .selector = test_device(), .cap = 1 << 20, .precision = PRECISION_TF32, .mma = MMA_EMULATED_AND_PROVED};
+        .selector = test_device(), .cap = 1 << 14, .precision = PRECISION_TF32, .mma = MMA_EMULATED_AND_PROVED};
     ck_assert_int_eq(opencl_open(&o, &b, &e), NO_MEMORY);
     ck_assert_ptr_nonnull(strstr(e.text, "cap"));
 }
