@@ -4,6 +4,7 @@ interpreter that knows just the instructions they consist of: products of whole 
 exactly. Also fails on a global access out of bounds, on local memory that is read before it is written or while a
 copy to it is on its way, on two lanes that touch a word of it, one of them writing, with no barrier between, and on
 lanes that meet in a bank of it. mma_ptx.sh runs it; it needs no card and no numpy."""
+import math
 import re
 import struct
 import sys
@@ -34,6 +35,7 @@ class Lane:
     def __init__(self, group, index):
         self.regs = {"%tid.x": index, "%ctaid.x": group.x, "%ctaid.y": group.y}
         self.group, self.index, self.pc, self.waits = group, index, 0, None
+        self.stack = {}
         self.copies, self.committed = [], []  # of cp.async: since the last commit; groups of them, oldest first
         self.times = {}  # how often each access to local memory was made since the last barrier
 
@@ -155,13 +157,16 @@ def arithmetic(parts):
     name, kind = parts[0], parts[-1]
     if kind == "pred":
         return {"and": lambda a, b: a and b, "or": lambda a, b: a or b, "mov": lambda a: a}.get(name)
-    if parts in (["mov", "b32"],):
+    if parts in (["mov", "b32"], ["cvta", "local", "u64"]):
         return lambda a: a
     if kind == "f32" and name in ("mov", "add", "sub", "mul", "fma", "selp"):
         return {"mov": lambda a: a, "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
                 "fma": lambda a, b, c: a * b + c, "selp": lambda a, b, p: a if p else b}[name]
+    if kind == "f32" and name == "setp":
+        return eval("lambda a, b: a " + COMPARE[parts[1]] + " b")
     if kind == "f32":
-        return None
+        return {"max": max, "neg": lambda a: -a, "div": lambda a, b: a / b, "rcp": lambda a: 1 / a,
+                "ex2": lambda a: 2.0 ** a if a > -126 else 0.0, "lg2": math.log2}.get(name)
     bits = int(kind[1:]) if kind[1:].isdigit() else 0
     if not bits or "f" in kind or "f32" in parts:
         return None
@@ -172,6 +177,8 @@ def arithmetic(parts):
     if name == "cvt":
         to = int(parts[1][1:])
         return integer(f"signed(a & {(1 << bits) - 1}, {bits})" if kind[0] == "s" else f"a & {(1 << bits) - 1}", to)
+    if name == "mul" and parts[1] == "hi":
+        return lambda a, b: (a & (1 << bits) - 1) * (b & (1 << bits) - 1) >> bits
     if name == "mul" and parts[1] == "wide":
         wide = "signed(a & {0}, 32) * signed(b & {0}, 32)" if kind[0] == "s" else "(a & {0}) * (b & {0})"
         return integer(wide.format(M32), 64)
@@ -185,7 +192,7 @@ def arithmetic(parts):
         return lambda a, b: best(number(a), number(b)) & (1 << bits) - 1
     shift = f"signed(a & {(1 << bits) - 1}, {bits}) >> b" if kind[0] == "s" else "a >> b"
     table = {"mov": "a", "add": "a + b", "sub": "a - b", "mul": "a * b", "mad": "a * b + c", "and": "a & b",
-             "or": "a | b", "xor": "a ^ b", "shl": "a << b", "shr": shift}
+             "or": "a | b", "xor": "a ^ b", "not": "~a", "shl": "a << b", "shr": shift}
     return integer(table[name], bits) if name in table else None
 
 
@@ -212,6 +219,15 @@ def access(parts, operands, pc):
 
     def run(lane):
         a, group = where(lane) & M64, lane.group
+        if space == "local":  # arrays that the compiler leaves to ptxas to put into registers
+            for i, name in enumerate(names):
+                if is_load:
+                    word = lane.stack[a + size * i]
+                    lane.regs[name] = float_of(word) if kind == "f32" else word
+                else:
+                    value = lane.regs[name]
+                    lane.stack[a + size * i] = bits_of(value) if kind == "f32" else value
+            return
         if space == "shared":
             if a % (size * len(names)):
                 raise SystemExit(f"local address {a} is not aligned")
@@ -313,6 +329,15 @@ def ldmatrix(warp, opcode, operands):
         lane.regs.update(zip(names, new))
 
 
+def shfl(warp, opcode, operands):
+    """shfl.sync.bfly.b32: a lane gets the number of the lane whose index differs in these bits."""
+    old, bits = [lane.regs[operands[1]] for lane in warp], int(operands[2])
+    for i, lane in enumerate(warp):
+        lane.regs[operands[0]] = old[i ^ bits]
+
+
+TOGETHER = {"mma": mma, "ldmatrix": ldmatrix, "shfl": shfl}
+
 # ---- kernels ----
 
 def parse(text):
@@ -323,6 +348,8 @@ def parse(text):
         code, labels, symbols, free = [], {}, {}, 0
         for line in body.strip()[1:-1].splitlines():
             line = line.strip().rstrip(";")
+            if line.startswith(".local"):
+                symbols[re.search(r"([\w$]+)\[", line)[1]] = 0
             shared = re.match(r"\.shared \.align \d+ \.b8 ([\w$]+)\[(\d+)\]", line)
             if shared:
                 symbols[shared[1]], free = free, free + int(shared[2])
@@ -334,7 +361,7 @@ def parse(text):
                 opcode, _, more = opcode.strip().partition(" ")
                 operands = split_operands(more + rest)
                 condition = (guard[2], guard[1] == "!") if guard else None
-                special = opcode if opcode.startswith(("bra", "bar", "mma", "ldmatrix", "ret")) else None
+                special = opcode if opcode.startswith(("bra", "bar", "mma", "ldmatrix", "shfl", "ret")) else None
                 code.append((condition, special, operands, None if special else translate(opcode, operands, len(code))))
         kernels[name] = (code, labels, symbols)
     return kernels
@@ -366,10 +393,10 @@ def run_group(group, code, labels, lanes):
                     advance(lane, code, labels)
                 if len({(lane.pc, lane.waits) for lane in warp}) != 1 and warp[0].waits != "ret":
                     raise SystemExit("the lanes of a warp stand at different barriers or products")
-                if warp[0].waits not in ("mma", "ldmatrix"):
+                if warp[0].waits not in TOGETHER:
                     break
                 _, special, operands, _ = code[warp[0].pc]
-                (mma if warp[0].waits == "mma" else ldmatrix)(warp, special, operands)
+                TOGETHER[warp[0].waits](warp, special, operands)
                 for lane in warp:
                     lane.pc += 1
         if all(lane.waits == "ret" for lane in all_lanes):
@@ -449,4 +476,5 @@ def main():
     print(f"{sys.argv[1].rsplit('/', 1)[-1][:-4]}: {len(kernels)} kernels right, in bounds, no race, no bank conflict")
 
 
-main()
+if __name__ == "__main__":
+    main()
