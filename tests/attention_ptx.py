@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """attention_ptx.py FILE.ptx HEADS D ROWS LANES BF16: runs the kernels of attention_mma.cl as PTX, in mma_ptx.py's interpreter,
 on one sequence of positions that are a multiple of nothing, and compares with the formulas. Also fails on what that
-interpreter fails on: global accesses out of bounds, local memory that is read before it is written, races, lanes that meet in
-a bank. attention_ptx.sh runs it; it needs no card and no numpy."""
+interpreter fails on: global accesses out of bounds, local memory that is read before it is written, races. Says whether lanes
+meet in a bank of local memory, which is only slower. attention_ptx.sh runs it; it needs no card and no numpy."""
 import math
 import struct
 import sys
@@ -10,6 +10,18 @@ import sys
 import mma_ptx
 
 NAMES = ("out", "lse", "dqkv", "qkv", "dout", "delta")
+
+
+meetings = set()
+
+
+def note_banks(addresses, size, what):
+    banks = {}
+    for at in addresses:
+        for word in range(at // 4, at // 4 + size // 4):
+            banks.setdefault(word % 32, set()).add(word)
+    if banks and max(map(len, banks.values())) > 1:
+        meetings.add(what)
 
 
 def run(kernels, name, args, memory, groups, lanes):
@@ -52,6 +64,7 @@ def main():
     with open(sys.argv[1], encoding="ascii") as f:
         kernels = mma_ptx.parse(f.read())
     T, C = rows + 5, heads * D
+    mma_ptx.check_banks = note_banks
     state, numbers = 1, []
     for _ in range(4 * T * C):
         state = (state * 1664525 + 1013904223) % 2**32
@@ -82,7 +95,8 @@ def main():
             off = math.sqrt(sum((x - y) ** 2 for r, s in zip(a, b) for x, y in zip(r, s)) / sum(y * y for s in b for y in s))
             if not off <= tolerance:
                 raise SystemExit(f"{what} of head {h} is off by {off:.2g}")
-    print(f"{'bf16' if bf16 else 'tf32'}, head size {D}: attention right, in bounds, no race, no bank conflict")
+    print(f"{'bf16' if bf16 else 'tf32'}, head size {D}: attention right, in bounds, no race; "
+          f"{len(meetings) or 'no'} instructions whose lanes meet in a bank")
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def arithmetic(parts):
     if kind == "f32" and name in ("mov", "add", "sub", "mul", "fma", "selp"):
         return {"mov": lambda a: a, "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
                 "fma": lambda a, b, c: a * b + c, "selp": lambda a, b, p: a if p else b}[name]
-    if kind == "f32" and name == "setp":
+    if kind == "f32" and name == "setp" and parts[1] in COMPARE:
         return eval("lambda a, b: a " + COMPARE[parts[1]] + " b")
     if kind == "f32":
         return {"max": max, "neg": lambda a: -a, "div": lambda a, b: a / b, "rcp": lambda a: 1 / a,
