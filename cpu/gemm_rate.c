@@ -1,11 +1,7 @@
 /* gemm_rate.c: measures how fast OpenBLAS multiplies on this machine, with which `bench` compares everything. */
 #include "cpu/ops.h"
+#include "base/sort.h"
 #include <stdlib.h>
-
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 double R(cpu_gemm_rate)(int64_t m, int64_t n, int64_t k) {
     enum { TIMES = 7 };
@@ -22,6 +18,6 @@ double R(cpu_gemm_rate)(int64_t m, int64_t n, int64_t k) {
     free(a);
     free(b);
     free(c);
-    qsort(seconds, TIMES, sizeof *seconds, compare);
+    sort_doubles(seconds, TIMES);
     return 2.0 * (double)m * (double)n * (double)k / seconds[TIMES / 2];
 }

@@ -33,7 +33,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
     signal(number, SIG_DFL); /* another's: it comes again when this handler is left */
 }
 
-void file_watch(const char *path, const void *data, size_t bytes) {
+static void watch(const char *path, const void *data, size_t bytes) {
     struct sigaction ours = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
     sigemptyset(&ours.sa_mask);
     sigaction(SIGBUS, &ours, NULL);
@@ -51,7 +51,7 @@ void file_watch(const char *path, const void *data, size_t bytes) {
     }
 }
 
-void file_unwatch(const void *data) {
+static void unwatch(const void *data) {
     for (int i = 0; i < WATCHED; i++)
         if (watched[i].data == data) {
             watched[i].data = NULL;
@@ -72,7 +72,7 @@ static status map_descriptor(int fd, const char *path, mapped_file *f, error *e)
     void *map = mmap(NULL, f->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED) return fail(e, FAILED, "%s cannot be mapped: %s", path, strerror(errno));
     f->data = map;
-    file_watch(path, map, f->bytes);
+    watch(path, map, f->bytes);
     return OK;
 }
 
@@ -89,7 +89,7 @@ status file_map(const char *path, const char *advice, mapped_file *f, error *e) 
 
 void file_unmap(mapped_file *f) {
     if (f->bytes > 0) {
-        file_unwatch(f->data);
+        unwatch(f->data);
         munmap((void *)f->data, f->bytes);
     }
     *f = (mapped_file){"", 0};

@@ -11,14 +11,10 @@ typedef struct {
 } mapped_file; /* an empty file has data "" */
 
 /* BAD_INPUT: the file is missing, a folder or not a regular file, or there is no permission to read it. `advice` ends
-   the message about a missing file; it may be "". */
+   the message about a missing file; it may be "". When a mapped file is cut off or its disk fails, reading it raises
+   SIGBUS: that ends the process with one line that names `path`, and exit status 1. */
 status file_map(const char *path, const char *advice, mapped_file *f, error *e);
 void file_unmap(mapped_file *f);
-/* A mapped file that is cut off, or whose disk fails, raises SIGBUS when it is read. From file_watch to file_unwatch
-   (of the same address) that ends the process with one line that names `path`, and exit status 1. file_map watches by
-   itself. */
-void file_watch(const char *path, const void *data, size_t bytes);
-void file_unwatch(const void *data);
 /* What a file is by its first bytes, if it is of a kind that people give by mistake, such as "a Python pickle"; NULL if
    it is not. */
 const char *file_mistaken(const mapped_file *f);

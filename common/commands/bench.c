@@ -2,6 +2,7 @@
 #include "commands/bench.h"
 #include "run/calibrate.h"
 #include "base/rng.h"
+#include "base/sort.h"
 #include "run/device.h"
 #include "run/open.h"
 #include "run/shape.h"
@@ -13,13 +14,8 @@
 static const double STEP_SECONDS = 8, ALL_SECONDS = 5;
 enum { LEAST_STEPS = 3, MOST_STEPS = 201 };
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *x, int n) {
-    qsort(x, (size_t)n, sizeof *x, compare);
+    sort_doubles(x, (size_t)n);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
 

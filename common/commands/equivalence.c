@@ -2,6 +2,7 @@
    compares them. equivalence_gradients.c adds gradients up in right and wrong ways; equivalence_print.c prints
    everything. */
 #include "commands/equivalence.h"
+#include "base/sort.h"
 #include "run/calibrate.h"
 #include "save/checkpoint.h"
 #include "save/runs.h"
@@ -185,11 +186,6 @@ static status hash_tensors(model *m, char (*hex)[HASH_HEX], error *e) {
     return OK;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static status run_steps(equivalence *q, equivalence_split *split, model *m, error *e) {
     batch b = batch_new(q->order.sequences, q->order.length);
     double *times = xcalloc((size_t)q->steps, sizeof *times), norm;
@@ -204,7 +200,7 @@ static status run_steps(equivalence *q, equivalence_split *split, model *m, erro
         if (s == OK) s = hash_tensors(m, split->tensors + i * q->n_params, e);
     }
     if (s == OK) s = model_hash(m, split->sha256, e);
-    qsort(times, (size_t)q->steps, sizeof *times, compare_doubles);
+    sort_doubles(times, (size_t)q->steps);
     split->ms = times[q->steps / 2];
     free(times);
     batch_free(&b);

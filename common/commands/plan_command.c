@@ -1,6 +1,7 @@
 /* plan_command.c: gathers the report of `snug plan`: what was asked for, what fit chooses, and what people commonly try
    instead, all measured by the same planner. Prints nothing itself. */
 #include "commands/plan_command.h"
+#include "base/shell_word.h"
 #include "run/open.h"
 #include "run/shape.h"
 #include <math.h>
@@ -193,22 +194,6 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     TRY(add_row(p, &p->request, p->asked_micro_batch, keep_all(p), e));
     if (p->n_rows > before) p->rows[before].asked = true;
     return add_advice(p, e);
-}
-
-/* The text as one word of a shell's command line, quoted if it has to be. */
-static char *shell_word(const char *text) {
-    size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=+,-%@");
-    if (*text && !text[plain]) return xstrdup(text);
-    char *word = xcalloc(4 * strlen(text) + 3, 1), *at = word;
-    *at++ = '\'';
-    for (; *text; text++) {
-        if (*text == '\'')
-            at += sprintf(at, "'\\''");
-        else
-            *at++ = *text;
-    }
-    *at = '\'';
-    return word;
 }
 
 static void append(char **line, const char *option, const char *value) {

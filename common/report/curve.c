@@ -1,5 +1,6 @@
 /* curve.c: see curve.h. */
 #include "report/curve.h"
+#include "base/sort.h"
 #include "base/status.h"
 #include <math.h>
 #include <stdbool.h>
@@ -70,16 +71,11 @@ double curve_least(const curve *c) {
     return least;
 }
 
-static int rising(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double curve_median(const curve *c) {
     if (!c->n) return NAN;
     double *sorted = xcalloc((size_t)c->n, sizeof *sorted);
     for (int i = 0; i < c->n; i++) sorted[i] = c->groups[i].last.y;
-    qsort(sorted, (size_t)c->n, sizeof *sorted, rising);
+    sort_doubles(sorted, (size_t)c->n);
     double middle = sorted[c->n / 2];
     free(sorted);
     return middle;

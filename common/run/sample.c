@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include "base/files.h"
 #include "base/rng.h"
+#include "base/sort.h"
 #include "base/terminal.h"
 #include "save/runs.h"
 #include "run/device.h"
@@ -16,11 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int descending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x < y) - (x > y);
-}
-
 int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k, double u, double *sorted) {
     int64_t best = 0;
     for (int64_t i = 1; i < n; i++)
@@ -29,8 +25,8 @@ int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k
     double most = logits[best], least = -INFINITY, sum = 0;
     if (top_k && top_k < n) {
         memcpy(sorted, logits, (size_t)n * sizeof *sorted);
-        qsort(sorted, (size_t)n, sizeof *sorted, descending);
-        least = sorted[top_k - 1];
+        sort_doubles(sorted, (size_t)n);
+        least = sorted[n - top_k];
     }
     for (int64_t i = 0; i < n; i++) sum += logits[i] = logits[i] < least ? 0 : exp((logits[i] - most) / temperature);
     int64_t last = best;

@@ -3,7 +3,7 @@
 #include "save/foreign.h"
 #include "save/runs.h"
 #include "save/runs_list.h"
-#include <ctype.h>
+#include "base/shell_word.h"
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,18 +34,6 @@ static status verify(const char *folder, bool large, run_state *s, error *e) {
     }
     if (r != OK) run_state_free(s);
     return r;
-}
-
-/* A path as a shell takes it: in quotes where it has more than letters, digits and what is harmless. */
-static char *shell_word(const char *s) {
-    size_t n = strlen(s), plain = 0;
-    while (plain < n && (isalnum((unsigned char)s[plain]) || strchr("_./-+=:,@%", s[plain]))) plain++;
-    if (n && plain == n && s[0] != '-') return xstrdup(s);
-    char *out = xcalloc(4 * n + 3, 1), *at = out;
-    *at++ = '\'';
-    for (; *s; s++) at = *s == '\'' ? stpcpy(at, "'\\''") : (*at = *s, at + 1);
-    *at = '\'';
-    return out;
 }
 
 /* Adds to e what to do: the newest checkpoint of `out` but `damaged` whose hashes are right. */

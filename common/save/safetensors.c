@@ -3,16 +3,10 @@
 #include "save/safetensors.h"
 #include "base/hash.h"
 #include "base/json_value.h"
-#include "base/mapped_file.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "safetensors files are little-endian, and so must the host be");
@@ -46,10 +40,10 @@ static const struct {
 
 /* To be called only when the header makes no sense, since a sound header of 640 bytes begins like a pickle. */
 static status not_ours(const st_file *f, const char *otherwise, error *e) {
-    const char *mistaken = file_mistaken(&(mapped_file){f->map, f->map_bytes});
+    const char *mistaken = file_mistaken(&f->map);
     if (mistaken) return fail(e, BAD_INPUT, "%s: is %s; it has to be saved as safetensors", f->path, mistaken);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (f->map_bytes >= texts[i].length && !memcmp(f->map, texts[i].magic, texts[i].length))
+        if (f->map.bytes >= texts[i].length && !memcmp(f->map.data, texts[i].magic, texts[i].length))
             return fail(e, BAD_INPUT, "%s: is %s", f->path, texts[i].what);
     return fail(e, BAD_INPUT, "%s: is not a safetensors file: %s; " DAMAGED, f->path, otherwise);
 }
@@ -200,12 +194,12 @@ static status read_tensors(st_file *f, const cJSON *header, const char *data, ui
 }
 
 static status read_header(st_file *f, error *e) {
-    const char *map = f->map;
+    const char *map = f->map.data;
     uint64_t length;
-    if (f->map_bytes < 8) return not_ours(f, "it has fewer than 8 bytes", e);
+    if (f->map.bytes < 8) return not_ours(f, "it has fewer than 8 bytes", e);
     memcpy(&length, map, 8);
     if (length > HEADER_MAX) return not_ours(f, "its header would be larger than 100 MB", e);
-    if (length > f->map_bytes - 8) return not_ours(f, "its header would end past the file's end", e);
+    if (length > f->map.bytes - 8) return not_ours(f, "its header would end past the file's end", e);
     if (length < 2 || map[8] != '{') return not_ours(f, "its header does not begin with {", e);
     TRY(header_scan(f->path, map + 8, length, e));
     char *text = xcalloc(length + 1, 1);
@@ -213,47 +207,25 @@ static status read_header(st_file *f, error *e) {
     cJSON *header = cJSON_ParseWithLengthOpts(text, length + 1, NULL, 1); /* 1: nothing but space may follow */
     free(text);
     if (!header) return fail(e, BAD_INPUT, "%s: its header is not valid JSON; " DAMAGED, f->path);
-    status s = read_tensors(f, header, map + 8 + length, f->map_bytes - 8 - length, e);
+    status s = read_tensors(f, header, map + 8 + length, f->map.bytes - 8 - length, e);
     cJSON_Delete(header);
     return s;
 }
 
 /* ---- files ---- */
 
-static status map_file(st_file *f, error *e) {
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe given by mistake must not block */
-    if (fd < 0) return fail(e, errno == ENOENT ? BAD_INPUT : FAILED, "%s: cannot open: %s", f->path, strerror(errno));
-    struct stat there;
-    status s = OK;
-    if (fstat(fd, &there) < 0)
-        s = fail(e, FAILED, "%s: cannot read: %s", f->path, strerror(errno));
-    else if (!S_ISREG(there.st_mode))
-        s = fail(e, BAD_INPUT, "%s: is not a regular file; give a safetensors file", f->path);
-    else if (there.st_size == 0)
-        s = fail(e, BAD_INPUT, "%s: is empty; fetch or copy it again", f->path);
-    else {
-        void *map = mmap(NULL, (size_t)there.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
-            s = fail(e, FAILED, "%s: cannot map: %s", f->path, strerror(errno));
-        else
-            f->map = map, f->map_bytes = (size_t)there.st_size;
-        if (f->map) file_watch(f->path, f->map, f->map_bytes);
-    }
-    close(fd);
-    return s;
-}
-
 static status check_hash(const st_file *f, const char *sha256, error *e) {
     char hex[HASH_HEX];
     if (!sha256 || !sha256[0]) return OK;
-    hash_bytes(f->map, f->map_bytes, hex);
+    hash_bytes(f->map.data, f->map.bytes, hex);
     if (!strcmp(hex, sha256)) return OK;
     return fail(e, BAD_INPUT, "%s: is damaged: its SHA-256 is not the one in state.json", f->path);
 }
 
 status st_open_hashed(const char *path, const char *sha256, st_file *f, error *e) {
     *f = (st_file){.path = xstrdup(path)};
-    status s = map_file(f, e);
+    status s = file_map(path, "give a safetensors file", &f->map, e);
+    if (s == OK && !f->map.bytes) s = fail(e, BAD_INPUT, "%s: is empty; fetch or copy it again", path);
     if (s == OK) s = check_hash(f, sha256, e);
     if (s == OK) s = read_header(f, e);
     if (s != OK) st_close(f);
@@ -266,10 +238,7 @@ void st_close(st_file *f) {
     for (int i = 0; i < f->n; i++) free(f->tensors[i].name);
     free(f->tensors);
     free(f->path);
-    if (f->map) {
-        file_unwatch(f->map);
-        munmap(f->map, f->map_bytes);
-    }
+    file_unmap(&f->map);
     *f = (st_file){0};
 }
 

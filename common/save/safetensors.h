@@ -3,6 +3,7 @@
 #ifndef SNUG_SAFETENSORS_H
 #define SNUG_SAFETENSORS_H
 
+#include "base/mapped_file.h"
 #include "base/status.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -23,8 +24,7 @@ typedef struct {
 typedef struct {
     st_tensor *tensors; /* sorted by name */
     int n;
-    void *map;
-    size_t map_bytes;
+    mapped_file map;
     char *path;
 } st_file;
 

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 enum { CODES = 0x110000, BUFFER = 1 << 16 };
-#define END_OF_TEXT "<|endoftext|>"
 
 /* ---- the tokenizer ---- */
 

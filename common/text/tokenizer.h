@@ -28,7 +28,9 @@ status tokenizer_encode(const tokenizer *t, const char *text, size_t bytes, uint
 /* The bytes that an id stands for, which may be a part of a UTF-8 sequence; "" for an id that is not in the vocabulary.
    They live as long as t. */
 const char *tokenizer_decode(const tokenizer *t, uint32_t id, size_t *bytes);
-/* The id of a whole token such as "<|endoftext|>", -1 if there is none. */
+/* GPT-2's only special token, which stands between texts. */
+#define END_OF_TEXT "<|endoftext|>"
+/* The id of a whole token such as END_OF_TEXT, -1 if there is none. */
 int64_t tokenizer_find(const tokenizer *t, const char *token);
 /* Writes a tokenizer.json. save_folder writes it into a folder together with a tokenizer_config.json, without which
    transformers' AutoTokenizer would build GPT-2's own tokenizer around the vocabulary. */
@@ -42,7 +44,7 @@ status tokenizer_stream(const tokenizer *t, const char *text, size_t begin, size
                         error *e);
 
 /* Learning a byte-level BPE: count the words of all texts, then merge the most frequent pairs. `size` counts the 256
-   bytes, the merges and <|endoftext|>; the tokenizer has fewer ids when no pair is left that occurs twice. */
+   bytes, the merges and END_OF_TEXT; the tokenizer has fewer ids when no pair is left that occurs twice. */
 typedef struct word_counts word_counts;
 enum { BPE_SIZE_MIN = 257, BPE_SIZE_MAX = 1 << 20 };
 word_counts *word_counts_new(void);

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define END_OF_TEXT "<|endoftext|>"
-
 /* ---- the byte alphabet ---- */
 
 /* Printable Latin-1 stands for itself; the other 68 bytes are written as the letters from U+0100 on, in order. */

@@ -103,8 +103,8 @@ status tokenizer_save(const tokenizer *t, const char *path, error *e) {
    vocabulary. Unless the clean-up is switched off, decoding removes the space before a full stop. */
 static void print_config(FILE *f, const tokenizer *t) {
     fprintf(f, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": false");
-    if (tokenizer_find(t, "<|endoftext|>") >= 0)
-        fprintf(f, ",\n  \"bos_token\": \"<|endoftext|>\",\n  \"eos_token\": \"<|endoftext|>\"");
+    if (tokenizer_find(t, END_OF_TEXT) >= 0)
+        fprintf(f, ",\n  \"bos_token\": \"" END_OF_TEXT "\",\n  \"eos_token\": \"" END_OF_TEXT "\"");
     fprintf(f, "\n}\n");
 }
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define END_OF_TEXT "<|endoftext|>"
 enum { LEAST_COUNT = 2 }; /* a pair that occurs once teaches nothing */
 
 typedef struct {

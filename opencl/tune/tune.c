@@ -6,6 +6,7 @@
    what is timed is then in force whatever was tried before, and all else is CLBlast's own as it will be in later runs.
    */
 #include "opencl/tune/tune.h"
+#include "base/sort.h"
 #include "base/progress.h"
 #include <math.h>
 #include <stdlib.h>
@@ -269,12 +270,8 @@ static status try_starts(tuner *t, error *e) {
 /* ---- is it worth keeping? ---- */
 
 enum { TURNS = 4 };
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 static double middle(double *x) { /* the lower one of the two */
-    qsort(x, TURNS, sizeof *x, by_size);
+    sort_doubles(x, TURNS);
     return x[TURNS / 2 - 1];
 }
 
