@@ -27,8 +27,6 @@ extern cpu_function *const cpu_functions_f32[OP_COUNT], *const cpu_functions_f64
 double cpu_gemm_rate_f32(int64_t m, int64_t n, int64_t k);
 double cpu_gemm_rate_f64(int64_t m, int64_t n, int64_t k);
 
-/* Rows of the head's chunk: a constant, so that fitting cannot change bits (R7). */
-enum { HEAD_ROWS = 256 };
 /* Several short sequences may have their logits in memory together, up to this many numbers. */
 enum { HEAD_LOGITS = 1 << 18 };
 /* How many sequences each lane takes through the head at once. In a small model several give every thread something to

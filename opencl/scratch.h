@@ -1,6 +1,6 @@
 /* scratch.h: the constants that determine the OpenCL backend's working space, and where each part lies in an op's
    scratch tensor. Pure arithmetic, without OpenCL, for plans and for running kernels. The constants fix the order of
-   sums, so that neither the cap nor the micro-batch can change bits (R7). */
+   sums, so that neither the cap nor the micro-batch can change bits (R7); graph.h has the head's HEAD_ROWS. */
 #ifndef SNUG_OPENCL_SCRATCH_H
 #define SNUG_OPENCL_SCRATCH_H
 
@@ -9,7 +9,6 @@
 enum {
     GEMM_ROWS = 2048,           /* rows of activations in one matrix product, at most */
     GEMM_TILE = 128,            /* CLBlast pads to its tiles; no tuned tile side is larger */
-    HEAD_ROWS = 256,            /* rows whose logits exist at once */
     HEAD_TILE_BYTES = 16 << 20, /* of the vocabulary's weights in one product, at most ... */
     HEAD_TILE_WORDS = 8192,     /* ... and words */
     HEAD_PART_WORDS = 4096,     /* of it in one sum of dx by snug's own products: enough sums to keep a GPU busy */

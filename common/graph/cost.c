@@ -79,12 +79,12 @@ work_kind cost_work(op_code code) {
 }
 
 double cost_launches(const graph *g, const op *o, int sequences) {
-    enum { CHUNK_ROWS = 256, CHUNK_KERNELS = 5 }; /* R7: logits, softmax, and two products, one of them in two parts */
+    enum { CHUNK_KERNELS = 5 }; /* of a chunk: logits, softmax, and two products, one of them in two parts */
     if (o->code == OP_LINEAR_DW && g->batch_invariant) return sequences;
     if (o->code != OP_HEAD && o->code != OP_HEAD_LOSS) return 1;
     int64_t piece = (int64_t)g->length * (g->batch_invariant ? 1 : sequences),
             pieces = g->batch_invariant ? sequences : 1;
-    return (double)((piece + CHUNK_ROWS - 1) / CHUNK_ROWS * pieces * CHUNK_KERNELS);
+    return (double)((piece + HEAD_ROWS - 1) / HEAD_ROWS * pieces * CHUNK_KERNELS);
 }
 
 double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c) {

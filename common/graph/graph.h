@@ -133,6 +133,10 @@ typedef struct {
 /* The table's row for a code; points to constant data. */
 const op_info *op_describe(op_code code);
 
+/* Rows of the head's chunk: how many positions' logits exist at once (R7). A constant for all backends, and for the
+   cost model, so that neither the cap nor the micro-batch can change bits. */
+enum { HEAD_ROWS = 256 };
+
 typedef struct {
     int layer;        /* for dropout's counter and for tables; -1: none */
     int heads;        /* ATTENTION, ATTENTION_DX */
