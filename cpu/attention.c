@@ -19,6 +19,7 @@ typedef struct {
     const real *q, *k, *v; /* [T, head_size] with stride ld */
 } head;
 
+/* qkv [B,T,3C]; task: sequence * heads + head. */
 static head head_of(const cpu_call *c, const real *qkv, int64_t task) {
     int heads = c->o->attr.heads;
     int64_t channels = c->g->tensors[c->o->arg[0]].dim[2];
@@ -49,7 +50,7 @@ static int64_t whole_vectors(int64_t n, int64_t columns) {
     return whole < columns ? whole : columns;
 }
 
-/* Dropout of a block's probabilities, in place. */
+/* Dropout of a block's probabilities p [rows,columns], in place. */
 static void drop(const head *h, real *p, int64_t i0, int64_t rows, int64_t j0, int64_t columns) {
     if (h->c->o->attr.dropout == 0) return;
     for (int64_t r = 0; r < rows; r++) {
@@ -58,6 +59,7 @@ static void drop(const head *h, real *p, int64_t i0, int64_t rows, int64_t j0, i
     }
 }
 
+/* The largest of s[n]. */
 static real row_max(const real *s, int64_t n) {
     real m = s[0];
 #pragma omp simd reduction(max : m)
@@ -81,7 +83,8 @@ static real exp_row(real *s, real m, int64_t n) {
     return lanes_total(acc) + tail;
 }
 
-/* Computes ROWS rows of the output, from row i0 on. Goes through blocks of keys, keeping each row's maximum and sum so
+/* Computes ROWS rows of the head's output out [T,head_size] (rows C apart) and of lse [T], the logarithms of the
+   softmax's sums, from row i0 on. Goes through blocks of keys, keeping each row's maximum and sum so
    far. */
 static void forward_rows(const head *h, int64_t i0, real *out, real *lse) {
     real s[ROWS * APART], m[ROWS] = {0}, sum[ROWS] = {0};
@@ -127,19 +130,22 @@ void R(cpu_ATTENTION)(const cpu_call *c) {
     for (int64_t t = 0; t < tasks; t++)
         for (int64_t b = 0; b < blocks; b++) {
             head h = head_of(c, c->arg[2], t);
-            real *out = (real *)c->arg[0] + h.sequence * h.length * h.channels + h.head * h.head_size;
-            forward_rows(&h, (blocks - 1 - b) * ROWS, out, (real *)c->arg[1] + t * h.length); /* longest first */
+            real *out = (real *)c->arg[0] /* [B,T,C] */ + h.sequence * h.length * h.channels + h.head * h.head_size;
+            /* the longest rows first */
+            forward_rows(&h, (blocks - 1 - b) * ROWS, out, (real *)c->arg[1] /* [B,H,T] */ + t * h.length);
         }
 }
 
 /* ---- backward ---- */
 
 typedef struct {
-    real *dq, *dk, *dv;
-    const real *out, *dout, *lse;
+    real *dq, *dk, *dv;     /* [T,head_size], rows 3 C apart */
+    const real *out, *dout; /* [T,head_size], rows C apart */
+    const real *lse;        /* [T] */
 } head_gradients;
 
-/* Turns dp into ds = p * (dp - delta) * scale; both p and dp have been through dropout as the formulas ask. */
+/* For a block of `rows` queries from i0 on and `columns` keys from j0 on: p and dp [rows,columns], delta [rows]. Turns
+   dp into ds = p * (dp - delta) * scale; both p and dp have been through dropout as the formulas ask. */
 static void score_gradients(const head *h, const head_gradients *d, int64_t i0, int64_t rows, int64_t j0,
                             int64_t columns, const real *delta, real *p, real *dp) {
     R(gemm_short)
@@ -161,6 +167,7 @@ static void score_gradients(const head *h, const head_gradients *d, int64_t i0, 
     drop(h, p, i0, rows, j0, columns);
 }
 
+/* Adds to dk and dv, and computes dq, what ROWS rows of dout from row i0 on give. */
 static void backward_rows(const head *h, const head_gradients *d, int64_t i0) {
     real p[ROWS * APART], ds[ROWS * APART], delta[ROWS];
     int64_t rows = i0 + ROWS > h->length ? h->length - i0 : ROWS;
@@ -190,10 +197,10 @@ void R(cpu_ATTENTION_DX)(const cpu_call *c) {
     for (int64_t t = 0; t < tasks; t++) {
         head h = head_of(c, c->arg[2], t);
         int64_t at = h.sequence * h.length, column = h.head * h.head_size;
-        head_gradients d = {.dq = (real *)c->arg[0] + at * h.ld + column,
-                            .out = (const real *)c->arg[3] + at * h.channels + column,
-                            .dout = (const real *)c->arg[1] + at * h.channels + column,
-                            .lse = (const real *)c->arg[4] + t * h.length};
+        head_gradients d = {.dq = (real *)c->arg[0] /* [B,T,3C] */ + at * h.ld + column,
+                            .out = (const real *)c->arg[3] /* [B,T,C] */ + at * h.channels + column,
+                            .dout = (const real *)c->arg[1] /* [B,T,C] */ + at * h.channels + column,
+                            .lse = (const real *)c->arg[4] /* [B,H,T] */ + t * h.length};
         d.dk = d.dq + h.channels;
         d.dv = d.dk + h.channels;
         for (int64_t i = 0; i < h.length; i++)

@@ -44,8 +44,8 @@ void R(dropout_add)(const cpu_call *c, int sequence, int64_t first, int64_t n, c
 
 void R(cpu_RESIDUAL_DX)(const cpu_call *c) {
     int64_t n = c->step->length * dim(c, 0, 2), chunks = (n + CHUNK - 1) / CHUNK;
-    real *dp = c->arg[0];
-    const real *dy = c->arg[1];
+    real *dp = c->arg[0] /* [B,T,C] */;
+    const real *dy = c->arg[1] /* [B,T,C] */;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int s = 0; s < c->step->sequences; s++)
         for (int64_t k = 0; k < chunks; k++) {
@@ -85,6 +85,7 @@ static inline real gelu_tanh_slope(real x) {
             }                                                                                                          \
     } while (0)
 
+/* y[n] = GELU(x[n] + b[n]); b may be NULL. */
 static void gelu_row(real *y, const real *x, const real *b, int64_t n, bool by_tanh) {
     if (by_tanh)
         FOR_EACH(v, y[i] = gelu_tanh(v));
@@ -92,6 +93,7 @@ static void gelu_row(real *y, const real *x, const real *b, int64_t n, bool by_t
         FOR_EACH(v, y[i] = gelu_exact(v));
 }
 
+/* d[n] *= GELU's slope at x[n] + b[n]; b may be NULL. */
 static void gelu_dx_row(real *d, const real *x, const real *b, int64_t n, bool by_tanh) {
     if (by_tanh)
         FOR_EACH(v, d[i] *= gelu_tanh_slope(v));
@@ -101,16 +103,16 @@ static void gelu_dx_row(real *d, const real *x, const real *b, int64_t n, bool b
 
 void R(cpu_GELU)(const cpu_call *c) {
     int64_t n = dim(c, 0, 2), rows = rows_of(c);
-    real *y = c->arg[0];
-    const real *x = c->arg[1], *b = c->arg[2];
+    real *y = c->arg[0] /* [B,T,4C] */;
+    const real *x = c->arg[1] /* [B,T,4C] */, *b = c->arg[2] /* [4C] */;
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) gelu_row(y + r * n, x + r * n, b, n, c->o->attr.tanh_gelu);
 }
 
 void R(cpu_GELU_DX)(const cpu_call *c) {
     int64_t n = dim(c, 0, 2), rows = rows_of(c);
-    real *d = c->arg[0];
-    const real *x = c->arg[1], *b = c->arg[2];
+    real *d = c->arg[0] /* [B,T,4C] */;
+    const real *x = c->arg[1] /* [B,T,4C] */, *b = c->arg[2] /* [4C] */;
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) gelu_dx_row(d + r * n, x + r * n, b, n, c->o->attr.tanh_gelu);
 }
@@ -121,22 +123,22 @@ static int64_t elements(const cpu_call *c, int i) { return tensor_elements(&c->g
 
 void R(cpu_ZERO)(const cpu_call *c) {
     int64_t n = elements(c, 0);
-    real *x = c->arg[0];
+    real *x = c->arg[0] /* [n] */;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i += CHUNK) memset(x + i, 0, (size_t)(i + CHUNK > n ? n - i : CHUNK) * sizeof *x);
 }
 
 void R(cpu_ADD)(const cpu_call *c) {
     int64_t n = elements(c, 0);
-    real *y = c->arg[0];
-    const real *x = c->arg[1];
+    real *y = c->arg[0] /* [n] */;
+    const real *x = c->arg[1] /* [n] */;
 #pragma omp parallel for schedule(static) if (n > ALONE)
     for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }
 
 void R(cpu_SUM_SQUARES)(const cpu_call *c) {
     int64_t n = elements(c, 1), tiles = (n + SUM_TILE - 1) / SUM_TILE;
-    const real *x = c->arg[1];
+    const real *x = c->arg[1] /* [n] */;
     double alone = 0, sum = 0, *partial = tiles > 1 ? c->scratch : &alone; /* run_small's threads share the scratch */
 #pragma omp parallel for schedule(static) if (tiles > 1)
     for (int64_t t = 0; t < tiles; t++) {
@@ -153,8 +155,8 @@ void R(cpu_SUM_SQUARES)(const cpu_call *c) {
 }
 
 void R(cpu_GRAD_NORM)(const cpu_call *c) {
-    real *norm = c->arg[0];
-    const real *sums = c->arg[1];
+    real *norm = c->arg[0] /* [2]: the norm, and the factor that clips it */;
+    const real *sums = c->arg[1] /* [parameters]: the squares of each one's gradient, added up */;
     double sum = 0, clip = c->o->attr.clip;
     for (int64_t i = 0; i < elements(c, 1); i++) sum += (double)sums[i];
     double length = sqrt(sum), factor = clip > 0 ? clip / (length + 1e-6) : 1;
@@ -166,8 +168,8 @@ void R(cpu_GRAD_NORM)(const cpu_call *c) {
 void R(cpu_ADAMW)(const cpu_call *c) {
     const op_attr *a = &c->o->attr;
     int64_t n = elements(c, 0);
-    real *p = c->arg[0], *m = c->arg[1], *v = c->arg[2];
-    const real *g = c->arg[3], clip = ((const real *)c->arg[4])[1];
+    real *p = c->arg[0], *m = c->arg[1], *v = c->arg[2] /* [n] */;
+    const real *g = c->arg[3] /* [n] */, clip = ((const real *)c->arg[4] /* [2] */)[1];
     double t = (double)c->step->step + 1;
     const real keep = (real)(1 - c->step->lr * a->weight_decay);
     const real b1 = (real)(1 - a->beta1), beta2 = (real)a->beta2, b2 = (real)(1 - a->beta2);

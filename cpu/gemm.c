@@ -97,16 +97,22 @@ static void add_columns(const cpu_call *c, real *db, const real *d, int64_t n) {
 
 void R(cpu_LINEAR)(const cpu_call *c) {
     int64_t in = dim(c, 2, 0), out = dim(c, 2, 1);
-    R(matmul)(c->arg[1], c->arg[2], false, out, c->arg[3], c->arg[0], out, pieces(c), piece_rows(c), out, in);
+    real *y = c->arg[0] /* [B,T,out] */;
+    const real *x = c->arg[1] /* [B,T,in] */, *w = c->arg[2] /* [in,out] */, *b = c->arg[3] /* [out] */;
+    R(matmul)(x, w, false, out, b, y, out, pieces(c), piece_rows(c), out, in);
 }
 
 void R(cpu_LINEAR_DX)(const cpu_call *c) {
     int64_t in = dim(c, 2, 0), out = dim(c, 2, 1);
-    R(matmul)(c->arg[1], c->arg[2], true, out, NULL, c->arg[0], in, pieces(c), piece_rows(c), in, out);
+    real *dx = c->arg[0] /* [B,T,in] */;
+    const real *dy = c->arg[1] /* [B,T,out] */, *w = c->arg[2] /* [in,out] */;
+    R(matmul)(dy, w, true, out, NULL, dx, in, pieces(c), piece_rows(c), in, out);
 }
 
 void R(cpu_LINEAR_DW)(const cpu_call *c) {
     int64_t in = dim(c, 0, 0), out = dim(c, 0, 1);
-    R(matmul_add)(c, c->arg[0], c->arg[3], in, c->arg[2], out, pieces(c), piece_rows(c), in, out);
-    if (c->arg[1]) add_columns(c, c->arg[1], c->arg[2], out);
+    real *dw = c->arg[0] /* [in,out] */, *db = c->arg[1] /* [out] */;
+    const real *dy = c->arg[2] /* [B,T,out] */, *x = c->arg[3] /* [B,T,in] */;
+    R(matmul_add)(c, dw, x, in, dy, out, pieces(c), piece_rows(c), in, out);
+    if (db) add_columns(c, db, dy, out);
 }

@@ -2,6 +2,7 @@
 #include "cpu/ops.h"
 #include <math.h>
 
+/* The sum of x[n]. */
 static real sum_of(const real *x, int64_t n) {
     real acc[LANES] = {0}, tail = 0;
     int64_t i = 0;
@@ -11,6 +12,7 @@ static real sum_of(const real *x, int64_t n) {
     return lanes_total(acc) + tail;
 }
 
+/* The sum of the squares of x[n] - mean. */
 static real sum_of_squares_about(const real *x, real mean, int64_t n) {
     real acc[LANES] = {0}, tail = 0;
     int64_t i = 0;
@@ -20,7 +22,8 @@ static real sum_of_squares_about(const real *x, real mean, int64_t n) {
     return lanes_total(acc) + tail;
 }
 
-/* y[n] = the norm of the row x[n]; stats[2] = its mean and 1 / standard deviation. */
+/* y[n] = the norm of the row x[n] with weights w[n] and bias b[n] (NULL: none); stats[2] = its mean and 1 / standard
+   deviation. */
 static void norm_row(const real *x, const real *w, const real *b, double epsilon, int64_t n, real *y, real *stats) {
     real mean = sum_of(x, n) / (real)n;
     real variance = sum_of_squares_about(x, mean, n) / (real)n;
@@ -58,7 +61,7 @@ void R(cpu_RESIDUAL_NORM)(const cpu_call *c) {
     }
 }
 
-/* The sum of dy * w * (x - mean) over a row. */
+/* The sum of dy * w * (x - mean) over a row of each, [n]. */
 static real sum_of_slopes(const real *dy, const real *x, const real *w, real mean, int64_t n) {
     real acc[LANES] = {0}, tail = 0;
     int64_t i = 0;
@@ -70,8 +73,9 @@ static real sum_of_slopes(const real *dy, const real *x, const real *w, real mea
 
 void R(cpu_NORM_DX)(const cpu_call *c) {
     int64_t n = dim(c, 0, 2), rows = rows_of(c);
-    real *dx = c->arg[0];
-    const real *dy = c->arg[1], *x = c->arg[2] /* [B,T,C] */, *stats = c->arg[3], *w = c->arg[4], *dres = c->arg[5];
+    real *dx = c->arg[0] /* [B,T,C] */;
+    const real *dy = c->arg[1], *x = c->arg[2], *dres = c->arg[5] /* [B,T,C] */;
+    const real *stats = c->arg[3] /* [B,T,2] */, *w = c->arg[4] /* [C] */;
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) {
         const real *dyr = dy + r * n, *xr = x + r * n, *res = dres ? dres + r * n : NULL;
@@ -87,8 +91,8 @@ void R(cpu_NORM_DX)(const cpu_call *c) {
 void R(cpu_NORM_DW)(const cpu_call *c) {
     enum { COLUMNS = 64 };
     int64_t n = dim(c, 2, 2), length = piece_rows(c);
-    real *dw = c->arg[0], *db = c->arg[1];
-    const real *dy = c->arg[2], *x = c->arg[3], *stats = c->arg[4];
+    real *dw = c->arg[0], *db = c->arg[1] /* [C] */;
+    const real *dy = c->arg[2], *x = c->arg[3] /* [B,T,C] */, *stats = c->arg[4] /* [B,T,2] */;
     lane_wait(c, LANE_ALL);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {

@@ -26,7 +26,7 @@ void R(cpu_EMBED_DW)(const cpu_call *c) {
     int64_t n = dim(c, 2, 2), length = c->step->length;
     real *dwte = c->arg[0] /* [V,C] */, *dwpe = c->arg[1] /* [P,C] */;
     const real *dx = c->arg[2] /* [B,T,C] */;
-    const int32_t *tokens = c->arg[3];
+    const int32_t *tokens = c->arg[3] /* [B,T] */;
     lane_wait(c, LANE_ALL);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
@@ -70,9 +70,10 @@ static real row_loss(real *row, int64_t v, int32_t target, real scale) {
 
 /* The arguments of HEAD and HEAD_LOSS by name; the latter has no dx and no dwte (NULL). */
 typedef struct {
-    real *losses, *dx, *dwte;
-    const real *x, *wte;
-    const int32_t *targets;
+    real *losses;           /* [N] */
+    real *dx, *dwte;        /* [B,T,C] and [V,C] */
+    const real *x, *wte;    /* [B,T,C] and [V,C] */
+    const int32_t *targets; /* [B,T] */
     int64_t channels, vocabulary;
 } head_args;
 
@@ -80,8 +81,8 @@ typedef struct {
    `pieces` sequences, from row `first` on. */
 static void head_chunk(const cpu_call *c, const head_args *h, int64_t first, int pieces, int64_t rows) {
     int64_t n = h->channels, v = h->vocabulary, all = pieces * rows;
-    real *logits = c->scratch /* [all,V] */, *row_losses = logits + all * v;
-    const real *x = h->x + first * n;
+    real *logits = c->scratch /* [all,V] */, *row_losses = logits + all * v /* [all] */;
+    const real *x = h->x + first * n /* [all,C] */;
     R(matmul)(x, h->wte, true, n, NULL, logits, v, pieces, rows, v, n);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t r = 0; r < all; r++)
@@ -116,6 +117,7 @@ void R(cpu_HEAD_LOSS)(const cpu_call *c) {
 
 void R(cpu_LOGITS)(const cpu_call *c) {
     int64_t v = dim(c, 2, 0), n = dim(c, 2, 1);
-    const real *x = (const real *)c->arg[1] + (c->step->length - 1) * n;
-    R(matmul)(x, c->arg[2], true, n, NULL, c->arg[0], v, 1, 1, v, n);
+    const real *x = (const real *)c->arg[1] /* [1,T,C] */ + (c->step->length - 1) * n, *wte = c->arg[2] /* [V,C] */;
+    real *logits = c->arg[0] /* [V] */;
+    R(matmul)(x, wte, true, n, NULL, logits, v, 1, 1, v, n);
 }
