@@ -1,5 +1,6 @@
 /* train.c: the loop over steps: draw, gradients, update, and now and then evaluate, log and save. */
 #include "run/train.h"
+#include "run/train_internal.h"
 #include "run/calibrate.h"
 #include "run/nonfinite.h"
 #include "base/terminal.h"
@@ -8,11 +9,6 @@
 #include "report/run_facts.h"
 #include "run/sample.h"
 #include "run/resume.h"
-#include "save/run_log.h"
-#include "save/runs.h"
-#include "run/device.h"
-#include "run/open.h"
-#include "run/shape.h"
 #include "base/stop.h"
 #include "base/timer.h"
 #include "base/version.h"
@@ -30,136 +26,6 @@ double train_rate(const config *c, int64_t step) {
     if (c->lr_decay_iters <= c->warmup_iters) return c->learning_rate;
     double part = (double)(step - c->warmup_iters) / (double)(c->lr_decay_iters - c->warmup_iters);
     return c->min_lr + 0.5 * (1 + cos(3.14159265358979323846 * part)) * (c->learning_rate - c->min_lr);
-}
-
-/* ---- a run ---- */
-
-typedef struct {
-    const config *c;
-    char *folder; /* of the data */
-    token_file train, val;
-    data_order order;
-    model m;
-    fit_request request;
-    fit_option chosen; /* how the effective batch is split, and what is computed again */
-    batch batch;       /* [N,T] */
-    run_folder out;
-    run_log log;
-    int64_t log_from; /* the step that the log is cut back to. That is done before the first line is written, so that a
-                         run which fails at once loses nothing of the one before it */
-    run_state state;
-    report_data report;
-    int64_t evaluated_at; /* the step after which all losses were last evaluated and logged; -1: none */
-    tokenizer *tokenizer; /* what checkpoints carry, or NULL */
-    double last_save;
-    progress show;
-    double predicted;                  /* seconds a step, by constants that were measured; 0: none were */
-    double step_seconds, eval_seconds; /* of all steps of this process, and of the last evaluation with its save */
-    int64_t steps;
-    bool out_open, logs, log_open;
-} run;
-
-static int64_t effective_batch(const config *c) { return c->batch_size * c->gradient_accumulation_steps; }
-
-static status open_data(run *r, int64_t vocabulary, int length, error *e) {
-    const config *c = r->c;
-    TRY(data_open(r->folder, "train.bin", length, &r->train, e));
-    char *path = xprintf("%s/val.bin", r->folder);
-    bool has_val = access(path, F_OK) == 0;
-    free(path);
-    if (has_val) TRY(data_open(r->folder, "val.bin", length, &r->val, e));
-    r->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
-                            .seed = (uint64_t)c->seed,
-                            .sequences = effective_batch(c),
-                            .length = length,
-                            .ignore_token = c->ignore_token,
-                            .vocabulary = vocabulary};
-    r->batch = batch_new(effective_batch(c), length);
-    return OK;
-}
-
-/* Opens the data's tokenizer, or if there is none the one beside the weights, in `checkpoint` (may be NULL). */
-static status open_tokenizer(run *r, const char *checkpoint, error *e) {
-    char *path = xprintf("%s/tokenizer.json", r->folder);
-    status s = access(path, F_OK) == 0 ? tokenizer_open(path, &r->tokenizer, e) : OK;
-    tokenizer *other = NULL;
-    free(path);
-    if (s != OK || !checkpoint || tokenizer_open(checkpoint, &other, NULL) != OK) return s;
-    if (!r->tokenizer) {
-        r->tokenizer = other;
-        return OK;
-    }
-    if (!tokenizer_same(r->tokenizer, other))
-        text_print(stderr,
-                   "note: %s has another tokenizer than %s: its ids stand for other text than the model learnt\n",
-                   r->folder, checkpoint);
-    tokenizer_close(other);
-    return OK;
-}
-
-/* From now on the moving line shows the memory in use, and progress within a batch. */
-static void show_memory(run *r) {
-    const backend *b = r->m.backend;
-    r->show.memory = b->type->memory;
-    r->show.used = b->allocated;
-    r->show.cap = b->limits.cap;
-    r->m.progress = progress_part;
-    r->m.context = &r->show;
-}
-
-/* Opens all that a run needs: shape, data, device, plan and weights. checkpoint: the folder that these come from; NULL:
-   initial weights. */
-static status open_run(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
-    const config *c = r->c;
-    gpt_shape shape;
-    backend *b;
-    int length;
-    char text[256];
-    if (checkpoint) {
-        TRY(shape_of_checkpoint(c, checkpoint, &shape, &length, e));
-        length = resume_length(c, &r->state, length);
-    } else {
-        int64_t vocabulary;
-        TRY(data_vocabulary_of(r->folder, &vocabulary, e));
-        TRY(shape_new(c, vocabulary, &shape, &length, e));
-    }
-    TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
-    open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
-    const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
-    waiting wait;
-    waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time", WAITING_SECONDS);
-    status s =
-        backend_open_for(c, &shape, length, products, &b, stdout, e); /* a resumed run keeps its matrix products */
-    waiting_end(&wait);
-    TRY(s);
-    bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
-    s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
-    if (s != OK) {
-        b->close(b);
-        return s;
-    }
-    waiting_begin(&wait, stdout, "taking the memory and building the kernels for this model", WAITING_SECONDS);
-    s = open_model(&r->request, b, &r->m, &r->chosen, stdout, e);
-    waiting_end(&wait);
-    TRY(s);
-    r->predicted = r->request.cost.measured ? r->chosen.seconds : 0;
-    show_memory(r);
-    progress_print(&r->show, "plan: %s\n", fit_print(&r->request, &r->chosen, text, sizeof text));
-    return OK;
-}
-
-static void close_run(run *r) {
-    progress_clear(&r->show);
-    if (r->m.backend) model_close(&r->m);
-    if (r->train.map) data_close(&r->train);
-    if (r->val.map) data_close(&r->val);
-    if (r->out_open) run_close(&r->out);
-    if (r->log_open) run_log_close(&r->log);
-    run_state_free(&r->state);
-    report_free(&r->report);
-    batch_free(&r->batch);
-    tokenizer_close(r->tokenizer);
-    free(r->folder);
 }
 
 /* Ends the run before anything is updated or saved. what: the span that computed the bad numbers, on b. */
@@ -425,8 +291,8 @@ static status train(run *r, error *e) {
     if (resume) TRY(run_find_latest(c->out_dir, &resumed, e));
     const char *from = resume ? resumed : scratch ? NULL : c->init_from;
     status s = resume ? run_load_state(resumed, &r->state, e) : from ? run_check_model(from, e) : OK;
-    if (s == OK) s = open_tokenizer(r, from, e);
-    if (s == OK) s = open_run(r, GRAPH_TRAIN, from, e);
+    if (s == OK) s = train_open_tokenizer(r, from, e);
+    if (s == OK) s = train_open(r, GRAPH_TRAIN, from, e);
     if (s == OK && c->eval_only)
         s = evaluate_once(r, from, e);
     else if (s == OK) {
@@ -450,7 +316,7 @@ status train_run(const config *c, error *e) {
     stop_watch();
     config_print(c, stdout);
     status s = train(&r, e);
-    close_run(&r);
+    train_close(&r);
     return s;
 }
 
@@ -461,10 +327,10 @@ status eval_run(const config *c, error *e) {
     status s = data_folder(c, &r.folder, e);
     if (s == OK) s = run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e);
     if (s == OK) s = run_check_model(folder, e);
-    if (s == OK) s = open_run(&r, GRAPH_EVAL, folder, e);
+    if (s == OK) s = train_open(&r, GRAPH_EVAL, folder, e);
     if (s == OK) s = run_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
     if (s == OK) s = evaluate_both(&r, 0, &unused, e);
     free(folder);
-    close_run(&r);
+    train_close(&r);
     return s;
 }

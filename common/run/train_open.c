@@ -1,0 +1,112 @@
+/* train_open.c: opens and closes what a run needs (train_internal.h). */
+#include "run/train_internal.h"
+#include "base/terminal.h"
+#include "base/waiting.h"
+#include "run/calibrate.h"
+#include "run/device.h"
+#include "run/open.h"
+#include "run/resume.h"
+#include "run/shape.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int64_t effective_batch(const config *c) { return c->batch_size * c->gradient_accumulation_steps; }
+
+static status open_data(run *r, int64_t vocabulary, int length, error *e) {
+    const config *c = r->c;
+    TRY(data_open(r->folder, "train.bin", length, &r->train, e));
+    char *path = xprintf("%s/val.bin", r->folder);
+    bool has_val = access(path, F_OK) == 0;
+    free(path);
+    if (has_val) TRY(data_open(r->folder, "val.bin", length, &r->val, e));
+    r->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
+                            .seed = (uint64_t)c->seed,
+                            .sequences = effective_batch(c),
+                            .length = length,
+                            .ignore_token = c->ignore_token,
+                            .vocabulary = vocabulary};
+    r->batch = batch_new(effective_batch(c), length);
+    return OK;
+}
+
+status train_open_tokenizer(run *r, const char *checkpoint, error *e) {
+    char *path = xprintf("%s/tokenizer.json", r->folder);
+    status s = access(path, F_OK) == 0 ? tokenizer_open(path, &r->tokenizer, e) : OK;
+    tokenizer *other = NULL;
+    free(path);
+    if (s != OK || !checkpoint || tokenizer_open(checkpoint, &other, NULL) != OK) return s;
+    if (!r->tokenizer) {
+        r->tokenizer = other;
+        return OK;
+    }
+    if (!tokenizer_same(r->tokenizer, other))
+        text_print(stderr,
+                   "note: %s has another tokenizer than %s: its ids stand for other text than the model learnt\n",
+                   r->folder, checkpoint);
+    tokenizer_close(other);
+    return OK;
+}
+
+/* From now on the moving line shows the memory in use, and progress within a batch. */
+static void show_memory(run *r) {
+    const backend *b = r->m.backend;
+    r->show.memory = b->type->memory;
+    r->show.used = b->allocated;
+    r->show.cap = b->limits.cap;
+    r->m.progress = progress_part;
+    r->m.context = &r->show;
+}
+
+status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
+    const config *c = r->c;
+    gpt_shape shape;
+    backend *b;
+    int length;
+    char text[256];
+    if (checkpoint) {
+        TRY(shape_of_checkpoint(c, checkpoint, &shape, &length, e));
+        length = resume_length(c, &r->state, length);
+    } else {
+        int64_t vocabulary;
+        TRY(data_vocabulary_of(r->folder, &vocabulary, e));
+        TRY(shape_new(c, vocabulary, &shape, &length, e));
+    }
+    TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
+    open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
+    const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
+    waiting wait;
+    waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time", WAITING_SECONDS);
+    status s =
+        backend_open_for(c, &shape, length, products, &b, stdout, e); /* a resumed run keeps its matrix products */
+    waiting_end(&wait);
+    TRY(s);
+    bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
+    s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
+    if (s != OK) {
+        b->close(b);
+        return s;
+    }
+    waiting_begin(&wait, stdout, "taking the memory and building the kernels for this model", WAITING_SECONDS);
+    s = open_model(&r->request, b, &r->m, &r->chosen, stdout, e);
+    waiting_end(&wait);
+    TRY(s);
+    r->predicted = r->request.cost.measured ? r->chosen.seconds : 0;
+    show_memory(r);
+    progress_print(&r->show, "plan: %s\n", fit_print(&r->request, &r->chosen, text, sizeof text));
+    return OK;
+}
+
+void train_close(run *r) {
+    progress_clear(&r->show);
+    if (r->m.backend) model_close(&r->m);
+    if (r->train.map) data_close(&r->train);
+    if (r->val.map) data_close(&r->val);
+    if (r->out_open) run_close(&r->out);
+    if (r->log_open) run_log_close(&r->log);
+    run_state_free(&r->state);
+    report_free(&r->report);
+    batch_free(&r->batch);
+    tokenizer_close(r->tokenizer);
+    free(r->folder);
+}
