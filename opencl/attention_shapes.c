@@ -5,13 +5,13 @@
 
 static int round_up(int n, int to) { return (n + to - 1) / to * to; }
 
-/* What dropout's decisions take in local memory: KEPT_SPACE in attention_common.cl. */
+/* Bytes of local memory that dropout's decisions take, as KEPT_SPACE in attention_common.cl has them. */
 static int kept_bytes(const attention_wish *w, int rows, int columns) {
     return w->dropout ? rows * (columns / 4 + 1) : 0;
 }
 
-/* Groups of half the lanes while there are fewer groups than units: that changes no bit (attention_gpu.cl). halvings:
-   how often it can be done. */
+/* How often to halve the lanes of a group, at most `halvings` times: until there are as many groups as the device has
+   units. It changes no bit (see attention_gpu.cl). */
 static int shrink(const attention_wish *w, int kept, int halvings) {
     int64_t rows = (int64_t)w->sequences * w->heads;
     int n = 0;
@@ -72,7 +72,7 @@ static uint64_t gpu_local(const attention_wish *w, const gpu_tiles *t, int kerne
     return (uint64_t)((kernel ? 2 * kept : kept) * row + t->streamed * row + 4 * kept * p + decisions);
 }
 
-/* The first of the table that fits; 0: none. */
+/* Finds the first entry of the table that fits; false if none does. */
 static bool gpu_choose(const attention_wish *w, const gpu_tiles *table, int n, bool backward, gpu_tiles *found) {
     for (int i = 0; i < n; i++) {
         uint64_t local = gpu_local(w, &table[i], backward), other = backward ? gpu_local(w, &table[i], 2) : 0;
@@ -84,7 +84,7 @@ static bool gpu_choose(const attention_wish *w, const gpu_tiles *table, int n, b
     return false;
 }
 
-/* Half the lanes down to 32 at least. */
+/* Halves the lanes where that gives idle units something to do, but not below 32. */
 static void gpu_shrink(const attention_wish *w, gpu_tiles *t) {
     int halvings = 0;
     while (8 * (t->side >> (halvings + 1)) >= 32) halvings++;

@@ -13,7 +13,7 @@ static uint64_t elements(const opencl *b, int i) {
     return (uint64_t)(t->rank == 3 ? op_rows(b) * t->dim[2] : tensor_elements(t));
 }
 
-/* Four elements a work-item, for each sequence. */
+/* One work-item for four elements of a sequence. */
 static kernel_grid quads(const opencl *b, uint64_t n) {
     return grid_rows((n + 3) / 4, LANES, (uint64_t)b->args.sequences);
 }
@@ -26,7 +26,7 @@ status opencl_RESIDUAL_DX(opencl *b, error *e) {
     return OK;
 }
 
-/* A work-item a channel of a row. */
+/* One work-item for each channel of each row. */
 static kernel_grid row_grid(const opencl *b) {
     return grid_rows((uint64_t)op_tensor(b, 0)->dim[2], LANES, (uint64_t)op_rows(b));
 }
@@ -56,8 +56,8 @@ static bool same_update(const op_attr *a, const op_attr *b) {
            a->epsilon == b->epsilon;
 }
 
-/* Does op i of the span at work (ZERO or ADAMW) do to what lies right behind the first `count` tensors of the op before
-   it just what that one does to them? */
+/* Can op i, a ZERO or ADAMW of the span that runs now, be done together with the op before it? So it is if both do the
+   same, and each of its first `count` tensors lies right behind the one of the op before. */
 static bool goes_on(const opencl *b, int i, int count) {
     const op *o = &b->graph->ops[i];
     if (i <= b->span.first || i >= b->span.end || o[-1].code != o->code) return false;
@@ -68,7 +68,7 @@ static bool goes_on(const opencl *b, int i, int count) {
     return same_update(&o[-1].attr, &o->attr);
 }
 
-/* A wide pattern, since PoCL writes a pattern at a time; slots are multiples of it. */
+/* The pattern is wide because PoCL writes one pattern at a time. Slots are multiples of it. */
 status opencl_ZERO(opencl *b, error *e) {
     static const cl_float16 zero;
     int i = b->device.op;
@@ -102,9 +102,9 @@ status opencl_GRAD_NORM(opencl *b, error *e) {
 
 enum { UPDATED = 4 }; /* ADAMW's p, m, v and g */
 
-/* The neighbours' slots are run over whole, with what rounds them up to the alignment: nothing but bind and ZERO ever
-   writes there, so p, m, v and g are 0, and AdamW makes 0 of that. (Without a finite norm there is no update.)
-   The step's constants in double on the host: 1 - beta2^t loses all digits in float for small t. */
+/* The update runs over whole slots, the bytes included that round them up to the alignment. Only bind and ZERO ever
+   write those, so p, m, v and g are 0 there, and AdamW leaves 0. (Without a finite norm there is no update.) The host
+   computes the step's constants in double, because 1 - beta2^t in float loses all digits for small t. */
 status opencl_ADAMW(opencl *b, error *e) {
     int first = b->device.op, last = first;
     if (goes_on(b, first, UPDATED)) return OK;

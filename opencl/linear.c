@@ -19,9 +19,9 @@ static bool in_the_way(const opencl *b, const op *o, tensor_id written) {
     return false;
 }
 
-/* An end stands for the whole op that follows: GELU of what LINEAR has written, or GELU_DX of what LINEAR_DX has. The
-   plan knows nothing of it. Its peak stays what it is, and where it has put GELU's output on LINEAR's input, which
-   is dead by then, the two ops stay apart. */
+/* A product may end in the op that follows it: GELU of what LINEAR has written, or GELU_DX of what LINEAR_DX has. The
+   plan does not know of it, so that its peak stays the same. Where the plan has put GELU's output into the place of
+   LINEAR's input, which GELU no longer needs, the two ops have to run one after the other. */
 bool linear_can_end_in(const opencl *b, const op *o, const op *next) {
     if (!b->own_products || b->listing) return false;
     if (o->code == OP_LINEAR && next->code == OP_GELU)
@@ -132,7 +132,7 @@ status opencl_LINEAR_DX(opencl *b, error *e) {
     return OK;
 }
 
-/* db[O] += sums of dy's columns: sequence by sequence. */
+/* db[O] += sums of dy's columns, sequence by sequence. */
 static status bias_gradient(opencl *b, error *e) {
     int64_t O = op_tensor(b, 0)->dim[1], T = b->args.length;
     uint64_t chunks = (uint64_t)((T + PARTIAL_ROWS - 1) / PARTIAL_ROWS * b->args.sequences);

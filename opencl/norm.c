@@ -1,4 +1,4 @@
-/* norm.c: layer norm's ops, and sums over tokens by partial sums. */
+/* norm.c: layer norm's ops, and how sums over tokens are made from partial sums. */
 #include "opencl/ops.h"
 
 enum { ROW_LANES = 64 }; /* as in norm.cl */

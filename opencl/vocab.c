@@ -1,5 +1,6 @@
-/* vocab.c: embeddings and the head over the vocabulary. The logits of all rows never exist: a chunk of rows at a time,
-   and the vocabulary in tiles, each a dense matrix of its own, so that CLBlast copies little (R7). */
+/* vocab.c: embeddings and the head over the vocabulary. The logits of all rows never exist at once (R7): the head works
+   on one chunk of rows at a time. For CLBlast it also cuts the vocabulary into tiles, each a dense matrix of its own,
+   so that CLBlast has little to copy. */
 #include "opencl/product.h"
 
 enum { LANES = 256, EMBED_LANES = 64, HEAD_LANES = 256 }; /* as in vocab.cl */
@@ -65,8 +66,8 @@ static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, err
     return OK;
 }
 
-/* By snug's own products: all of the vocabulary at once, but for dx, a few tiles that add up very many words: there the
-   parts are computed side by side. */
+/* By snug's own products, which take the whole vocabulary at once. dx alone is computed in parts of the vocabulary side
+   by side: it has few tiles, each the sum over very many words. */
 static status run_chunk_own(opencl *b, const head *h, int64_t row, int64_t rows, error *e) {
     const head_layout *l = &h->l;
     int64_t C = h->C, V = h->V, count = (V + l->part - 1) / l->part;
@@ -92,7 +93,7 @@ static status run_chunk_own(opencl *b, const head *h, int64_t row, int64_t rows,
     return product_run(b, &p, e);
 }
 
-/* Chunks end where a sequence ends, unless bits may depend on the split. */
+/* No chunk crosses the end of a sequence, unless bits may depend on the split into micro-batches. */
 static status run_head(opencl *b, const head *h, error *e) {
     int64_t all = op_rows(b), piece = b->graph->batch_invariant ? b->args.length : all;
     for (int64_t row = 0; row < all;) {

@@ -2,7 +2,7 @@
 
 #define LANES 256
 
-/* A work-item four elements of one sequence: one Philox draw. n = T * C. */
+/* One work-item for four elements of a sequence, which take one Philox draw. n = T * C. */
 __kernel void residual_dx(ARG(float, dp), ARG(const float, dy), int sequences, ulong n, dropout_args dropout) {
     TENSOR(float, dp); TENSOR(const float, dy);
     ulong quad = get_global_id(0), s = folded_row();
@@ -15,7 +15,7 @@ __kernel void residual_dx(ARG(float, dp), ARG(const float, dy), int sequences, u
     }
 }
 
-/* y = gelu of x + b (gelu.cl); a work-item a channel of a row. */
+/* y = gelu of x + b (gelu.cl); one work-item for each channel of each row. */
 __kernel void gelu(ARG(float, y),       /* [rows, C] */
                    ARG(const float, x), /* [rows, C] */
                    ARG(const float, b), /* [C], not read unless has_bias */
@@ -82,8 +82,8 @@ inline float2 group_pair_sum(float2 v, __local float2 *space) {
     return space[0];
 }
 
-/* Sums of neighbours of x side by side, a vector of them a work-item. The number of groups goes by n, so the order of
-   the sum depends on n alone. One group alone writes the total. */
+/* Each work-item keeps a vector of sums over elements of x. The number of groups is a function of n, so that the order
+   of the sum depends on n alone. If there is only one group, it writes the total. */
 __attribute__((reqd_work_group_size(SQUARE_LANES, 1, 1))) __kernel void
 squares_partial(ARG(float, partial), /* [groups] pairs */
                 ARG(float, sums), int index, ARG(const float, x), ulong n) {
@@ -126,7 +126,7 @@ squares_total(ARG(float, sums), int index, ARG(const float, partial), int groups
     if (get_local_id(0) == 0) sums[index] = sum.x;
 }
 
-/* A single work-item: there is one sum a parameter tensor. */
+/* A single work-item, since there is only one sum for each parameter tensor. */
 __kernel void grad_norm(ARG(float, norm), ARG(const float, sums), int count, float clip) {
     TENSOR(float, norm); TENSOR(const float, sums);
     if (get_global_id(0) == 0) {

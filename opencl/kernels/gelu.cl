@@ -1,5 +1,5 @@
-/* gelu.cl: GELU and its slope (arXiv 1606.08415) of one number, for the op of its own and for products that end in it:
-   both must give the same bits, so nothing here may be contracted as a compiler likes. */
+/* gelu.cl: GELU (arXiv 1606.08415) and its slope for one number, both for the op GELU and for products that end in it.
+   The two must give the same bits, so the compiler may not contract anything here into fused operations. */
 #pragma OPENCL FP_CONTRACT OFF
 
 #define INV_SQRT_2PI 0.39894228040143268f   /* 1 / sqrt(2 pi) */

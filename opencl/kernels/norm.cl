@@ -2,7 +2,7 @@
 
 #define ROW_LANES GROUP_LANES(64)
 
-/* y = (x - mean) * rstd * w + b for one row. Variance in a second pass: E[x^2] - mean^2 cancels. */
+/* y = (x - mean) * rstd * w + b for one row. The variance takes a second pass, as E[x^2] - mean^2 loses digits. */
 inline void norm_row(__global float *y, __global float *stats, __global const float *x, __global const float *w,
                      __global const float *b, int has_bias, int C, float epsilon, __local float *space) {
     int lane = get_local_id(0);
@@ -37,7 +37,7 @@ inline void norm_row(__global float *y, __global float *stats, __global const fl
     }
 }
 
-/* A work-group a row, here and below. */
+/* One work-group for each row, here and below. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
 norm(ARG(float, y),        /* [rows, C] */
      ARG(float, stats),    /* [rows, 2] */
@@ -52,7 +52,7 @@ norm(ARG(float, y),        /* [rows, C] */
 }
 
 /* y = x + dropout(p + pb) for the row that begins at element `first` of sequence s. Dropout draws for four elements at
-   once where rows begin with a draw. */
+   once where every row begins with a draw of its own. */
 inline void residual_row(__global float *y, __global const float *x, __global const float *p, __global const float *pb,
                          int has_bias, int C, dropout_args dropout, uint s, ulong first) {
     int lane = get_local_id(0);
@@ -75,7 +75,7 @@ inline void residual_row(__global float *y, __global const float *x, __global co
     }
 }
 
-/* y = x + dropout(p + pb), and its norm while the row is near. */
+/* y = x + dropout(p + pb), and the norm of y while its row is still in the cache. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
 residual_norm(ARG(float, y),        /* [sequences, T, C] */
               ARG(float, normed),   /* [sequences, T, C] */
@@ -95,7 +95,7 @@ residual_norm(ARG(float, y),        /* [sequences, T, C] */
     norm_row(normed + row * C, stats + 2 * row, y + row * C, w, b, has_bias, C, epsilon, space);
 }
 
-/* dx = dres + rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w; a work-group a row. */
+/* dx = dres + rstd * (g - mean(g) - xhat * mean(g * xhat)) with g = dy * w; one work-group for each row. */
 __attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
 norm_dx(ARG(float, dx),          /* [rows, C] */
         ARG(const float, dy),    /* [rows, C] */
@@ -138,8 +138,9 @@ norm_dx(ARG(float, dx),          /* [rows, C] */
     }
 }
 
-/* Sums over tokens come in two passes (R6): here, of PARTIAL_ROWS rows of one sequence; add_partials then adds those up
-   within each sequence, and the sequences one after the other. A work-item W channels of a chunk of a sequence. */
+/* Sums over tokens take two passes (R6). This one sums PARTIAL_ROWS rows of one sequence at a time; add_partials then
+   adds these up within each sequence, and the sequences one after the other. One work-item for W channels of such a
+   chunk. */
 __kernel void norm_dw(ARG(float, partial),      /* [sequences, chunks, 2, C]: dw, db */
                       ARG(const float, dy),     /* [sequences, T, C] */
                       ARG(const float, x),      /* [sequences, T, C] */

@@ -4,7 +4,7 @@
 #define EMBED_SUMS (256 / EMBED_LANES) /* channels that a lane adds up at once */
 #define HEAD_LANES GROUP_LANES(256)
 
-/* x = dropout(wte[tokens] + wpe[position]); a work-item four elements of one sequence. */
+/* x = dropout(wte[tokens] + wpe[position]); one work-item for four elements of a sequence. */
 __kernel void embed(ARG(float, x),          /* [sequences, T, C] */
                     ARG(const int, tokens), /* [sequences, T] */
                     ARG(const float, wte),  /* [V, C] */
@@ -23,8 +23,9 @@ __kernel void embed(ARG(float, x),          /* [sequences, T, C] */
     }
 }
 
-/* dwte += the gradient rows of one sequence, gathered by token: a work-group a position. The group of a token's first
-   occurrence adds up all of them in the order of positions, the others do nothing, so no row has two writers. */
+/* dwte += the gradient rows of one sequence, gathered by token; one work-group for each position. The group at a
+   token's first occurrence adds up all occurrences in the order of positions; the others do nothing. So no row has two
+   writers. */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
 embed_dwte(ARG(float, dwte),       /* [V, C] */
            ARG(const float, dx),   /* [sequences, T, C] */
@@ -63,7 +64,7 @@ embed_dwte(ARG(float, dwte),       /* [V, C] */
     }
 }
 
-/* dwpe += dx, sequence by sequence; a work-item an element. n = T * C. */
+/* dwpe += dx, sequence by sequence; one work-item for each element. n = T * C. */
 __kernel void embed_dwpe(ARG(float, dwpe),     /* [P, C] */
                          ARG(const float, dx), /* [sequences, T, C] */
                          int sequences, ulong n, dropout_args dropout) {
@@ -76,9 +77,9 @@ __kernel void embed_dwpe(ARG(float, dwpe),     /* [P, C] */
     }
 }
 
-/* Softmax cross-entropy of a chunk of rows, and its gradient in place of the logits; a work-group a row. The logits lie
-   tile after tile of `tile` words of the vocabulary, each tile [rows, width], its lines dense (line 0) or `line` apart;
-   then gradients have zeros behind each. */
+/* Softmax cross-entropy of a chunk of rows, and its gradient in place of the logits; one work-group for each row. The
+   logits lie tile after tile of `tile` words of the vocabulary. Each tile is [rows, width]; its lines are dense where
+   `line` is 0, else `line` numbers apart, and then the gradients' lines are filled up with zeros. */
 __attribute__((reqd_work_group_size(HEAD_LANES, 1, 1))) __kernel void
 head_rows(ARG(float, logits),      /* of the chunk */
           ARG(float, losses),      /* [rows] */
@@ -144,7 +145,7 @@ __kernel void head_dx(ARG(float, dx),          /* [n] */
 }
 
 /* losses[first + s] = sum of the row losses of sequence s, in the order of rows, compensated (Kahan): a plain float sum
-   over a long sequence would lose digits. A work-item a sequence. */
+   over a long sequence would lose digits. One work-item for each sequence. */
 #pragma OPENCL FP_CONTRACT OFF
 __kernel void head_losses(ARG(float, losses), /* [N] */
                           int first,
@@ -164,7 +165,7 @@ __kernel void head_losses(ARG(float, losses), /* [N] */
     }
 }
 
-/* logits[v] = x . wte[v] for one position; a work-group a word. */
+/* logits[v] = x . wte[v] for one position; one work-group for each word. */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
 logits_row(ARG(float, logits),    /* [V] */
            ARG(const float, x),   /* [C], the position's */
