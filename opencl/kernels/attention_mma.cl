@@ -208,15 +208,6 @@ attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
     }
 }
 
-/* factor * the NS numbers of x [T] from start on; zeros past T. */
-INLINE void keep_numbers(__local float *to, __global const float *x, float factor, int start, int T) {
-    for (int i = get_local_id(0); i < NS; i += LANES) {
-        float v = 0.0f;
-        if (start + i < T) v = x[start + i];
-        to[i] = v * factor;
-    }
-}
-
 /* dk and dv: a group keeps its keys and walks the queries from the diagonal on. */
 __attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
 attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v */
@@ -261,8 +252,10 @@ attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v 
     for (int start = begin; start < T; start += NS) {
         if (!PREFETCH) fetch(rq, qkv, 3 * C, start, T), fetch(rg, dout, C, start, T);
         barrier(CLK_LOCAL_MEM_FENCE);
-        keep_numbers(lses, lse, -LOG2E, start, T);
-        keep_numbers(deltas, delta, 1.0f, start, T);
+        for (int i = lid; i < NS; i += LANES) { /* both in one go: a tile waits for memory once */
+            lses[i] = start + i < T ? lse[start + i] * -LOG2E : 0.0f;
+            deltas[i] = start + i < T ? delta[start + i] : 0.0f;
+        }
         keep_rows(rq, qt);
         keep_rows(rg, gt);
 #if BF16
