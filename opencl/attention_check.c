@@ -136,7 +136,8 @@ static void probabilities(reference *r, double *off) {
             if (t->backward >= 0)
                 r->dp[i * t->T + j] = dot(r, t->dout, i, 1, 0, qkv, j, 3, 2) * r->factor[i * t->T + j];
         }
-        double d = fabs(t->lse[((int64_t)r->s * t->H + r->h) * t->T + i] - largest - log(sum));
+        double lse = largest + log(fmax(sum, 1)); /* the sum is 1 at least: the largest counts so much */
+        double d = fabs(t->lse[((int64_t)r->s * t->H + r->h) * t->T + i] - lse);
         *off = d <= *off ? *off : d;
     }
 }

@@ -76,8 +76,9 @@ static const char *first_error(const char *log) {
 /* PTX: NVIDIA's compiler has been seen to take `asm`; the C standard's spelling is the second try. Its way of asking
    for registers is its own too. */
 static status build_tile(opencl *b, int variant, int i, error *log) {
-    static const char *const sources[] = {"gelu.cl", "mma_ptx.cl", "product.cl"},
-                             *const plain[] = {"gelu.cl", "product.cl"}, *const words[] = {"asm", "__asm__"};
+    static const char *const sources[] = {"gelu.cl", "mma_ptx.cl", "product_steps.cl", "product.cl"},
+                             *const plain[] = {"gelu.cl", "product_steps.cl", "product.cl"},
+                             *const words[] = {"asm", "__asm__"};
     const tile *t = &tiles_of(b, variant)[i];
     bool own = rule_of(b) == RULE_FLOAT32;
     cl_uint major, minor;
@@ -93,7 +94,7 @@ static status build_tile(opencl *b, int variant, int i, error *log) {
             "-DPENDING=%d -D%s_M=%d -D%s_N=%d -DODD=%d%s%s",
             rule_of(b), b->products.emulated, variant & 1, variant >> 1, t->m, t->n, t->step, t->stages, t->stages - 2,
             own ? "PER" : "WARP", t->part_m, own ? "PER" : "WARP", t->part_n, i > 0, word, registers);
-        s = device_build(&b->device, own ? plain : sources, own ? 2 : 3, options,
+        s = device_build(&b->device, own ? plain : sources, own ? 3 : 4, options,
                          &b->products.variant[variant].program[i], log);
         if (!*word) break;
     }

@@ -31,8 +31,8 @@ build() {
     IFS=, read -r m n step stages part_m part_n registers <<END
 $6
 END
-    part=WARP lanes=$((m * n * 32 / (part_m * part_n))) sources="gelu.cl mma_ptx.cl product.cl"
-    if [ "$rule" = 0 ]; then part=PER lanes=$((m * n / (part_m * part_n))) sources="gelu.cl product.cl"; fi
+    part=WARP lanes=$((m * n * 32 / (part_m * part_n))) sources="gelu.cl mma_ptx.cl product_steps.cl product.cl"
+    if [ "$rule" = 0 ]; then part=PER lanes=$((m * n / (part_m * part_n))) sources="gelu.cl product_steps.cl product.cl"; fi
     (cd opencl/kernels && cat $sources) >"$work/all.cl"
     "$clang" -w -cl-std=CL1.2 -target nvptx64-nvidia-nvcl -march=sm_80 -Xclang -target-feature -Xclang +ptx72 -O3 \
         -Xclang -finclude-default-header -Xclang -mlink-builtin-bitcode -Xclang "$library" -DASM=__asm__ -DEMULATE=0 \

@@ -1,8 +1,6 @@
 /* test_config.c: config files and --key=value: what is read, and the one clear line for what is not. */
 #include "config/config.h"
 #include "run/shape.h"
-#include "config/help.h"
-#include "config/help_text.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -619,55 +617,6 @@ START_TEST(the_defaults_echo_nothing) {
 }
 END_TEST
 
-START_TEST(options_are_read_by_commands_that_there_are) {
-    ck_assert(help_reads("grads", &option_table[OPTION_out]) && help_reads("prepare", &option_table[OPTION_out]));
-    ck_assert(!help_reads("train", &option_table[OPTION_out]) && !help_reads("grad", &option_table[OPTION_out]));
-    ck_assert(help_reads_any("report") && !help_reads_any("version"));
-    for (option_id id = 0; id < OPTION_COUNT; id++) {
-        char *left = xstrdup(option_table[id].readers), *at = left;
-        ck_assert_msg(*left != 0, "nobody reads %s", option_table[id].name);
-        for (char *name; (name = strsep(&at, " ")) != NULL;)
-            ck_assert_msg(help_text_of(name) != NULL, "%s is read by <%s>", option_table[id].name, name);
-        free(left);
-    }
-}
-END_TEST
-
-START_TEST(help_names_every_option_once_in_lines_that_fit) {
-    char *text = NULL;
-    size_t bytes;
-    FILE *f = open_memstream(&text, &bytes);
-    help_options(f, NULL);
-    fclose(f);
-    for (option_id id = 0; id < OPTION_COUNT; id++) {
-        char key[64];
-        snprintf(key, sizeof key, "\n  --%s=", option_table[id].name);
-        const char *first = strstr(text, key);
-        ck_assert_msg(first && !strstr(first + 1, key), "%s", key);
-        ck_assert_uint_eq(config_find(option_table[id].name), id);
-    }
-    ck_assert_ptr_nonnull(strstr(text, "checkpointing"));
-    for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
-        ck_assert_msg(strcspn(line, "\n") <= 100, "%.120s", line);
-    free(text);
-}
-END_TEST
-
-/* Every default lies within its own limits: each, written out, is taken again. */
-START_TEST(every_default_is_allowed) {
-    config c, again;
-    error e;
-    config_defaults(&c);
-    for (option_id id = 0; id < OPTION_COUNT; id++) {
-        char value[VALUE_TEXT_MAX], line[VALUE_TEXT_MAX + 64];
-        int n = snprintf(line, sizeof line, "%s = %s\n", option_table[id].name, config_value(&c, id, value));
-        config_defaults(&again);
-        ck_assert_msg(config_read_text(&again, "default", line, (unsigned long)n, &e) == OK, "%s", e.text);
-        config_free(&again);
-    }
-}
-END_TEST
-
 Suite *config_suite(void);
 Suite *config_suite(void) {
     Suite *suite = suite_create("config");
@@ -697,9 +646,6 @@ Suite *config_suite(void) {
     tcase_add_test(t, the_configs_that_come_along_are_read_and_pass_the_checks);
     tcase_add_test(t, the_echo_reads_back_to_the_same_values);
     tcase_add_test(t, the_defaults_echo_nothing);
-    tcase_add_test(t, options_are_read_by_commands_that_there_are);
-    tcase_add_test(t, help_names_every_option_once_in_lines_that_fit);
-    tcase_add_test(t, every_default_is_allowed);
     suite_add_tcase(suite, t);
     return suite;
 }
