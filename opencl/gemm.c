@@ -45,7 +45,7 @@ status gemm_open(opencl *b, const char *gemm, size_t min_indirect, error *e) {
         snprintf(
             b->base.advice, sizeof b->base.advice,
             "matrix products: not tuned for this device; `snug tune` with the same settings takes minutes, once, and "
-            "keeps what is faster here (on PoCL up to half as fast again; no GPU measured yet)");
+            "keeps what is faster here (on PoCL up to half as fast again)");
     if (min_indirect) {
         p.value[PARAM_XGEMM_MIN_INDIRECT_SIZE] = min_indirect;
         TRY(gemm_params_apply(&b->device, &p, e));

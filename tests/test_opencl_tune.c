@@ -295,7 +295,9 @@ START_TEST(what_is_timed_is_in_force) {
     gemm_params nothing = params_of(wrong, 128);
     gemm_bench *bench = tuner_bench(t);
     backend *b = &bench->b->base;
-    for (int searched = 0; searched < 2; searched++) {
+    /* Where untuned devices use snug's own products, these are in force at the end, on a bench of their own. */
+    int ends = opencl_defaults_to_own(&bench->b->device.info) ? 1 : 2;
+    for (int searched = 0; searched < ends; searched++) {
         ck_assert_msg(tuner_try(t, &nothing, &taken, &e) == OK, "%s", e.text);
         if (searched) ck_assert_msg(tuner_search(t, 0, &e) == OK, "%s", e.text);
         for (int i = 0; i < SIDE * SIDE; i++) c[i] = 1;
