@@ -234,11 +234,14 @@ VALGRIND_SUITES := plan config tokenizer
 suites_of = $(shell sed -n 's/^Suite \*\([a-z0-9_]*\)_suite(void).*/\1/p' $(1) /dev/null | sort -u)
 OPENCL_SUITES := $(call suites_of,$(filter tests/test_opencl%,$(TEST_SRC)))
 PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
+# These compare kernels, variant by variant, for minutes. Neither the sanitizers nor NATIVE=0 changes a kernel, and the host's
+# side of each is run by the other suites too: so the plain build alone runs them.
+KERNEL_SUITES := opencl_attention opencl_ends opencl_product
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
 FUZZ_SHORT := 2
 FUZZ_TRY := printf '$(HASH)include <omp.h>\nint LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }\n' | \
   clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null
-export CK_DEFAULT_TIMEOUT ?= 120
+export CK_DEFAULT_TIMEOUT ?= 300
 
 test:
 	@$(APT_TEST)
@@ -273,9 +276,9 @@ PARTS := $(if $(OPENCL_SUITES),opencl) asan portable cpu $(if $(OPENCL_SUITES),a
          $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
 part-cpu:         RUN = build/tests $(PLAIN_SUITES)
 part-opencl:      RUN = sh tests/strict.sh build/tests $(OPENCL_SUITES)
-part-portable:    RUN = build-portable/tests
+part-portable:    RUN = build-portable/tests $(PLAIN_SUITES) $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
 part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 build-asan/tests $(PLAIN_SUITES)
-part-asan-opencl: RUN = $(SANITIZER_ENV)=0 build-asan/tests $(OPENCL_SUITES)
+part-asan-opencl: RUN = $(SANITIZER_ENV)=0 build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
 part-planted:     RUN = OPENCL=$(OPENCL) MAKE="$(MAKE) -j1" sh tests/planted_errors.sh quick
 part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTIPLIER=10 \
                       valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
