@@ -125,7 +125,7 @@ static status record_read(backend *b, tensor_id t, void *data, size_t offset, si
     return OK;
 }
 
-static void record_close(backend *b) { (void)b; }
+static void record_nothing(backend *b) { (void)b; }
 
 static void check_split(int sequences, int micro, bool ignore, bool one_upload) {
     static const gpt_shape shape = {1, 1, 2, LENGTH, MOST * LENGTH, false, false, 1e-5};
@@ -143,7 +143,8 @@ static void check_split(int sequences, int micro, bool ignore, bool one_upload) 
                            .run = record_run,
                            .write = record_write,
                            .read = record_read,
-                           .close = record_close},
+                           .unbind = record_nothing,
+                           .close = record_nothing},
                   .expected = &b};
     model m;
     error e = {""};
