@@ -99,15 +99,18 @@ typedef struct {
     cl_program program;
     attention_shape shape;
     cl_mem buffer[TENSORS + 1]; /* the last: delta */
+    cl_kernel kernel[5];        /* by direct_names; NULL for those that the program does not have */
 } direct;
+static const char *const direct_names[5] = {"attention", "attention_delta", "attention_dq", "attention_dkv",
+                                            "attention_one"};
 
 enum { AT = 136 }; /* element of its buffer where every tensor begins */
 
-static cl_kernel kernel_of(direct *r, const char *name) {
-    cl_int code;
-    cl_kernel k = clCreateKernel(r->program, name, &code);
-    ck_assert_msg(code == CL_SUCCESS, "%s: %d", name, code);
-    return k;
+static cl_kernel kernel_of(const direct *r, const char *name) {
+    int i = 0;
+    while (i < 5 && strcmp(direct_names[i], name) != 0) i++;
+    ck_assert_msg(i < 5 && r->kernel[i], "no kernel %s", name);
+    return r->kernel[i];
 }
 
 /* args: tensors, -1 where they end; then T, H, scale and dropout. */
@@ -138,7 +141,6 @@ static void launch(direct *r, const char *name, const int *args, const setting *
     for (int i = 0; i < times; i++)
         ck_assert_int_eq(clEnqueueNDRangeKernel(r->d->queue, k, 1, NULL, &global, &lanes, 0, NULL, NULL), CL_SUCCESS);
     ck_assert_int_eq(clFinish(r->d->queue), CL_SUCCESS);
-    clReleaseKernel(k);
 }
 
 /* Copies tensor i there (or back), the inputs as bf16 where they are stored so. */
@@ -160,6 +162,7 @@ static direct direct_new(device *d, const attention_wish *w, const tensors *t) {
     ck_assert(attention_shape_for(w, &r.shape));
     ck_assert_msg(r.shape.way == w->way, "another way was chosen");
     ck_assert_msg(attention_program(d, &r.shape, &r.program, &e) == OK, "%s", e.text);
+    for (int i = 0; i < 5; i++) r.kernel[i] = clCreateKernel(r.program, direct_names[i], NULL);
     for (int i = 0; i <= TENSORS; i++) {
         size_t bytes = (AT + (size_t)t->n[i < TENSORS ? i : LSE]) * sizeof(float);
         r.buffer[i] = clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes, NULL, NULL);
@@ -168,6 +171,8 @@ static direct direct_new(device *d, const attention_wish *w, const tensors *t) {
 }
 
 static void direct_free(direct *r) {
+    for (int i = 0; i < 5; i++)
+        if (r->kernel[i]) clReleaseKernel(r->kernel[i]);
     for (int i = 0; i <= TENSORS; i++) clReleaseMemObject(r->buffer[i]);
     clReleaseProgram(r->program);
 }
@@ -471,7 +476,6 @@ START_TEST(local_memory_is_what_the_shape_says) {
         cl_kernel kernel = kernel_of(&r, kernels[k]);
         clGetKernelWorkGroupInfo(kernel, d->info.id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof bytes, &bytes, NULL);
         most = bytes > most ? bytes : most;
-        clReleaseKernel(kernel);
     }
     ck_assert_msg(most <= r.shape.local + 32, "%d bytes, not %d", (int)most, (int)r.shape.local);
     direct_free(&r);
