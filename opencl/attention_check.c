@@ -61,8 +61,8 @@ static void spoil(float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) x[i] = NAN;
 }
 
-/* Runs the op at `index` on what the host has: `in` of its arguments are written before, `out` read after it. Outputs
-   are NaN until the op writes them. x: the host's arrays by argument, `widths` floats a position. */
+/* Runs the op at `index` on what the host has: its arguments are written before, the first `outputs` of them, NaN until
+   the op writes them, read after it. x: the host's arrays by argument, `widths` floats a position. */
 static status run_one(const trial *t, opencl *b, int index, int outputs, int arguments, float *const *x,
                       const int64_t *widths, error *e) {
     const op *o = &b->graph->ops[index];

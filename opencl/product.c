@@ -216,6 +216,10 @@ static int choose_tile(const opencl *b, const tile *t, const product_call *p, in
     return best;
 }
 
+/* Elements from one line of an operand to the next: as given, or 0: its lines are dense. */
+static int64_t lda_of(const product_call *p) { return p->lda ? p->lda : p->ta ? p->m : p->k; }
+static int64_t ldb_of(const product_call *p) { return p->ldb ? p->ldb : p->tb ? p->k : p->n; }
+
 /* Are an operand's lines made of whole chunks (product.cl)? */
 static bool is_whole(const opencl *b, int64_t ld, memory_place p, bool cut) {
     int64_t chunk = rule_of(b) == RULE_BF16 ? 8 : 4;
@@ -236,12 +240,8 @@ static status set_arguments(opencl *b, cl_kernel kernel, const product_call *p, 
                                p->n,
                                piece,
                                p->k,
-                               p->lda  ? p->lda
-                               : p->ta ? p->m
-                                       : p->k,
-                               p->ldb  ? p->ldb
-                               : p->tb ? p->k
-                                       : p->n,
+                               lda_of(p),
+                               ldb_of(p),
                                ldc,
                                p->beta != 0,
                                p->end,
@@ -269,16 +269,8 @@ status product_run(opencl *b, const product_call *p, error *e) {
         gemm_list_add(b->listing, (product){p->ta, p->tb, p->m, p->n, piece, p->beta, (double)p->k / (double)piece});
         return OK;
     }
-    bool whole = is_whole(b,
-                          p->lda  ? p->lda
-                          : p->ta ? p->m
-                                  : p->k,
-                          p->A, !p->ta && pieces > 1 && piece % 8) &&
-                 is_whole(b,
-                          p->ldb  ? p->ldb
-                          : p->tb ? p->k
-                                  : p->n,
-                          p->B, p->tb && pieces > 1 && piece % 8);
+    bool cut = pieces > 1 && piece % 8;
+    bool whole = is_whole(b, lda_of(p), p->A, !p->ta && cut) && is_whole(b, ldb_of(p), p->B, p->tb && cut);
     int i = whole ? choose_tile(b, tiles_of(b, variant), p, planes) : PRODUCT_TILES;
     const tile *t = &tiles_of(b, variant)[i < PRODUCT_TILES ? i : PRODUCT_TILES - 1];
     cl_kernel kernel = kernels->kernel[i][p->ta][p->tb];
