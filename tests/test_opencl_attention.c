@@ -109,8 +109,9 @@ enum { AT = 136 }; /* element of its buffer where every tensor begins */
 static cl_kernel kernel_of(const direct *r, const char *name) {
     int i = 0;
     while (i < 5 && strcmp(direct_names[i], name) != 0) i++;
-    ck_assert_msg(i < 5 && r->kernel[i], "no kernel %s", name);
-    return r->kernel[i];
+    cl_kernel k = i < 5 ? r->kernel[i] : NULL;
+    ck_assert_msg(k != NULL, "no kernel %s", name);
+    return k;
 }
 
 /* args: tensors, -1 where they end; then T, H, scale and dropout. */
