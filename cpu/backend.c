@@ -1,5 +1,6 @@
 /* backend.c: the CPU backend: memory that is bound once to a plan, and a loop over ops. Compiled once; the ops are
    compiled for float and for double. */
+#include "base/bf16.h"
 #include "base/host.h"
 #include "graph/backend.h"
 #include "cpu/cpu.h"
@@ -29,7 +30,20 @@ uint64_t cpu_head_bytes(const graph *g, const op *o, size_t real_bytes, int lane
     return (uint64_t)(rows * (vocabulary + 1)) * real_bytes; /* logits, and a loss for each row */
 }
 
-static uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
+/* Is argument i a parameter of which op o gets a rounded copy? EMBED, which reads few rows, rounds them itself. */
+static bool takes_rounded(const graph *g, const op *o, int i) {
+    return o->code != OP_EMBED && op_describe(o->code)->access[i] == 'R' && graph_reads_rounded(g, o->arg[i]);
+}
+
+/* Bytes in front of the op's own working space, for the rounded copies of its parameters. */
+static uint64_t rounded_bytes(const graph *g, const op *o) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < op_describe(o->code)->arguments && g->bf16_weights; i++)
+        if (takes_rounded(g, o, i)) bytes += (tensor_bytes(&g->tensors[o->arg[i]], sizeof(float)) + 63) / 64 * 64;
+    return bytes;
+}
+
+static uint64_t own_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
     switch (o->code) {
     case OP_HEAD:
     case OP_HEAD_LOSS: *kind = KIND_HEAD; return cpu_head_bytes(g, o, real_bytes, 1);
@@ -38,6 +52,10 @@ static uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tens
         return (uint64_t)((tensor_elements(&g->tensors[o->arg[1]]) + SUM_TILE - 1) / SUM_TILE) * sizeof(double);
     default: return 0;
     }
+}
+
+static uint64_t cpu_scratch(const graph *g, const op *o, size_t real_bytes, tensor_kind *kind) {
+    return rounded_bytes(g, o) + own_scratch(g, o, real_bytes, kind);
 }
 
 /* The host's memory less 1.5 GiB or an eighth, whichever is more: what no cap means. */
@@ -52,7 +70,7 @@ static memory_limits limits(compute_precision p, uint64_t cap) {
 }
 
 /* The costs are those of two cores of a desktop. Only their ratios are ever shown. */
-#define TYPE(p)                                                                                                        \
+#define TYPE(p, ...)                                                                                                   \
     [p] = {.kind = BACKEND_CPU,                                                                                        \
            .precision = p,                                                                                             \
            .name = "cpu",                                                                                              \
@@ -60,9 +78,13 @@ static memory_limits limits(compute_precision p, uint64_t cap) {
            .memory = "RAM",                                                                                            \
            .scratch = cpu_scratch,                                                                                     \
            .cost = {15e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false},                                \
-           .limits = limits}
+           .limits = limits,                                                                                           \
+           __VA_ARGS__}
 
-static const backend_type types[PRECISION_COUNT] = {TYPE(PRECISION_FLOAT32), TYPE(PRECISION_FLOAT64)};
+static const backend_type types[PRECISION_COUNT] = {
+    TYPE(PRECISION_FLOAT32), TYPE(PRECISION_FLOAT64),
+    TYPE(PRECISION_BFLOAT16, .stored = TYPE_BF16_AS_REAL,
+         .assumed = "it gives bfloat16's numbers, but keeps each in a float: a plan for a GPU is smaller")};
 
 const backend_type *cpu_type(compute_precision p) { return types[p].scratch ? &types[p] : NULL; }
 
@@ -118,6 +140,36 @@ static char *address(const cpu *c, tensor_id t, int l) {
 /* How many sequences a lane has at most. */
 static int lane_sequences(const cpu *c) { return c->g->micro_batch / c->lanes; }
 
+/* ---- bfloat16: the ops compute in float ---- */
+
+/* to[n] = from[n] rounded; to may be from. */
+static void round_all(const float *from, float *to, int64_t n) {
+#pragma omp parallel for schedule(static) if (n > 16384)
+    for (int64_t i = 0; i < n; i++) to[i] = bf16_round(from[i]);
+}
+
+/* Puts rounded copies in the place of those parameters that are read so. Returns where the op's own working space
+   begins. */
+static void *round_parameters(const graph *g, cpu_call *call) {
+    char *to = call->scratch;
+    for (int i = 0; i < op_describe(call->o->code)->arguments && g->bf16_weights; i++) {
+        if (!takes_rounded(g, call->o, i)) continue;
+        const tensor *t = &g->tensors[call->o->arg[i]];
+        round_all(call->arg[i], (float *)(void *)to, tensor_elements(t));
+        call->arg[i] = to;
+        to += (tensor_bytes(t, sizeof(float)) + 63) / 64 * 64;
+    }
+    return to;
+}
+
+/* Rounds what the op has written to tensors that are bfloat16, all of them [B,T,n]. */
+static void round_outputs(const graph *g, const cpu_call *call) {
+    const op_info *info = op_describe(call->o->code);
+    for (int i = 0; i < info->arguments && g->bf16_weights; i++)
+        if (info->access[i] != 'R' && g->tensors[call->o->arg[i]].type == TYPE_BF16_AS_REAL)
+            round_all(call->arg[i], call->arg[i], rows_of(call) * dim(call, i, 2));
+}
+
 /* Calls op i. turn: the state of lane l, whose sequences it works on; NULL: all sequences. */
 static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
     const op *o = &c->g->ops[i];
@@ -131,7 +183,9 @@ static void run_op(cpu *c, int i, const step_args *step, int l, lane *turn) {
         }
         call.arg[a] = at;
     }
+    call.scratch = round_parameters(c->g, &call);
     c->functions[o->code](&call);
+    round_outputs(c->g, &call);
     lane_pass(&call, LANE_ALL);
 }
 
@@ -270,9 +324,13 @@ static void cpu_close(backend *b) {
 }
 
 backend *cpu_open(size_t real_bytes, uint64_t cap) {
-    const backend_type *type = cpu_type(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32);
+    return cpu_open_as(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32, cap);
+}
+
+backend *cpu_open_as(compute_precision p, uint64_t cap) {
+    const backend_type *type = cpu_type(p);
     cpu *c = xcalloc(1, sizeof *c);
-    c->functions = real_bytes == 8 ? cpu_functions_f64 : cpu_functions_f32;
+    c->functions = precision_table[p].real_bytes == 8 ? cpu_functions_f64 : cpu_functions_f32;
     c->b = (backend){.type = type,
                      .gemm = "default",
                      .limits = type->limits(type->precision, cap),

@@ -41,6 +41,7 @@ static bool fits_in_lanes(const graph *g, const plan *p, const op *o, size_t rea
 int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads) {
     int lanes = threads < g->micro_batch ? threads : g->micro_batch;
     while (g->micro_batch % lanes) lanes--;
+    if (g->bf16_weights) return 1; /* the rounded copies of parameters (backend.c) are one for all threads */
     if (lanes < 2 || 2 * lanes <= threads || !g->batch_invariant) return 1; /* else half of the threads would rest */
     for (int i = 0; i < g->n_ops; i++) {
         const op *o = &g->ops[i];

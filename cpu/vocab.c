@@ -1,5 +1,6 @@
 /* vocab.c: the two ends of the model: token and position embeddings, and the head with its loss, by chunks of rows so
    that [B,T,V] never exists (R7). */
+#include "base/bf16.h"
 #include "cpu/ops.h"
 #include "cpu/vmath.h"
 #include <string.h>
@@ -11,10 +12,12 @@ void R(cpu_EMBED)(const cpu_call *c) {
     real *x = c->arg[0] /* [B,T,C] */;
     const int32_t *tokens = c->arg[1] /* [B,T] */;
     const real *wte = c->arg[2] /* [V,C] */, *wpe = c->arg[3] /* [P,C] */;
+    bool rounded = graph_reads_rounded(c->g, c->o->arg[2]) && graph_reads_rounded(c->g, c->o->arg[3]);
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows_of(c); r++) {
         const real *e = wte + tokens[r] * n, *p = wpe + r % length * n;
-        for (int64_t i = 0; i < n; i++) x[r * n + i] = e[i] + p[i];
+        for (int64_t i = 0; i < n; i++)
+            x[r * n + i] = rounded ? (real)(bf16_round((float)e[i]) + bf16_round((float)p[i])) : e[i] + p[i];
         if (c->o->attr.dropout > 0) R(dropout_add)(c, (int)(r / length), r % length * n, n, NULL, x + r * n, x + r * n);
     }
 }

@@ -213,6 +213,9 @@ static bool wants_own_products(const opencl *b, const opencl_options *o) {
 }
 
 status opencl_open(const opencl_options *o, backend **out, error *e) {
+    if (o->precision == PRECISION_BFLOAT16)
+        return fail(e, BAD_INPUT,
+                    "dtype bfloat16: OpenCL's kernels can't store it yet: use --device=cpu, or --dtype=float32");
     device_info *list;
     int count, index = 0;
     char why[512];

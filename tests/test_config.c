@@ -444,9 +444,15 @@ END_TEST
 
 START_TEST(what_takes_effect_is_said_once) {
     config c;
-    parse_well(&c, "dtype = 'bfloat16'\ndevice = 'cuda:0'\n", NULL, NULL, NULL);
-    ck_assert(has_note(&c, "dtype 'bfloat16': trains in float32") && has_note(&c, "the first OpenCL GPU"));
-    ck_assert_str_eq(c.dtype, "float32");
+    parse_well(&c, "dtype = 'bfloat16'\n", NULL, NULL, NULL); /* is done, and needs no note */
+    ck_assert(c.n_notes == 0 && !strcmp(c.dtype, "bfloat16"));
+    config_free(&c);
+    parse_well(&c, "dtype = 'bfloat16'\n", "--matmul_precision=high", NULL, NULL);
+    ck_assert(c.n_notes == 1 && has_note(&c, "'high' means nothing with dtype=bfloat16"));
+    config_free(&c);
+    parse_well(&c, "dtype = 'float16'\ndevice = 'cuda:0'\n", NULL, NULL, NULL);
+    ck_assert(has_note(&c, "dtype 'float16': trains in bfloat16") && has_note(&c, "the first OpenCL GPU"));
+    ck_assert_str_eq(c.dtype, "bfloat16");
     ck_assert_str_eq(c.device, "cuda");
     config_free(&c);
     parse_well(&c, "dtype = 'float16'\ndevice = 'cuda:3'\n", "--dtype=float64", NULL, NULL);

@@ -74,7 +74,7 @@ enum { TEXT_MAX = 512 };
     X(TEXT, device, "auto", 0, NULL, MEMORY, BY_ALL_STEPS " devices", FREE,                                            \
       "auto, cpu, opencl, opencl:N or a part of the device's name")                                                    \
     X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY, BY_ALL_STEPS, BITS,                       \
-      "float64: CPU only; 16-bit types train in float32")                                                              \
+      "bfloat16: activations in 16 bits, and so less memory; float16 trains as bfloat16; float64: CPU only")           \
     X(BYTES, vram_cap, 0, 0, 0, MEMORY, BY_ALL_STEPS, FREE,                                                            \
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
     X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, BY_ALL_STEPS, FREE,                                                \
@@ -155,8 +155,8 @@ char *config_value(const config *c, option_id id, char text[VALUE_TEXT_MAX]);
 
 /* Starts from the defaults and reads a command's arguments in order, "CONFIG.py --key=value PATH ..."; a later value
    wins. An argument that ends in .py is a config file. All others without --, and everything after a lone --, go to
-   positional. dtype and device get the values that take effect, and notes say so: float32 for 16-bit types; "cuda"
-   (the first OpenCL GPU) for cuda:0 and mps; opencl:N for cuda:N. BAD_INPUT: e says in one line in which line of a file
+   positional. dtype and device get the values that take effect, and notes say so: bfloat16 for float16; "cuda" (the
+   first OpenCL GPU) for cuda:0 and mps; opencl:N for cuda:N. BAD_INPUT: e says in one line in which line of a file
    or in which option the mistake is and what to do, and c owns nothing. */
 status config_parse(config *c, int argc, char **argv, error *e);
 /* Reads one config file on top of what c holds. config_read_text takes its text instead, which errors call `name` and

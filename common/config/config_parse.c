@@ -88,10 +88,12 @@ static void take_effect(config *c) {
         note(c, c->n_ignored > KEPT ? xprintf("%s and others", line) : xstrdup(line));
         free(line);
     }
-    if (strcmp(c->dtype, "bfloat16") == 0 || strcmp(c->dtype, "float16") == 0) {
-        note(c, xprintf("dtype '%s': trains in float32, 16-bit types are not computed in", c->dtype));
-        strcpy(c->dtype, "float32");
+    if (strcmp(c->dtype, "float16") == 0) {
+        note(c, xstrdup("dtype 'float16': trains in bfloat16, which is as small and needs no loss scaling"));
+        strcpy(c->dtype, "bfloat16");
     }
+    if (strcmp(c->dtype, "bfloat16") == 0 && strcmp(c->matmul_precision, "high") == 0)
+        note(c, xstrdup("matmul_precision 'high' means nothing with dtype=bfloat16, whose products are bf16"));
     char *end = c->device;
     long number = strncmp(c->device, "cuda:", 5) == 0 ? strtol(c->device + 5, &end, 10) : 0;
     if (number > 0 && number < 1000 && !*end) {

@@ -25,7 +25,8 @@ struct backend {
     status (*bind)(backend *, const graph *g, const plan *p, error *e);
     /* Runs the ops of a span. It may return before they are done; read waits for them. */
     status (*run)(backend *, span, const step_args *, error *e);
-    /* Copy bytes of a tensor, from byte `offset` on. Tensors are dense and row-major, in the run's real type. */
+    /* Copy bytes of a tensor, from byte `offset` on. Tensors are dense and row-major, in the run's real type,
+       or in bfloat16 if that is the tensor's type. */
     status (*write)(backend *, tensor_id, const void *, size_t offset, size_t bytes, error *e);
     status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
     /* Waits, and adds to seconds[i] what op i took in all runs with `profile` since the last call. */
@@ -41,10 +42,11 @@ struct backend {
     void (*close)(backend *); /* unbinds too */
 };
 
-/* Opens the CPU backend (cpu/backend.c). real_bytes: 4 or 8; cap in bytes, 0: the host's memory less a reserve. Never
-   fails. */
+/* Opens the CPU backend (cpu/backend.c) in a precision that cpu_type has; cap in bytes, 0: the host's memory less a
+   reserve. Never fails. cpu_open: in float32 or float64, by real_bytes 4 or 8. */
+backend *cpu_open_as(compute_precision p, uint64_t cap);
 backend *cpu_open(size_t real_bytes, uint64_t cap);
-/* Comes before cpu_open. FAILED when the system refuses the address space that OpenBLAS takes for each thread: it would
+/* Comes before these. FAILED when the system refuses the address space that OpenBLAS takes for each thread: it would
    ask for it again and again, for ever. */
 status cpu_check_room(error *e);
 

@@ -2,6 +2,7 @@
    pre-norm blocks, causal attention, a GELU MLP of 4 C channels, a final norm, and a head that is tied to the token
    embedding. Builds graphs and runs nothing. */
 #include "graph/gpt.h"
+#include "graph/precision.h"
 #include "graph/recompute.h"
 #include <stdlib.h>
 
@@ -342,6 +343,7 @@ status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scrat
     }
     if (run->purpose != GRAPH_GRADS) build_inference(&b);
     free(b.params);
+    precision_apply(m->graph, run->stored);
     if (scratch) graph_add_scratch(m->graph, scratch, real_bytes);
     if (graph_check(m->graph, e)) return OK;
     gpt_free(m);

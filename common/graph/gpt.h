@@ -14,6 +14,7 @@ typedef struct {
     double dropout; /* training span only */
     double weight_decay, beta1, beta2, grad_clip;
     unsigned recompute; /* the kinds that are not kept, as bits 1 << tensor_kind; 0 = keep all */
+    tensor_type stored; /* what precision_apply is given; model_open and fit_run take it from the backend's type */
 } gpt_run;
 
 /* The tensors that train, eval and sample read and write. In every graph of a shape the parameters are the ids

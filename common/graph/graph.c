@@ -91,10 +91,15 @@ int64_t tensor_elements(const tensor *t) {
 }
 
 uint64_t tensor_bytes(const tensor *t, size_t real_bytes) {
-    return (uint64_t)tensor_elements(t) * (t->type == TYPE_REAL ? real_bytes : 4);
+    uint64_t each = t->type == TYPE_INT32 ? 4 : t->type == TYPE_BF16 ? 2 : real_bytes;
+    return (uint64_t)tensor_elements(t) * each;
 }
 
 bool tensor_is_persistent(const tensor *t) { return t->role != ROLE_ACT && t->role != ROLE_SCRATCH; }
+
+bool graph_reads_rounded(const graph *g, tensor_id t) {
+    return g->bf16_weights && g->tensors[t].role == ROLE_PARAM && g->tensors[t].rank == 2;
+}
 
 bool graph_holds_step(const graph *g, tensor_id input) { return g->tensors[input].dim[0] > g->micro_batch; }
 
@@ -284,8 +289,9 @@ void graph_dump(const graph *g, size_t real_bytes, FILE *f) {
         char text[64], shape[96] = "";
         for (int d = 0; d < t->rank; d++)
             snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? "," : "", (long long)t->dim[d]);
-        fprintf(f, "%5d  %-16s %-8s %-24s [%s] %llu\n", i, tensor_print(t, text, sizeof text), role_names[t->role],
-                kind_names[t->kind], shape, (unsigned long long)tensor_bytes(t, real_bytes));
+        bool bf16 = t->type == TYPE_BF16 || t->type == TYPE_BF16_AS_REAL;
+        fprintf(f, "%5d  %-16s %-8s %-24s [%s] %llu%s\n", i, tensor_print(t, text, sizeof text), role_names[t->role],
+                kind_names[t->kind], shape, (unsigned long long)tensor_bytes(t, real_bytes), bf16 ? " bf16" : "");
     }
     dump_span(g, "begin (once a step)", g->begin, f);
     dump_span(g, "micro (once a micro-batch)", g->micro, f);

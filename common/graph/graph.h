@@ -49,7 +49,9 @@ typedef enum { KINDS(X) KIND_COUNT } tensor_kind;
 #undef X
 extern const char *const kind_names[KIND_COUNT];
 
-typedef enum { TYPE_REAL, TYPE_INT32 } tensor_type;
+/* BF16: bfloat16 (bf16.h). BF16_AS_REAL: values that are bfloat16's, each kept in a whole real, by a backend that is to
+   give the numbers of bfloat16 but not its bytes. */
+typedef enum { TYPE_REAL, TYPE_INT32, TYPE_BF16, TYPE_BF16_AS_REAL } tensor_type;
 
 typedef struct {
     char name[24]; /* printed with its layer, as in "qkv[3]" */
@@ -193,6 +195,7 @@ typedef struct {
     int micro_batch;      /* B */
     int length;           /* T */
     bool batch_invariant; /* R4, R6: the same bits for every split */
+    bool bf16_weights;    /* set by precision_apply; see graph_reads_rounded */
 } graph;
 
 /* What changes from one run of a span to the next. */
@@ -218,6 +221,10 @@ int64_t tensor_elements(const tensor *t);
 /* Bytes of a tensor when a real takes real_bytes (4 or 8). */
 uint64_t tensor_bytes(const tensor *t, size_t real_bytes);
 bool tensor_is_persistent(const tensor *t);
+/* Does every op that reads t (R in the op table) take its elements rounded to bfloat16, though they are stored as they
+   are? True of parameters of two dimensions in graphs of 16 bits, wherever they are read: products and lookups alike.
+   So storing them rounded would change no bit. */
+bool graph_reads_rounded(const graph *g, tensor_id t);
 /* Walks the tensors of a role in the order in which plans place persistent ones: first those of two and more
    dimensions, then those of one, each by id. Only the first have weight decay. So neighbours in memory get the same
    update, and ops in this order need few kernels. before: 0 gives the first; returns 0 after the last. */

@@ -8,27 +8,28 @@
 
 /* ---- which backend ---- */
 
-/* `opencl`: 0 is the CPU, whose precision real_bytes says; the others are these, from 1. own: see opencl_type_own. */
+/* `opencl`: 0 is the CPU in float32 or float64, as real_bytes says; the others are these, from 1. own: see
+   opencl_type_own. */
 static const struct {
+    backend_kind kind;
     compute_precision precision;
     bool own;
-} OPENCL_TYPES[] = {
-    {PRECISION_FLOAT32, false}, {PRECISION_TF32, true}, {PRECISION_BF16, true}, {PRECISION_FLOAT32, true}};
-enum { N_OPENCL = sizeof OPENCL_TYPES / sizeof *OPENCL_TYPES };
-static const backend_type *opencl_number(int64_t i) {
-    return OPENCL_TYPES[i].own ? opencl_type_own(OPENCL_TYPES[i].precision) : opencl_type(OPENCL_TYPES[i].precision);
+} TYPES[] = {{BACKEND_OPENCL, PRECISION_FLOAT32, false}, {BACKEND_OPENCL, PRECISION_TF32, true},
+             {BACKEND_OPENCL, PRECISION_BF16, true},     {BACKEND_OPENCL, PRECISION_FLOAT32, true},
+             {BACKEND_OPENCL, PRECISION_BFLOAT16, true}, {BACKEND_CPU, PRECISION_BFLOAT16, false}};
+enum { N_TYPES = sizeof TYPES / sizeof *TYPES };
+
+static const backend_type *type_of_number(int64_t number, int64_t real_bytes) {
+    if (!number) return cpu_type(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32);
+    compute_precision p = TYPES[number - 1].precision;
+    if (TYPES[number - 1].kind == BACKEND_CPU) return cpu_type(p);
+    return TYPES[number - 1].own ? opencl_type_own(p) : opencl_type(p);
 }
 
 static int number_of_type(const backend_type *type) {
-    int i = 0;
-    if (type->kind == BACKEND_CPU) return 0;
-    while (i < N_OPENCL - 1 && opencl_number(i) != type) i++;
-    return i + 1;
-}
-
-static const backend_type *type_of_number(int64_t opencl, int64_t real_bytes) {
-    if (!opencl) return cpu_type(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32);
-    return opencl_number(opencl - 1);
+    for (int i = 1; i <= N_TYPES; i++)
+        if (type_of_number(i, 0) == type) return i;
+    return 0;
 }
 
 /* ---- numbers of the plan: one table writes and reads them ---- */
@@ -47,7 +48,7 @@ static const struct {
                   X(vocabulary, 1, 1 << 24) X(bias, 0, 1) X(tanh_gelu, 0, 1) X(micro_batch, 1, 1 << 24)
                       X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(one_upload, 0, 1)
                           X(real_bytes, 4, 8) X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52)
-                              X(opencl, 0, N_OPENCL)};
+                              X(opencl, 0, N_TYPES)};
 #undef X
 enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 

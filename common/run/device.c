@@ -23,8 +23,9 @@ static void print_cap(const config *c, const backend *b, FILE *f) {
 
 static bool wants_float64(const config *c) { return !strcmp(c->dtype, precision_table[PRECISION_FLOAT64].dtype); }
 
-/* matmul_precision decides if it asks for rounded products, else dtype does. */
+/* dtype=bfloat16 has its own products. Else matmul_precision decides if it asks for rounded products; else dtype. */
 static compute_precision precision_of(const config *c) {
+    if (!strcmp(c->dtype, precision_table[PRECISION_BFLOAT16].dtype)) return PRECISION_BFLOAT16;
     for (compute_precision p = 0; p < PRECISION_COUNT; p++)
         if (*precision_table[p].products && !strcmp(c->matmul_precision, precision_table[p].matmul)) return p;
     return wants_float64(c) ? PRECISION_FLOAT64 : PRECISION_FLOAT32;
@@ -115,7 +116,7 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
     } else {
         TRY(backend_check_type(c, type_of(c, true), e));
         TRY(cpu_check_room(e));
-        *b = cpu_open(precision_table[precision_of(c)].real_bytes, c->vram_cap);
+        *b = cpu_open_as(precision_of(c), c->vram_cap);
     }
     if (report) text_print(report, "device: %s\n", backend_print(*b, text));
     if (report) print_cap(c, *b, report);

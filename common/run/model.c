@@ -1,5 +1,6 @@
 /* model.c: see model.h. */
 #include "run/model.h"
+#include "base/bf16.h"
 #include "base/hash.h"
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +10,8 @@ enum { CHUNK = 1 << 16 }; /* how many reals move between host and backend at onc
 
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
     *m = (model){.shape = *shape, .run = *run};
-    TRY(gpt_build(shape, run, b->type->scratch, b->limits.real_bytes, &m->gpt, e));
+    m->run.stored = b->type->stored;
+    TRY(gpt_build(shape, &m->run, b->type->scratch, b->limits.real_bytes, &m->gpt, e));
     status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
     if (s == OK)
@@ -32,32 +34,39 @@ void model_unbind(model *m) {
     *m = (model){0};
 }
 
-status model_read(model *m, tensor_id t, int64_t first, int64_t count, double *out, error *e) {
-    if (m->backend->limits.real_bytes == 8)
-        return m->backend->read(m->backend, t, out, (size_t)first * 8, (size_t)count * 8, e);
-    float *part = xcalloc(CHUNK, sizeof *part);
+/* Moves `count` elements of t, from element `first` on, in chunks: from `in` to the backend, or from it to `out`. */
+static status move(model *m, tensor_id t, int64_t first, int64_t count, const double *in, double *out, error *e) {
+    backend *b = m->backend;
+    bool bf16 = m->gpt.graph->tensors[t].type == TYPE_BF16;
+    size_t each = bf16 ? 2 : 4;
+    float *reals = xcalloc(CHUNK, sizeof *reals);
+    uint16_t *halves = (uint16_t *)(void *)reals;
     status s = OK;
     for (int64_t i = 0; i < count && s == OK; i += CHUNK) {
         int64_t n = count - i < CHUNK ? count - i : CHUNK;
-        s = m->backend->read(m->backend, t, part, (size_t)(first + i) * 4, (size_t)n * 4, e);
-        for (int64_t j = 0; j < n && s == OK; j++) out[i + j] = part[j];
+        size_t at = (size_t)(first + i) * each, bytes = (size_t)n * each;
+        for (int64_t j = 0; j < n && in; j++)
+            if (bf16)
+                halves[j] = bf16_of_float((float)in[i + j]);
+            else
+                reals[j] = (float)in[i + j];
+        s = in ? b->write(b, t, reals, at, bytes, e) : b->read(b, t, reals, at, bytes, e);
+        for (int64_t j = 0; j < n && out && s == OK; j++) out[i + j] = bf16 ? bf16_to_float(halves[j]) : reals[j];
     }
-    free(part);
+    free(reals);
     return s;
+}
+
+status model_read(model *m, tensor_id t, int64_t first, int64_t count, double *out, error *e) {
+    if (m->backend->limits.real_bytes == 8)
+        return m->backend->read(m->backend, t, out, (size_t)first * 8, (size_t)count * 8, e);
+    return move(m, t, first, count, NULL, out, e);
 }
 
 status model_write(model *m, tensor_id t, int64_t first, int64_t count, const double *in, error *e) {
     if (m->backend->limits.real_bytes == 8)
         return m->backend->write(m->backend, t, in, (size_t)first * 8, (size_t)count * 8, e);
-    float *part = xcalloc(CHUNK, sizeof *part);
-    status s = OK;
-    for (int64_t i = 0; i < count && s == OK; i += CHUNK) {
-        int64_t n = count - i < CHUNK ? count - i : CHUNK;
-        for (int64_t j = 0; j < n; j++) part[j] = (float)in[i + j];
-        s = m->backend->write(m->backend, t, part, (size_t)(first + i) * 4, (size_t)n * 4, e);
-    }
-    free(part);
-    return s;
+    return move(m, t, first, count, in, NULL, e);
 }
 
 /* All threads draw: an element's number goes by its place alone. */

@@ -45,7 +45,7 @@ static status look_at_outputs(model *m, const op *o, const step_args *a, char *t
     const op_info *info = op_describe(o->code);
     char name[200];
     for (int i = 0; i < info->arguments && !*bad; i++) {
-        if (!o->arg[i] || info->access[i] == 'R' || g->tensors[o->arg[i]].type != TYPE_REAL) continue;
+        if (!o->arg[i] || info->access[i] == 'R' || g->tensors[o->arg[i]].type == TYPE_INT32) continue;
         TRY(look_at_written(m, o, o->arg[i], a, bad, e));
         if (!*bad) continue;
         name_tensor(g, o->arg[o->code == OP_SUM_SQUARES ? 1 : i], name, sizeof name);
