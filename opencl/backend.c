@@ -11,7 +11,7 @@
 
 /* A marker ends when all before it has ended, so the time between two of them is the op's, CLBlast's copies included.
  */
-static status profile_mark(opencl *b, int op, error *e) {
+status profile_mark(opencl *b, int op, error *e) {
     if (!b->base.profile) return OK;
     if (b->n_events == b->event_room) {
         b->event_room = b->event_room ? 2 * b->event_room : 1024;
@@ -43,7 +43,7 @@ static status backend_run(backend *base, span s, const step_args *args, error *e
     opencl *b = (opencl *)base;
     b->args = *args;
     b->span = s;
-    status result = profile_mark(b, -1, e);
+    status result = profile_mark(b, MARK_START, e);
     for (int i = s.first; i < s.end && result == OK; i++) {
         result = run_op(b, i, s.end, e);
         if (result == OK) result = profile_mark(b, i, e);
@@ -104,7 +104,7 @@ static void backend_unbind(backend *base) {
     memory_release(&b->memory);
     b->graph = b->device.graph = NULL;
     b->op = NULL;
-    base->allocated = 0;
+    base->allocated = base->host_allocated = 0;
 }
 
 static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
@@ -114,6 +114,8 @@ static status backend_bind(backend *base, const graph *g, const plan *p, error *
     TRY(memory_reserve(&b->memory, &b->device, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
+    base->host_allocated = b->memory.host_live;
+    base->host_pageable = b->memory.host_pageable;
     status s = kernels_make(b, e);
     if (s == OK) s = rehearse(b, e);
     if (s == OK) s = attention_prove(b, e);
@@ -132,6 +134,11 @@ static status backend_write(backend *base, tensor_id id, const void *data, size_
     opencl *b = (opencl *)base;
     TRY(check_range(b, id, offset, bytes, e));
     if (!bytes) return OK;
+    if (b->graph->tensors[id].home == HOME_HOST) {
+        CL(&b->device, clFinish(b->device.queue));
+        memcpy(memory_host(&b->memory, id, offset), data, bytes);
+        return OK;
+    }
     const slot *s = &b->memory.plan->slots[id];
     CL(&b->device, clEnqueueWriteBuffer(b->device.queue, b->memory.block[s->block], CL_TRUE, s->offset + offset, bytes,
                                         data, 0, NULL, NULL));
@@ -142,6 +149,11 @@ static status backend_read(backend *base, tensor_id id, void *data, size_t offse
     opencl *b = (opencl *)base;
     TRY(check_range(b, id, offset, bytes, e));
     if (!bytes) return OK;
+    if (b->graph->tensors[id].home == HOME_HOST) {
+        CL(&b->device, clFinish(b->device.queue));
+        memcpy(data, memory_host(&b->memory, id, offset), bytes);
+        return OK;
+    }
     const slot *s = &b->memory.plan->slots[id];
     CL(&b->device, clEnqueueReadBuffer(b->device.queue, b->memory.block[s->block], CL_TRUE, s->offset + offset, bytes,
                                        data, 0, NULL, NULL));
@@ -178,6 +190,7 @@ static status backend_op_seconds(backend *base, double *seconds, error *e) {
         cl_ulong end = 0;
         clGetEventProfilingInfo(b->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
         if (b->event_op[i] >= 0) seconds[b->event_op[i]] += 1e-9 * (double)(end - before);
+        if (b->event_op[i] == MARK_TRANSFER) base->transfer_seconds += 1e-9 * (double)(end - before);
         before = end;
     }
     drop_events(b);

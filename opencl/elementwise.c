@@ -102,9 +102,52 @@ status opencl_GRAD_NORM(opencl *b, error *e) {
 
 enum { UPDATED = 4 }; /* ADAMW's p, m, v and g */
 
+/* Elements from `at` on of the op's tensors and of those behind them, n of them, with these moments. The host computes
+   the step's constants in double, because 1 - beta2^t in float loses all digits for small t. */
+static status adamw(opencl *b, uint64_t at, uint64_t n, kernel_arg m, kernel_arg v, error *e) {
+    const op_attr *a = &b->op->attr;
+    double t = (double)b->args.step + 1, lr = b->args.lr;
+    RUN(b, adamw, grid_items(n, LANES), arg_tensor_from(b, 0, (int64_t)at), m, v, arg_tensor_from(b, 3, (int64_t)at),
+        arg_tensor(b, UPDATED), arg_ulong(n), arg_float(1 - lr * a->weight_decay), arg_float(a->beta1),
+        arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2), arg_float(lr / (1 - pow(a->beta1, t))),
+        arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
+    return OK;
+}
+
+/* Moves `bytes` of argument i, from byte `at` on, between the host and byte `place` of the op's scratch. Nobody waits:
+   the queue is in order, and the host looks at such tensors only after it has waited (backend_read). */
+static status move_part(opencl *b, int i, uint64_t at, uint64_t place, uint64_t bytes, bool back, error *e) {
+    memory_place on_device = memory_find(&b->memory, b->op->scratch, place);
+    char *host = memory_host(&b->memory, b->op->arg[i], at);
+    cl_command_queue queue = b->device.queue;
+    if (b->dry || b->base.products_only) return OK;
+    if (back)
+        CL(&b->device,
+           clEnqueueReadBuffer(queue, on_device.block, CL_FALSE, 4 * on_device.at, bytes, host, 0, NULL, NULL));
+    else
+        CL(&b->device,
+           clEnqueueWriteBuffer(queue, on_device.block, CL_FALSE, 4 * on_device.at, bytes, host, 0, NULL, NULL));
+    return OK;
+}
+
+/* The same update, of n elements whose moments' home is the host: a part of both comes to the op's scratch, is updated
+   there, and goes back. What an element becomes does not depend on its part. */
+static status adamw_in_parts(opencl *b, uint64_t n, error *e) {
+    uint64_t room = scratch_staging(op_tensor(b, 1)), part = room / 4;
+    for (uint64_t at = 0; at < n; at += part) {
+        uint64_t some = n - at < part ? n - at : part;
+        for (int i = 0; i < 2; i++) TRY(move_part(b, 1 + i, 4 * at, room * (uint64_t)i, 4 * some, false, e));
+        TRY(profile_mark(b, MARK_TRANSFER, e));
+        TRY(adamw(b, at, some, arg_scratch(b, 0), arg_scratch(b, room / 4), e));
+        TRY(profile_mark(b, b->device.op, e));
+        for (int i = 0; i < 2; i++) TRY(move_part(b, 1 + i, 4 * at, room * (uint64_t)i, 4 * some, true, e));
+        TRY(profile_mark(b, MARK_TRANSFER, e));
+    }
+    return OK;
+}
+
 /* The update runs over whole slots, the bytes included that round them up to the alignment. Only bind and ZERO ever
-   write those, so p, m, v and g are 0 there, and AdamW leaves 0. (Without a finite norm there is no update.) The host
-   computes the step's constants in double, because 1 - beta2^t in float loses all digits for small t. */
+   write those, so p, m, v and g are 0 there, and AdamW leaves 0. (Without a finite norm there is no update.) */
 status opencl_ADAMW(opencl *b, error *e) {
     int first = b->device.op, last = first;
     if (goes_on(b, first, UPDATED)) return OK;
@@ -112,11 +155,6 @@ status opencl_ADAMW(opencl *b, error *e) {
     const slot *slots = b->memory.plan->slots;
     tensor_id begin = b->op->arg[0], end = b->graph->ops[last].arg[0];
     uint64_t n = (slots[end].offset - slots[begin].offset + tensor_bytes(&b->graph->tensors[end], 4)) / 4;
-    const op_attr *a = &b->op->attr;
-    double t = (double)b->args.step + 1, lr = b->args.lr;
-    RUN(b, adamw, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 3),
-        arg_tensor(b, UPDATED), arg_ulong(n), arg_float(1 - lr * a->weight_decay), arg_float(a->beta1),
-        arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2), arg_float(lr / (1 - pow(a->beta1, t))),
-        arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
-    return OK;
+    if (op_tensor(b, 1)->home == HOME_HOST) return adamw_in_parts(b, n, e);
+    return adamw(b, 0, n, arg_tensor(b, 1), arg_tensor(b, 2), e);
 }

@@ -2,18 +2,21 @@
 #include "opencl/memory.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-/* The only call of clCreateBuffer (R8). */
-static status create(memory *m, uint64_t bytes, cl_mem *buffer, error *e) {
+/* The only call of clCreateBuffer (R8). The cap is the device's: it does not count what lies with the host. */
+static status create(memory *m, tensor_home home, uint64_t bytes, cl_mem *buffer, error *e) {
     if (m->sealed)
         return fail(e, FAILED, "OpenCL: a buffer of %llu bytes was asked for after bind: a bug",
                     (unsigned long long)bytes);
-    if (m->cap && bytes > m->cap - m->live)
+    if (home == HOME_DEVICE && m->cap && bytes > m->cap - m->live)
         return fail(e, NO_MEMORY, "a buffer of %llu bytes on top of %llu would pass the cap of %llu bytes",
                     (unsigned long long)bytes, (unsigned long long)m->live, (unsigned long long)m->cap);
+    cl_mem_flags flags = CL_MEM_READ_WRITE | (home == HOME_HOST ? CL_MEM_ALLOC_HOST_PTR : 0);
     cl_int code;
-    *buffer = clCreateBuffer(m->d->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
+    *buffer = clCreateBuffer(m->d->context, flags, bytes, NULL, &code);
     TRY(device_check(m->d, code, "clCreateBuffer", __FILE__, __LINE__, e));
+    if (home == HOME_HOST) return OK;
     m->live += bytes;
     if (m->live > m->peak) m->peak = m->live;
     return OK;
@@ -37,8 +40,54 @@ static status touch(memory *m, error *e) {
     return OK;
 }
 
+static status pin(memory *m, host_block *h, uint64_t bytes, error *e) {
+    cl_int code;
+    TRY(create(m, HOME_HOST, bytes, &h->buffer, e));
+    h->at =
+        clEnqueueMapBuffer(m->d->queue, h->buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0, NULL, NULL, &code);
+    status s = device_check(m->d, code, "clEnqueueMapBuffer", __FILE__, __LINE__, e);
+    if (s == OK) return OK;
+    clReleaseMemObject(h->buffer);
+    *h = (host_block){0};
+    return s;
+}
+
+/* Pinned memory, which moves at the full speed of the bus; or pageable memory, where the driver has none. */
+static status reserve_host(memory *m, int i, error *e) {
+    uint64_t bytes = m->plan->host_block_bytes[i];
+    host_block *h = &m->host[i];
+    if (pin(m, h, bytes, NULL) != OK) {
+        m->host_pageable = true;
+        h->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (h->at == MAP_FAILED) {
+            h->at = NULL;
+            return fail(e, NO_MEMORY,
+                        "the system refused %llu bytes of its memory for what is to lie outside the device",
+                        (unsigned long long)bytes);
+        }
+    }
+    memset(h->at, 0, bytes);
+    m->host_live += bytes;
+    return OK;
+}
+
+static void release_host(memory *m, int i) {
+    host_block *h = &m->host[i];
+    uint64_t bytes = m->plan->host_block_bytes[i];
+    if (!h->at) return;
+    m->host_live -= bytes;
+    if (!h->buffer) {
+        munmap(h->at, bytes);
+        return;
+    }
+    clEnqueueUnmapMemObject(m->d->queue, h->buffer, h->at, 0, NULL, NULL);
+    clFinish(m->d->queue);
+    clReleaseMemObject(h->buffer);
+}
+
 static status reserve(memory *m, error *e) {
-    for (int i = 0; i < m->n_blocks; i++) TRY(create(m, m->plan->block_bytes[i], &m->block[i], e));
+    for (int i = 0; i < m->n_blocks; i++) TRY(create(m, HOME_DEVICE, m->plan->block_bytes[i], &m->block[i], e));
+    for (int i = 0; i < m->host_blocks; i++) TRY(reserve_host(m, i, e));
     return touch(m, e);
 }
 
@@ -47,6 +96,8 @@ status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *
     *m = (memory){.d = d, .cap = cap, .peak = m->peak, .plan = p};
     m->n_blocks = p->n_blocks;
     m->block = xcalloc((size_t)p->n_blocks, sizeof *m->block);
+    m->host_blocks = p->host_blocks;
+    m->host = xcalloc((size_t)p->host_blocks, sizeof *m->host);
     status s = reserve(m, e);
     if (s == OK) {
         m->sealed = true;
@@ -63,8 +114,11 @@ void memory_release(memory *m) {
             clReleaseMemObject(m->block[i]);
             m->live -= m->plan->block_bytes[i];
         }
+    for (int i = 0; i < m->host_blocks; i++) release_host(m, i);
     free(m->block);
+    free(m->host);
     m->block = NULL;
-    m->n_blocks = 0;
+    m->host = NULL;
+    m->n_blocks = m->host_blocks = 0;
     m->sealed = false;
 }

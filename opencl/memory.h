@@ -6,6 +6,12 @@
 #include "opencl/device/cl.h"
 #include "graph/plan.h"
 
+/* Memory of the host for tensors at home there (home.h). */
+typedef struct {
+    cl_mem buffer; /* pinned by the driver, mapped from bind to unbind, and given to no kernel; NULL: pageable memory */
+    char *at;
+} host_block;
+
 typedef struct {
     device *d;
     uint64_t cap;        /* 0: none */
@@ -13,12 +19,16 @@ typedef struct {
     bool sealed;
     cl_mem *block; /* plan->n_blocks */
     int n_blocks;
+    host_block *host; /* plan->host_blocks */
+    int host_blocks;
+    uint64_t host_live; /* bytes in them, which no cap limits */
+    bool host_pageable; /* not pinned: the driver refused */
     const plan *plan;
 } memory;
 
-/* Creates the plan's blocks, fills every byte with zeros, and waits for that, since drivers that allocate lazily refuse
-   only then. After that no more buffers can be created. NO_MEMORY: the cap or the device refuses; nothing is held
-   then. */
+/* Creates the plan's blocks on the device and in the host's memory, fills every byte with zeros, and waits for that,
+   since drivers that allocate lazily refuse only then. After that no more buffers can be created. NO_MEMORY: the cap or
+   the device refuses; nothing is held then. */
 status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *e);
 void memory_release(memory *m);
 
@@ -28,7 +38,12 @@ typedef struct {
     cl_mem block;
     uint64_t at; /* in elements of 4 bytes */
 } memory_place;
-/* The place of byte `bytes`, a multiple of 4, in tensor t, which has to be used by some op. */
+/* Byte `bytes` of tensor t, whose home is the host. */
+static inline char *memory_host(const memory *m, tensor_id t, uint64_t bytes) {
+    const slot *s = &m->plan->slots[t];
+    return m->host[s->block].at + s->offset + bytes;
+}
+/* The place of byte `bytes`, a multiple of 4, in tensor t, which has to be used by some op. Its home is the device. */
 static inline memory_place memory_find(const memory *m, tensor_id t, uint64_t bytes) {
     const slot *s = &m->plan->slots[t];
     return (memory_place){m->block[s->block], (s->offset + bytes) / 4};

@@ -145,6 +145,10 @@ void kernels_drop(opencl *b);
 /* The op's dropout in the kernels' form (prelude.cl). */
 cl_uint8 op_dropout(const opencl *b);
 
+/* With `profile`: the time since the last mark is op number `op`'s, or one of these. */
+enum { MARK_START = -1 /* nobody's */, MARK_TRANSFER = -2 /* of what came from the host, or went there */ };
+status profile_mark(opencl *b, int op, error *e);
+
 /* ---- matrix products (gemm.c) ---- */
 
 typedef struct {

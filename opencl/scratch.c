@@ -35,6 +35,11 @@ head_layout scratch_head(const graph *g, const op *o, bool own) {
     return l;
 }
 
+uint64_t scratch_staging(const tensor *moment) {
+    uint64_t bytes = larger(4 * (uint64_t)tensor_elements(moment), STAGING_LEAST);
+    return (uint64_t)smaller((int64_t)bytes, STAGING_BYTES);
+}
+
 static uint64_t scratch_of(const graph *g, const op *o, bool own, tensor_kind *kind) {
     const tensor *t[MAX_ARGUMENTS];
     for (int i = 0; i < MAX_ARGUMENTS; i++) t[i] = &g->tensors[o->arg[i]];
@@ -60,6 +65,7 @@ static uint64_t scratch_of(const graph *g, const op *o, bool own, tensor_kind *k
     case OP_NORM_DW: return scratch_partials(t[2]->dim[0], t[2]->dim[1], t[2]->dim[2], 2);
     case OP_ATTENTION_DX: return 4 * (uint64_t)tensor_elements(t[4]); /* delta, shaped as lse */
     case OP_SUM_SQUARES: return 8 * SQUARE_GROUPS;
+    case OP_ADAMW: return t[1]->home == HOME_HOST ? 2 * scratch_staging(t[1]) : 0;
     default: return 0;
     }
 }

@@ -15,13 +15,17 @@ static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
 }
 
 /* The costs are those of a card of 10 TFLOP/s, whose matrix units are no faster in tf32 and twice as fast in bf16, as
-   GeForce's are. Only their ratios are ever shown. */
+   GeForce's are, on a bus of 12 GB/s (PCIe 3.0 with 16 lanes). Only their ratios are ever shown. */
 #define TYPE(p, rule, room, times)                                                                                     \
     {                                                                                                                  \
         .kind = BACKEND_OPENCL, .precision = p, .name = "opencl",                                                      \
         .planned_for = "an OpenCL GPU that need not be here", .assumed = room, .memory = "VRAM", .scratch = rule,      \
-        .cost = {10e-6, {1 / (times * 8e12), 1 / (times * 4e12), 1 / (times * 6e12), 1 / 4e12}, 1 / 350e9, false},     \
-        .limits = limits_unopened, .stored = (p) == PRECISION_BFLOAT16 ? TYPE_BF16 : TYPE_REAL                         \
+        .cost = {10e-6,                                                                                                \
+                 {1 / (times * 8e12), 1 / (times * 4e12), 1 / (times * 6e12), 1 / 4e12},                               \
+                 1 / 350e9,                                                                                            \
+                 false,                                                                                                \
+                 1 / 12e9},                                                                                            \
+        .has_host = true, .limits = limits_unopened, .stored = (p) == PRECISION_BFLOAT16 ? TYPE_BF16 : TYPE_REAL       \
     }
 
 /* Before a device is open it is not known which products it will use (product.h), so that for float32 plans have room

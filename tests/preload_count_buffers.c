@@ -1,12 +1,14 @@
 /* preload_count_buffers.c: an outside count of the buffers that a process makes, CLBlast's and the program's alike.
-   Preload it. SNUG_REFUSE_ABOVE=bytes refuses what would pass that many; a line goes to SNUG_COUNT_FILE, or stderr, at
-   exit. A test inside the process may also look up count_buffers_reset and count_buffers by name. */
+   Preload it. Buffers in the host's memory (CL_MEM_ALLOC_HOST_PTR) are counted apart. SNUG_REFUSE_ABOVE=bytes refuses
+   what would pass that many on the device, SNUG_REFUSE_PINNED=1 all others; a line goes to SNUG_COUNT_FILE, or stderr,
+   at exit. A test inside the process may also look up count_buffers_reset and count_buffers by name. */
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
 #include <CL/cl.h>
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +17,13 @@ enum { ROOM = 65536 };
 static struct {
     cl_mem buffer;
     uint64_t bytes;
+    bool on_host;
     int references;
 } known[ROOM];
 static int n_known;
 static uint64_t live, peak, refuse_above, created, late; /* late: made after the first kernel was enqueued */
-static int launched;
+static uint64_t host_live, host_peak;
+static int launched, refuse_pinned;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *next(const char *name) {
@@ -40,15 +44,18 @@ cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void 
     *(void **)&real = next("clCreateBuffer");
     pthread_mutex_lock(&lock);
     cl_mem buffer = NULL;
-    if (refuse_above && live + size > refuse_above) {
+    bool on_host = flags & CL_MEM_ALLOC_HOST_PTR;
+    uint64_t *now = on_host ? &host_live : &live, *most = on_host ? &host_peak : &peak;
+    if (on_host ? refuse_pinned : refuse_above && live + size > refuse_above) {
         if (code) *code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
     } else if ((buffer = real(context, flags, size, host, code))) {
         if (n_known == ROOM) abort();
         known[n_known].buffer = buffer;
         known[n_known].bytes = size;
+        known[n_known].on_host = on_host;
         known[n_known++].references = 1;
-        live += size;
-        if (live > peak) peak = live;
+        *now += size;
+        if (*now > *most) *most = *now;
         created++;
         late += (uint64_t)launched;
     }
@@ -72,7 +79,7 @@ cl_int clReleaseMemObject(cl_mem buffer) {
     pthread_mutex_lock(&lock);
     int i = find(buffer);
     if (i >= 0 && --known[i].references == 0) {
-        live -= known[i].bytes;
+        *(known[i].on_host ? &host_live : &live) -= known[i].bytes;
         known[i] = known[--n_known];
     }
     pthread_mutex_unlock(&lock);
@@ -89,29 +96,38 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint 
     return real(queue, kernel, dims, offset, global, local, waits, wait, event);
 }
 
-/* For tests in the process: starts over. Bytes that are live stay counted. */
+/* For tests in the process. */
+void count_buffers_refuse_pinned(int refuse) { refuse_pinned = refuse; }
+/* Starts over. Bytes that are live stay counted. */
 void count_buffers_reset(uint64_t refuse) {
     refuse_above = refuse;
     peak = live;
+    host_peak = host_live;
     created = late = 0;
     launched = 0;
 }
-/* which: 0 live bytes, 1 peak bytes, 2 buffers created, 3 of them after the first kernel. */
+/* which: 0 live bytes, 1 peak bytes, 2 buffers created, 3 of them after the first kernel, 4 and 5 live and peak bytes
+   of the host's memory. */
 uint64_t count_buffers(int which) {
-    const uint64_t value[] = {live, peak, created, late};
+    const uint64_t value[] = {live, peak, created, late, host_live, host_peak};
     return value[which];
 }
 
 __attribute__((constructor)) static void start(void) {
     const char *limit = getenv("SNUG_REFUSE_ABOVE");
     refuse_above = limit ? strtoull(limit, NULL, 10) : 0;
+    refuse_pinned = getenv("SNUG_REFUSE_PINNED") != NULL;
 }
 
 __attribute__((destructor)) static void report(void) {
     const char *path = getenv("SNUG_COUNT_FILE");
     FILE *f = path ? fopen(path, "a") : stderr;
     if (!f) return;
-    fprintf(f, "buffers: peak %llu bytes, %llu live at exit, %llu created, %llu of them after the first kernel\n",
-            (unsigned long long)peak, (unsigned long long)live, (unsigned long long)created, (unsigned long long)late);
+    fprintf(f,
+            "buffers: peak %llu bytes, %llu live at exit, %llu created, %llu of them after the first kernel; host: "
+            "peak %llu "
+            "bytes, %llu live at exit\n",
+            (unsigned long long)peak, (unsigned long long)live, (unsigned long long)created, (unsigned long long)late,
+            (unsigned long long)host_peak, (unsigned long long)host_live);
     if (path) fclose(f);
 }

@@ -108,6 +108,17 @@ uint64_t host_memory(void) {
     return least;
 }
 
+uint64_t host_memory_free(void) {
+    uint64_t all = host_memory();
+    unsigned long long kib;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1 && kib < all / 1024) all = 1024 * kib;
+    if (f) fclose(f);
+    return all;
+}
+
 int host_processors(void) {
     double most = fmin(omp_get_num_procs(), ceil(host_container_processors(MEMBERSHIP, MOUNT)));
     return most > 1 ? (int)most : 1;

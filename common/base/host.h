@@ -8,6 +8,8 @@
 
 /* Bytes: the least of the machine's memory, the container's limit and `ulimit -v`. */
 uint64_t host_memory(void);
+/* Bytes of it that are free, or can be freed without a program's noticing; all of it where the system does not say. */
+uint64_t host_memory_free(void);
 /* Processors that this process may run on, and of which its container has so many's time, rounded up; 1 at least. */
 int host_processors(void);
 /* Sets the number of OpenMP threads: what OMP_NUM_THREADS says, or else one for each processor. More than the machine

@@ -12,16 +12,19 @@ struct backend {
     memory_limits limits;
     uint64_t memory, memory_free; /* bytes that the device has, and of these free when it was opened; 0: not known */
     uint64_t allocated;           /* bytes taken by bind; equals plan.total */
+    uint64_t host_allocated;      /* of the host's memory, for tensors at home there; equals plan.host_total */
+    bool host_pageable;           /* the driver refused pinned memory for them, so that transfers are slower */
+    double transfer_seconds;      /* profile: what moving them has taken; set and added to by op_seconds */
     bool profile; /* run keeps the time of every op. Set it before bind; it may be switched off and on afterwards */
     bool products_only; /* for backends without gemm_rate: run does nothing but matrix products; results are garbage */
     uint64_t launches;  /* for these too: kernels, fills and library calls that all runs so far have enqueued */
     char gemm[1024];    /* what its matrix products depend on, as runs record it (P4): "default", numbers, "tf32 ..." */
     char advice[256];   /* a line for the user about its matrix products; "" if there is nothing to say */
 
-    /* The only allocation: reserves plan->block_bytes, writes to every byte, and waits; after that nothing more can be
-       allocated. g and p stay the caller's and must outlive the backend. NO_MEMORY: the cap or the device refuses;
-       nothing is held then, and bind may be called again with a smaller plan. All persistent tensors are zero
-       afterwards. */
+    /* The only allocation: reserves plan->block_bytes and plan->host_block_bytes, writes to every byte, and waits;
+       after that nothing more can be allocated. g and p stay the caller's and must outlive the backend. NO_MEMORY: the
+       cap or the device refuses; nothing is held then, and bind may be called again with a smaller plan. All persistent
+       tensors are zero afterwards. */
     status (*bind)(backend *, const graph *g, const plan *p, error *e);
     /* Runs the ops of a span. It may return before they are done; read waits for them. */
     status (*run)(backend *, span, const step_args *, error *e);
@@ -29,7 +32,8 @@ struct backend {
        or in bfloat16 if that is the tensor's type. */
     status (*write)(backend *, tensor_id, const void *, size_t offset, size_t bytes, error *e);
     status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
-    /* Waits, and adds to seconds[i] what op i took in all runs with `profile` since the last call. */
+    /* Waits, and adds to seconds[i] what op i took in all runs with `profile` since the last call, less what its
+       tensors took to come from the host and go back, which goes to transfer_seconds. */
     status (*op_seconds)(backend *, double *seconds /* [n_ops] */, error *e);
     /* Measures how many operations a second the library's own product c[m,n] = a[m,k] b[k,n] does at its fastest, with
        which `bench` compares everything. Takes memory of its own, and frees it. NULL: a LINEAR op has to do instead. */

@@ -36,6 +36,7 @@ typedef struct {
     const char *assumed;     /* what else `plan` says that it takes for granted; "" or NULL: nothing */
     const char *planned_for; /* what `plan` says that it plans for: "the CPU backend" */
     const char *memory;      /* what people call the memory that the cap limits: "RAM", "VRAM" */
+    bool has_host;           /* its memory is not the host's, where tensors may be at home instead (home.h) */
     scratch_rule *scratch;   /* how much working space each op needs */
     tensor_type stored;      /* how it stores the activations that precision.h makes bfloat16; REAL: as reals */
     cost_model cost;         /* stated constants, for devices that were not measured yet */

@@ -1,5 +1,6 @@
 /* cost.c: see cost.h. Everything is computed from the graph's shapes. */
 #include "graph/cost.h"
+#include "graph/home.h"
 
 static double elements_of(const graph *g, tensor_id t, int sequences) {
     if (!t) return 0;
@@ -90,5 +91,6 @@ double cost_launches(const graph *g, const op *o, int sequences) {
 double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c) {
     double arithmetic = op_flops(g, o, sequences) * c->flop[cost_work(o->code)];
     double traffic = op_traffic(g, o, sequences, real_bytes) * c->byte;
-    return c->launch * cost_launches(g, o, sequences) + (arithmetic > traffic ? arithmetic : traffic);
+    return c->launch * cost_launches(g, o, sequences) + (arithmetic > traffic ? arithmetic : traffic) +
+           c->transfer * home_traffic(g, o, real_bytes);
 }

@@ -22,6 +22,7 @@ typedef struct {
     double flop[WORK_KINDS]; /* seconds per arithmetic operation */
     double byte;             /* seconds per byte moved */
     bool measured;           /* false: stated constants, from which only ratios of times may be taken */
+    double transfer;         /* seconds per byte between the host's memory and the device's; always a stated constant */
 } cost_model;
 
 work_kind cost_work(op_code code);

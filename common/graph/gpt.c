@@ -344,6 +344,7 @@ status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scrat
     if (run->purpose != GRAPH_GRADS) build_inference(&b);
     free(b.params);
     precision_apply(m->graph, run->stored);
+    home_apply(m->graph, run->offload);
     if (scratch) graph_add_scratch(m->graph, scratch, real_bytes);
     if (graph_check(m->graph, e)) return OK;
     gpt_free(m);

@@ -3,6 +3,7 @@
 #define SNUG_GPT_H
 
 #include "graph/gpt_params.h"
+#include "graph/home.h"
 
 typedef struct {
     graph_purpose purpose;
@@ -15,6 +16,7 @@ typedef struct {
     double weight_decay, beta1, beta2, grad_clip;
     unsigned recompute; /* the kinds that are not kept, as bits 1 << tensor_kind; 0 = keep all */
     tensor_type stored; /* what precision_apply is given; model_open and fit_run take it from the backend's type */
+    offload_policy offload;
 } gpt_run;
 
 /* The tensors that train, eval and sample read and write. In every graph of a shape the parameters are the ids
@@ -29,8 +31,8 @@ typedef struct {
     tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none */
 } gpt;
 
-/* Builds the graph, applies run->recompute, and adds the working space that `scratch` (may be NULL) asks for. Free it
-   with gpt_free. */
+/* Builds the graph, applies run->recompute and run->offload, and adds the working space that `scratch` (may be NULL)
+   asks for. Free it with gpt_free. */
 status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m,
                  error *e);
 void gpt_free(gpt *m);

@@ -53,12 +53,16 @@ extern const char *const kind_names[KIND_COUNT];
    give the numbers of bfloat16 but not its bytes. */
 typedef enum { TYPE_REAL, TYPE_INT32, TYPE_BF16, TYPE_BF16_AS_REAL } tensor_type;
 
+/* Where a tensor lies all the time (home.h). No op's kernel may be given one that lies with the host. */
+typedef enum { HOME_DEVICE, HOME_HOST } tensor_home;
+
 typedef struct {
     char name[24]; /* printed with its layer, as in "qkv[3]" */
     int layer;     /* -1: belongs to no layer */
     tensor_role role;
     tensor_kind kind;
     tensor_type type;
+    tensor_home home;
     int rank;
     int64_t
         dim[4];   /* dim[0] of an ACT is the sequences of a micro-batch; of an INPUT these, or those of a whole step */

@@ -172,45 +172,51 @@ static uint64_t place_transients(const graph *g, const memory_limits *limits, sl
 
 /* ---- the plan ---- */
 
-static void add_block(plan *p, uint64_t bytes) {
-    p->block_bytes = xrealloc(p->block_bytes, sizeof *p->block_bytes * (size_t)(p->n_blocks + 1));
-    p->block_bytes[p->n_blocks++] = bytes;
+/* Tensors that share an address space until it is cut into blocks. */
+typedef enum { PERSISTENT, ARENA, HOST } region;
+static region region_of(const tensor *t) {
+    if (!tensor_is_persistent(t)) return ARENA;
+    return t->home == HOME_HOST ? HOST : PERSISTENT;
 }
 
-/* Turns offsets in one long address space into blocks and offsets in them, and adds the blocks to p, each just long
-   enough for its last tensor. arena: for the transients; else for the persistent tensors. */
-static uint64_t cut_into_blocks(const graph *g, plan *p, uint64_t extent, uint64_t max_block, bool arena) {
+/* Turns a region's offsets in one long address space into blocks and offsets in them, and adds the blocks to *blocks,
+   each just long enough for its last tensor. Returns the sum of their bytes. */
+static uint64_t cut_into_blocks(const graph *g, slot *slots, region which, uint64_t extent, uint64_t max_block,
+                                uint64_t **blocks, int *n_blocks) {
     if (!extent) return 0;
     uint64_t step = max_block ? max_block : extent, sum = 0;
-    int first_block = p->n_blocks;
-    for (uint64_t at = 0; at < extent; at += step) add_block(p, 0);
+    int first_block = *n_blocks;
+    *n_blocks += (int)((extent + step - 1) / step);
+    *blocks = xrealloc(*blocks, sizeof **blocks * (size_t)*n_blocks);
+    for (int b = first_block; b < *n_blocks; b++) (*blocks)[b] = 0;
     for (int t = 1; t < g->n_tensors; t++) {
-        slot *s = &p->slots[t];
-        if (tensor_is_persistent(&g->tensors[t]) == arena || (arena && s->first_op < 0)) continue;
+        slot *s = &slots[t];
+        if (region_of(&g->tensors[t]) != which || (which == ARENA && s->first_op < 0)) continue;
         s->block = first_block + (int)(s->offset / step);
         s->offset %= step;
-        if (s->offset + s->bytes > p->block_bytes[s->block]) p->block_bytes[s->block] = s->offset + s->bytes;
+        uint64_t end = s->offset + s->bytes;
+        if (end > (*blocks)[s->block]) (*blocks)[s->block] = end;
     }
-    for (int b = first_block; b < p->n_blocks; b++) sum += p->block_bytes[b];
+    for (int b = first_block; b < *n_blocks; b++) sum += (*blocks)[b];
     return sum;
 }
 
 /* Places the persistent tensors role by role, so that parameters, gradients and both moments lie in the same order. If
    one block holds them, neighbours of one role are neighbours in the others, and one kernel can update them (see
-   graph_next). */
-static void place_persistent(const graph *g, slot *slots, uint64_t max_block, uint64_t *end) {
-    *end = 0;
+   graph_next). Each region has its own end. */
+static void place_persistent(const graph *g, slot *slots, uint64_t max_block, uint64_t end[HOST + 1]) {
+    end[PERSISTENT] = end[HOST] = 0;
     for (tensor_role role = ROLE_PARAM; role <= ROLE_INPUT; role++)
         for (tensor_id t = graph_next(g, role, 0); t; t = graph_next(g, role, t)) {
-            slots[t].offset = within_block(*end, slots[t].bytes, max_block);
-            *end = slots[t].offset + slots[t].bytes;
+            uint64_t *at = &end[region_of(&g->tensors[t])];
+            slots[t].offset = within_block(*at, slots[t].bytes, max_block);
+            *at = slots[t].offset + slots[t].bytes;
         }
 }
 
-/* Finds the sizes and lifetimes of all tensors, and places the persistent ones, which end at *end. The transients are
-   left. */
-static status measure(const graph *g, const memory_limits *limits, uint64_t max_block, plan *p, uint64_t *end,
-                      error *e) {
+/* Finds the sizes and lifetimes of all tensors, and places the persistent ones. The transients are left. */
+static status measure(const graph *g, const memory_limits *limits, uint64_t max_block, plan *p, error *e) {
+    uint64_t end[HOST + 1];
     *p = (plan){.slots = xcalloc((size_t)g->n_tensors, sizeof(slot))};
     find_lifetimes(g, p->slots);
     for (int t = 1; t < g->n_tensors; t++) {
@@ -226,6 +232,8 @@ static status measure(const graph *g, const memory_limits *limits, uint64_t max_
         }
     }
     place_persistent(g, p->slots, max_block, end);
+    p->persistent = cut_into_blocks(g, p->slots, PERSISTENT, end[PERSISTENT], max_block, &p->block_bytes, &p->n_blocks);
+    p->host_total = cut_into_blocks(g, p->slots, HOST, end[HOST], max_block, &p->host_block_bytes, &p->host_blocks);
     p->transient_live_peak = live_peak(g, p->slots, &p->peak_op);
     return OK;
 }
@@ -236,19 +244,17 @@ static uint64_t whole_slots(const memory_limits *limits) {
 
 status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e) {
     plan p;
-    uint64_t max_block = whole_slots(limits), end;
-    TRY(measure(g, limits, max_block, &p, &end, e));
-    *bytes = cut_into_blocks(g, &p, end, max_block, false) + p.transient_live_peak;
+    TRY(measure(g, limits, whole_slots(limits), &p, e));
+    *bytes = p.persistent + p.transient_live_peak;
     plan_free(&p);
     return OK;
 }
 
 status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e) {
-    uint64_t max_block = whole_slots(limits), end;
-    TRY(measure(g, limits, max_block, p, &end, e));
-    p->persistent = cut_into_blocks(g, p, end, max_block, false);
+    uint64_t max_block = whole_slots(limits);
+    TRY(measure(g, limits, max_block, p, e));
     uint64_t extent = place_transients(g, limits, p->slots, max_block, p->transient_live_peak, p->peak_op);
-    p->transient = cut_into_blocks(g, p, extent, max_block, true);
+    p->transient = cut_into_blocks(g, p->slots, ARENA, extent, max_block, &p->block_bytes, &p->n_blocks);
     p->total = p->persistent + p->transient;
     return OK;
 }
@@ -256,6 +262,7 @@ status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e)
 void plan_free(plan *p) {
     free(p->slots);
     free(p->block_bytes);
+    free(p->host_block_bytes);
     *p = (plan){0};
 }
 
@@ -263,31 +270,43 @@ void plan_alive(const graph *g, const plan *p, int op_index, uint64_t by_kind[KI
     memset(by_kind, 0, sizeof *by_kind * KIND_COUNT);
     for (int t = 1; t < g->n_tensors; t++) {
         const slot *s = &p->slots[t];
-        if (s->first_op >= 0 && s->first_op <= op_index && op_index <= s->last_op)
+        if (g->tensors[t].home == HOME_DEVICE && s->first_op >= 0 && s->first_op <= op_index && op_index <= s->last_op)
             by_kind[g->tensors[t].kind] += s->bytes;
     }
 }
 
-bool plan_check(const graph *g, const plan *p, const memory_limits *limits, error *e) {
+/* The sum of the blocks; more than all there are where one is larger than the largest allocation. */
+static uint64_t add_up(const uint64_t *blocks, int n, uint64_t max_block) {
     uint64_t sum = 0;
-    for (int b = 0; b < p->n_blocks; b++) {
-        sum += p->block_bytes[b];
-        if (limits->max_block && p->block_bytes[b] > limits->max_block)
-            return fail(e, FAILED, "plan: block %d is larger than the largest allocation", b), false;
+    for (int b = 0; b < n; b++) {
+        if (max_block && blocks[b] > max_block) return UINT64_MAX;
+        sum += blocks[b];
     }
-    if (sum != p->total || p->total != p->persistent + p->transient)
+    return sum;
+}
+
+bool plan_check(const graph *g, const plan *p, const memory_limits *limits, error *e) {
+    uint64_t sum = add_up(p->block_bytes, p->n_blocks, limits->max_block);
+    uint64_t host = add_up(p->host_block_bytes, p->host_blocks, limits->max_block);
+    if (sum == UINT64_MAX || host == UINT64_MAX)
+        return fail(e, FAILED, "plan: a block is larger than the largest allocation"), false;
+    if (sum != p->total || p->total != p->persistent + p->transient || host != p->host_total)
         return fail(e, FAILED, "plan: the blocks do not add up to the total"), false;
     for (int i = 1; i < g->n_tensors; i++) {
         const slot *a = &p->slots[i];
+        tensor_home home = g->tensors[i].home;
+        const uint64_t *blocks = home == HOME_HOST ? p->host_block_bytes : p->block_bytes;
         if (a->first_op < 0) continue;
-        if (a->block < 0 || a->block >= p->n_blocks || a->offset + a->bytes > p->block_bytes[a->block] ||
-            a->offset % limits->alignment || a->bytes < tensor_bytes(&g->tensors[i], limits->real_bytes))
+        if (a->block < 0 || a->block >= (home == HOME_HOST ? p->host_blocks : p->n_blocks) ||
+            a->offset + a->bytes > blocks[a->block] || a->offset % limits->alignment ||
+            a->bytes < tensor_bytes(&g->tensors[i], limits->real_bytes))
             return fail(e, FAILED, "plan: tensor %d does not lie in its block", i), false;
         if (a->offset && is_first_in_block(g, limits, i))
             return fail(e, FAILED, "plan: tensor %d does not begin a block", i), false;
         for (int j = 1; j < i; j++) {
             const slot *b = &p->slots[j];
-            if (b->first_op < 0 || a->block != b->block || a->last_op < b->first_op || b->last_op < a->first_op)
+            if (b->first_op < 0 || g->tensors[j].home != home || a->block != b->block || a->last_op < b->first_op ||
+                b->last_op < a->first_op)
                 continue;
             if (a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
                 return fail(e, FAILED, "plan: tensors %d and %d overlap", i, j), false;

@@ -5,7 +5,7 @@
 #include "graph/graph.h"
 
 typedef struct {
-    int first_op, last_op, block;
+    int first_op, last_op, block; /* block: of block_bytes, or of host_block_bytes where the tensor's home is there */
     uint64_t offset, bytes;
 } slot; /* bytes: rounded up to the alignment */
 
@@ -25,7 +25,10 @@ typedef struct {
     uint64_t transient;           /* bytes of the arena's blocks */
     uint64_t transient_live_peak; /* the most bytes of transients that one op needs: no arrangement can be smaller */
     uint64_t total;               /* persistent + transient: what a backend allocates, to the byte */
-    int peak_op;                  /* the op at which transient_live_peak is reached; -1 when there is none */
+    uint64_t *host_block_bytes;   /* of the host's memory, each <= max_block too; host_blocks of them */
+    int host_blocks;
+    uint64_t host_total; /* their sum, which no cap limits */
+    int peak_op;         /* the op at which transient_live_peak is reached; -1 when there is none */
 } plan;
 
 /* Places all tensors of g. BAD_INPUT when one tensor alone is larger than max_block. Does not look at the cap, with
@@ -36,7 +39,7 @@ void plan_free(plan *p);
    than plan_make; fails as it does. */
 status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e);
 
-/* The bytes that are in use while an op runs, by kind, with the persistent ones. */
+/* The device's bytes that are in use while an op runs, by kind, with the persistent ones. */
 void plan_alive(const graph *g, const plan *p, int op_index, uint64_t by_kind[KIND_COUNT]);
 
 /* Checks a plan by brute force, for tests and `devices --check`: no two tensors that are in use at the same time

@@ -95,7 +95,7 @@ void memory_map_style(FILE *f) {
 static void draw_tensor(map *m, tensor_id id) {
     const tensor *t = &m->g->tensors[id];
     const slot *s = &m->p->slots[id];
-    if (s->first_op < 0) return;
+    if (s->first_op < 0 || t->home == HOME_HOST) return;
     double x0 = m->x[s->first_op], x1 = m->x[s->last_op + 1];
     if (x1 <= x0) return; /* is used in eval or sample only, which the picture does not show */
     uint64_t from = m->base[s->block] + s->offset;

@@ -93,6 +93,7 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
     const backend_type *type = t->m.backend->type;
     if (type->kind == BACKEND_CPU && out->launch < type->cost.launch) out->launch = type->cost.launch;
     out->measured = true;
+    out->transfer = type->cost.transfer;
     return OK;
 }
 
@@ -195,7 +196,7 @@ static bool has_text(const cJSON *object, const char *key, const char *text) {
 bool calibrate_recall(const config *c, const backend_type *type, const backend *open, cost_model *out) {
     char device[DEVICE_TEXT];
     cJSON *object = NULL;
-    cost_model m = {.measured = true};
+    cost_model m = {.measured = true, .transfer = type->cost.transfer};
     char *path = cache_path(c, type);
     bool found = path && json_read_object(path, &object, NULL) == OK;
     if (found && open)

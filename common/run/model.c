@@ -2,17 +2,34 @@
 #include "run/model.h"
 #include "base/bf16.h"
 #include "base/hash.h"
+#include "base/host.h"
+#include "config/config.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CHUNK = 1 << 16 }; /* how many reals move between host and backend at once */
 
+/* The host is asked before anything is taken, since systems promise more memory than there is, and then end whoever
+   uses it. */
+static status check_host(const plan *p, offload_policy offload, error *e) {
+    uint64_t have = host_memory_free();
+    char need[32], has[32];
+    if (p->host_total <= have) return OK;
+    return fail(e, BAD_INPUT,
+                "%s need %s of this machine's memory (%llu bytes), of which %s are free: end other programs, or train "
+                "without --offload=%s under a larger --vram_cap",
+                offload_table[offload].text, bytes_print(p->host_total, need, sizeof need),
+                (unsigned long long)p->host_total, bytes_print(have, has, sizeof has), offload_table[offload].name);
+}
+
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
     *m = (model){.shape = *shape, .run = *run};
     m->run.stored = b->type->stored;
+    if (!b->type->has_host) m->run.offload = OFFLOAD_NONE;
     TRY(gpt_build(shape, &m->run, b->type->scratch, b->limits.real_bytes, &m->gpt, e));
     status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
+    if (s == OK) s = check_host(&m->plan, m->run.offload, e);
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
     if (s == OK)
         m->backend = b;
