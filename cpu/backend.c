@@ -66,7 +66,10 @@ static uint64_t host_cap(void) {
 }
 
 static memory_limits limits(compute_precision p, uint64_t cap) {
-    return (memory_limits){.real_bytes = precision_table[p].real_bytes, .alignment = 64, .cap = cap ? cap : host_cap()};
+    return (memory_limits){.real_bytes = precision_table[p].real_bytes,
+                           .alignment = 64,
+                           .cap = cap ? cap : host_cap(),
+                           .cap_is_shared = !cap};
 }
 
 /* The costs are those of two cores of a desktop. Only their ratios are ever shown. */

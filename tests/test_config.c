@@ -594,13 +594,33 @@ static char *print(const config *c) {
     return text;
 }
 
+START_TEST(caps_come_back_as_typed) {
+    static const char *const typed[] = {"2.2GiB", "0.5GiB", "512MiB", "12GB", "10.50 GiB", "2362232013B", "1536 mib"};
+    char text[32];
+    for (size_t i = 0; i < sizeof typed / sizeof *typed; i++) {
+        config c;
+        char *option = xprintf("--vram_cap=%s", typed[i]);
+        parse_well(&c, "", option, NULL, NULL);
+        ck_assert_str_eq(config_cap_print(&c, text, sizeof text), typed[i]);
+        c.vram_cap = 1200 << 10; /* no longer what was typed */
+        ck_assert_str_eq(config_cap_print(&c, text, sizeof text), "1200KiB");
+        c.vram_cap = 2362232012; /* 2.2 GiB, rounded down */
+        ck_assert(i == 0 || !strcmp(config_cap_print(&c, text, sizeof text), "2.2GiB"));
+        c.vram_cap = 2362232017;
+        ck_assert_str_eq(config_cap_print(&c, text, sizeof text), "2362232017B");
+        config_free(&c);
+        free(option);
+    }
+}
+END_TEST
+
 START_TEST(the_echo_reads_back_to_the_same_values) {
     config c, again;
     parse_well(&c,
                "learning_rate = 1 / 3\nstart = 'it\\'s\\n\\x01\\\\ \"ok\"'\nbias = True\nseed = 9223372036854775807\n",
                "--vram_cap=10.5GiB", "--ignore_token=-1", NULL);
     char *echo = print(&c);
-    ck_assert_msg(strstr(echo, "vram_cap = '11274289152B'  # 10.50 GiB, 11.27 GB\n") != NULL, "%s", echo);
+    ck_assert_msg(strstr(echo, "vram_cap = '10.5GiB'  # 10.50 GiB, 11.27 GB\n") != NULL, "%s", echo);
     ck_assert_ptr_null(strstr(echo, "n_layer"));
     parse_well(&again, echo, NULL, NULL, NULL);
     for (option_id id = 0; id < OPTION_COUNT; id++) {
@@ -651,6 +671,7 @@ Suite *config_suite(void) {
     tcase_add_test(t, defaults_and_an_existing_folder_pass_the_checks);
     tcase_add_test(t, the_configs_that_come_along_are_read_and_pass_the_checks);
     tcase_add_test(t, the_echo_reads_back_to_the_same_values);
+    tcase_add_test(t, caps_come_back_as_typed);
     tcase_add_test(t, the_defaults_echo_nothing);
     suite_add_tcase(suite, t);
     return suite;

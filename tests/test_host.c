@@ -82,6 +82,13 @@ START_TEST(process_has_some_memory_and_processors) {
 }
 END_TEST
 
+START_TEST(a_machine_is_busy_when_more_than_half_of_it_works) {
+    put("loadavg", "1.20 7.00 9.00 3/400 1234\n");
+    ck_assert(host_load_is_high(root, 2) && !host_load_is_high(root, 4));
+    ck_assert(!host_load_is_high("/nowhere", 1));
+}
+END_TEST
+
 Suite *host_suite(void);
 Suite *host_suite(void) {
     Suite *s = suite_create("host");
@@ -90,6 +97,7 @@ Suite *host_suite(void) {
     tcase_add_test(t, without_a_container_there_is_no_limit);
     tcase_add_test(t, limits_of_version_2);
     tcase_add_test(t, limits_of_version_1);
+    tcase_add_test(t, a_machine_is_busy_when_more_than_half_of_it_works);
     tcase_add_test(t, process_has_some_memory_and_processors);
     suite_add_tcase(s, t);
     return s;

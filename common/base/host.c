@@ -135,3 +135,12 @@ void host_settle_threads(FILE *f) {
         omp_set_num_threads(have);
     }
 }
+
+/* ---- its load ---- */
+
+bool host_load_is_high(const char *folder, double processors) {
+    double load[2];
+    return read_numbers(folder, "loadavg", load) > 0 && load[0] > processors / 2;
+}
+
+bool host_is_busy(void) { return host_load_is_high("/proc", (double)sysconf(_SC_NPROCESSORS_ONLN)); }

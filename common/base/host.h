@@ -3,6 +3,7 @@
 #ifndef SNUG_HOST_H
 #define SNUG_HOST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -15,6 +16,12 @@ int host_processors(void);
 /* Sets the number of OpenMP threads: what OMP_NUM_THREADS says, or else one for each processor. More than the machine
    can use are not made, and a line on f says so. */
 void host_settle_threads(FILE *f);
+
+/* Do other programs keep this machine so busy that times say little? By the load of the last minute, which is more than
+   half of the machine's processors then. */
+bool host_is_busy(void);
+/* The same by a file `loadavg` in another folder than /proc, for tests; no, where it can't be read. */
+bool host_load_is_high(const char *folder, double processors);
 
 /* The two limits of the container, for tests by other files than /proc/self/cgroup and /sys/fs/cgroup. UINT64_MAX and
    INFINITY: there is none. */

@@ -103,6 +103,19 @@ char *number_print(int64_t n, char text[32]) {
     return text;
 }
 
+char *count_print(int64_t n, char text[16]) {
+    double x = (double)n;
+    if (x < 999.5)
+        snprintf(text, 16, "%.0f", x);
+    else if (x < 999500)
+        snprintf(text, 16, "%.3gK", x / 1e3);
+    else if (x < 999.5e6)
+        snprintf(text, 16, "%.3gM", x / 1e6);
+    else
+        snprintf(text, 16, "%.0fM", x / 1e6);
+    return text;
+}
+
 char *duration_print(double s, char text[32]) {
     if (s < 1)
         snprintf(text, 32, "%.3g ms", 1e3 * s);

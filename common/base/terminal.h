@@ -36,6 +36,8 @@ void text_stream_end(text_stream *t);
 
 /* 524288 -> "524,288"; returns text. */
 char *number_print(int64_t n, char text[32]);
+/* Of parameters, by three digits or more: 124439808 -> "124M", 10745088 -> "10.7M", 206000 -> "206K"; returns text. */
+char *count_print(int64_t n, char text[16]);
 /* "250 ms", "41.3 s", "12.5 min", "3.2 h"; returns text. */
 char *duration_print(double seconds, char text[32]);
 /* What is left of a run, in whole units: "47s", "12m30s", "2h13m", "3d04h"; returns text. */

@@ -2,6 +2,7 @@
    instead, all measured by the same planner. Prints nothing itself. */
 #include "commands/plan_command.h"
 #include "base/shell_word.h"
+#include "base/terminal.h"
 #include "run/open.h"
 #include "run/shape.h"
 #include <math.h>
@@ -79,8 +80,9 @@ static void say_training(const plan_report *p, plan_row *row) {
     const fit_request *asked = &p->request, *r = &row->request;
     char *text = row->training;
     size_t size = sizeof row->training;
+    char parameters[16];
     if (memcmp(&r->shape, &asked->shape, sizeof r->shape) != 0)
-        snprintf(text, size, "OTHER MODEL: %.0fM (%d x %d, %d heads)", (double)gpt_parameters(&r->shape) / 1e6,
+        snprintf(text, size, "OTHER MODEL: %s (%d x %d, %d heads)", count_print(gpt_parameters(&r->shape), parameters),
                  r->shape.layers, r->shape.channels, r->shape.heads);
     else if (r->run.sequences != asked->run.sequences)
         snprintf(text, size, "OTHER: effective batch %lld, noise x%.2f", (long long)r->run.sequences,
@@ -96,7 +98,6 @@ static status add_row(plan_report *p, const fit_request *r, int micro_batch, con
     for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];
         if (there->option.micro_batch == micro_batch && there->option.policy == policy && is_same(&there->request, r)) {
-            there->asked = there->asked || (micro_batch == p->asked_micro_batch && policy == keep_all(p));
             return OK;
         }
     }
@@ -190,9 +191,10 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     TRY(add_unforced(p, e));
     TRY(add_rounding(p, e));
     TRY(find_nanogpt(p, e));
-    int before = p->n_rows;
     TRY(add_row(p, &p->request, p->asked_micro_batch, keep_all(p), e));
-    if (p->n_rows > before) p->rows[before].asked = true;
+    for (int i = 0; i < p->n_rows; i++)
+        p->rows[i].base = p->rows[i].option.micro_batch == p->asked_micro_batch &&
+                          p->rows[i].option.policy == keep_all(p) && is_same(&p->rows[i].request, &p->request);
     return add_advice(p, e);
 }
 
@@ -203,23 +205,10 @@ static void append(char **line, const char *option, const char *value) {
     *line = longer;
 }
 
-/* "10.5GiB" where that is exact, else a number of bytes. */
-static void cap_print(uint64_t bytes, char *text, size_t size) {
-    static const struct {
-        const char *name;
-        double bytes;
-    } units[] = {{"GiB", 0x1p30}, {"GB", 1e9}, {"MiB", 0x1p20}, {"MB", 1e6}};
-    for (int u = 0; u < 4; u++) {
-        uint64_t back;
-        snprintf(text, size, "%.10g%s", (double)bytes / units[u].bytes, units[u].name);
-        if (strlen(text) <= 8 && config_bytes(text, &back, NULL) == OK && back == bytes) return;
-    }
-    snprintf(text, size, "%lluB", (unsigned long long)bytes);
-}
-
 char *plan_command_line(const plan_report *p) {
     const config *c = p->config;
-    char *line = xstrdup("snug train");
+    char *program = shell_word(c->program ? c->program : "snug"), *line = xprintf("%s train", program);
+    free(program);
     if (c->config_file) append(&line, "", c->config_file);
     for (int id = 0; id < OPTION_COUNT; id++) {
         const option_info *o = &option_table[id];
@@ -227,11 +216,11 @@ char *plan_command_line(const plan_report *p) {
         if (p->rounding && id == OPTION_batch_invariant) continue;
         char value[VALUE_TEXT_MAX], *option = xprintf("--%s=", o->name);
         const char *text = (const char *)c + o->offset; /* TEXT as it is; the rest as a config file has it */
-        if (o->type == OPTION_BYTES) cap_print(*(const uint64_t *)(const void *)text, value, sizeof value);
-        append(&line, option,
-               o->type == OPTION_TEXT    ? text
-               : o->type == OPTION_BYTES ? value
-                                         : config_value(c, (option_id)id, value));
+        if (o->type == OPTION_BYTES)
+            config_cap_print(c, value, sizeof value);
+        else
+            config_value(c, (option_id)id, value);
+        append(&line, option, o->type == OPTION_TEXT ? text : value);
         free(option);
     }
     if (p->rounding) append(&line, "--batch_invariant=", "False");

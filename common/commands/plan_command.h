@@ -18,7 +18,8 @@ typedef struct {
     fit_option option;
     bool known;         /* false: a tensor is larger than the device's largest allocation */
     bool fits;          /* always true without a cap */
-    bool chosen, asked; /* asked: the micro-batch that the settings name, keeping everything */
+    bool chosen, base;  /* base: what the others are compared with, the asked micro-batch with nothing recomputed (or
+                           with the policy that was asked for) */
     char training[96];  /* "the same", or "OTHER ..." and how */
 } plan_row;
 

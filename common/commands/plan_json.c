@@ -61,7 +61,7 @@ static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
     add_model(o, &r->shape, r->run.length);
     cJSON_AddStringToObject(o, "training", row->training);
     cJSON_AddBoolToObject(o, "chosen", row->chosen);
-    cJSON_AddBoolToObject(o, "as_asked", row->asked);
+    cJSON_AddBoolToObject(o, "base", row->base);
     cJSON_AddBoolToObject(o, "fits", row->fits);
     if (!row->known) {
         cJSON_AddNullToObject(o, "peak_bytes");
@@ -101,7 +101,7 @@ static cJSON *report(const plan_report *p) {
     cJSON *list = cJSON_AddArrayToObject(root, "options");
     const plan_row *base = NULL;
     for (int i = 0; i < p->n_rows; i++)
-        if (p->rows[i].asked && p->rows[i].known) base = &p->rows[i];
+        if (p->rows[i].base && p->rows[i].known) base = &p->rows[i];
     for (int i = 0; i < p->n_rows; i++) add_option(list, &p->rows[i], base);
     char *line = plan_command_line(p);
     cJSON_AddStringToObject(root, "command", line);

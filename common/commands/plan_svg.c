@@ -1,13 +1,14 @@
 /* plan_svg.c: `snug plan --svg=FILE`: writes the chosen plan's memory map, which memory_map.h draws, to a file. */
 #include "base/files.h"
+#include "base/terminal.h"
 #include "report/memory_map.h"
 #include "commands/plan_command.h"
 #include <stdlib.h>
 
 static void draw(const plan_report *r, const gpt *g, const plan *p, FILE *f) {
-    char title[160], caption[400], chosen[256];
-    snprintf(title, sizeof title, "Memory of one step: %.0fM parameters, %lld sequences",
-             (double)gpt_parameters(&r->request.shape) / 1e6, (long long)r->request.run.sequences);
+    char count[16], title[160], caption[400], chosen[256];
+    snprintf(title, sizeof title, "Memory of one step: %s parameters, %lld sequences",
+             count_print(gpt_parameters(&r->request.shape), count), (long long)r->request.run.sequences);
     snprintf(caption, sizeof caption, "%s. Point at a rectangle for its name, shape and bytes.",
              fit_print(&r->request, &r->chosen, chosen, sizeof chosen));
     memory_map_draw(f, &(map_source){g->graph, p, r->request.limits.cap, title, caption}, MAP_ALONE);

@@ -2,6 +2,7 @@
 #include "commands/plan_command.h"
 #include "run/device.h"
 #include "base/terminal.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +38,27 @@ static char *split_print(int micro_batch, int64_t sequences, char *text, size_t 
     return text;
 }
 
+typedef struct {
+    double bytes;
+    const char *name;
+} unit;
+
+/* The unit in which `bytes` has digits that tell, MiB or, for a table of large plans, GiB at most. */
+static unit unit_of(uint64_t bytes, double largest) {
+    const unit units[] = {{0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}};
+    int u = 0;
+    while (u < 2 && (units[u].bytes > largest || (double)bytes < units[u].bytes)) u++;
+    return units[u];
+}
+
 /* ---- what was asked ---- */
 
 static void print_head(const plan_report *p, FILE *f) {
     const gpt_shape *s = &p->request.shape;
     const gpt_run *r = &p->request.run;
-    char sequences[32], tokens[32], cap[32], block[32];
-    fprintf(f, "model    %.0fM parameters: %d layers, %d heads, %d channels, %d positions\n",
-            (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, s->positions);
+    char parameters[16], sequences[32], tokens[32], cap[32], block[32];
+    fprintf(f, "model    %s parameters: %d layers, %d heads, %d channels, %d positions\n",
+            count_print(gpt_parameters(s), parameters), s->layers, s->heads, s->channels, s->positions);
     fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
@@ -76,12 +90,18 @@ enum { BAR_WIDTH = 44 };
 
 static int column_of(uint64_t bytes, uint64_t full) { return (int)((double)bytes / (double)full * BAR_WIDTH + 0.5); }
 
+typedef struct {
+    uint64_t full, cap; /* bytes of the whole width; of the line that marks the cap, 0 = none is drawn */
+    unit in;
+} bar_scale;
+
 /* Each bar begins where the one above it ended. A line through all of them marks the cap; what is beyond it is red. */
-static void print_bar(const screen *s, const char *name, uint64_t bytes, uint64_t before, uint64_t full, uint64_t cap,
+static void print_bar(const screen *s, const bar_scale *z, const char *name, uint64_t bytes, uint64_t before,
                       const char *color) {
-    int from = column_of(before, full), to = column_of(before + bytes, full), line = cap ? column_of(cap, full) : -1;
+    int from = column_of(before, z->full), to = column_of(before + bytes, z->full),
+        line = z->cap ? column_of(z->cap, z->full) : -1;
     if (to == from) from -= from == BAR_WIDTH, to = from + 1; /* one column at least, however few bytes it is */
-    fprintf(s->f, "  %-24s%10.2f MiB  ", name, (double)bytes / (double)(1 << 20));
+    fprintf(s->f, "  %-24s%10.2f %s  ", name, (double)bytes / z->in.bytes, z->in.name);
     for (int i = 0; i < to || i <= line; i++) {
         if (i == line) fputc('|', s->f);
         if (i < from || i >= to) {
@@ -113,29 +133,34 @@ static void print_verdict(const plan_report *p, const screen *s) {
         fprintf(s->f, "Tokens go to the device at each micro-batch: those of a whole step would not fit.\n");
 }
 
+/* Where the cap is many times the peak, bars as long as their share of it would all be one block. */
 static void print_bars(const plan_report *p, const screen *s) {
-    uint64_t cap = p->request.limits.cap, full = cap > p->asked.peak ? cap : p->asked.peak, before = 0;
+    enum { TOO_SMALL = 5 };
+    uint64_t cap = p->request.limits.cap, peak = p->asked.peak, before = 0;
+    bool alone = cap / TOO_SMALL >= peak;
+    bar_scale z = {.full = cap > peak && !alone ? cap : peak, .cap = alone ? 0 : cap, .in = unit_of(peak, 1 << 20)};
     print_verdict(p, s);
-    fprintf(s->f, "Alive at its peak (%s):\n", p->peak_op);
+    fprintf(s->f, "Alive at its peak (%s)%s:\n", p->peak_op,
+            alone && cap ? "; the bars are shares of the peak, since the cap is far away" : "");
     for (int k = 0; k < KIND_COUNT; k++) {
         if (!p->alive[k]) continue;
-        print_bar(s, kind_names[k], p->alive[k], before, full, cap, color_of((tensor_kind)k));
+        print_bar(s, &z, kind_names[k], p->alive[k], before, color_of((tensor_kind)k));
         before += p->alive[k];
     }
-    if (p->gaps) print_bar(s, "gaps between tensors", p->gaps, before, full, cap, "");
-    print_bar(s, "all together", p->asked.peak, 0, full, cap, "\033[1m");
+    if (p->gaps) print_bar(s, &z, "gaps between tensors", p->gaps, before, "");
+    print_bar(s, &z, "all together", peak, 0, "\033[1m");
 }
 
 /* ---- the table ---- */
 
-static const plan_row *asked_row(const plan_report *p) {
+static const plan_row *base_row(const plan_report *p) {
     for (int i = 0; i < p->n_rows; i++)
-        if (p->rows[i].asked) return &p->rows[i];
+        if (p->rows[i].base) return &p->rows[i];
     return &p->rows[0];
 }
 
-static void print_row(const plan_report *p, const plan_row *row, const screen *s) {
-    const plan_row *base = asked_row(p);
+static void print_row(const plan_report *p, const plan_row *row, unit in, const screen *s) {
+    const plan_row *base = base_row(p);
     char split[48];
     fprintf(s->f, "%c %-16s%-10s", row->chosen ? '>' : ' ',
             split_print(row->option.micro_batch, row->request.run.sequences, split, sizeof split),
@@ -145,36 +170,62 @@ static void print_row(const plan_report *p, const plan_row *row, const screen *s
         return;
     }
     paint(s, row->fits ? "\033[32m" : "\033[31m");
-    fprintf(s->f, "%7.2f GiB %-4s", gib(row->option.peak), row->fits ? "" : "over");
+    fprintf(s->f, "%7.2f %s %-4s", (double)row->option.peak / in.bytes, in.name, row->fits ? "" : "over");
     paint(s, "\033[0m");
     if (base->known && row != base)
-        fprintf(s->f, "%7.2f", gib(base->option.peak) - gib(row->option.peak));
+        fprintf(s->f, "%7.2f", ((double)base->option.peak - (double)row->option.peak) / in.bytes);
     else
         fprintf(s->f, "%7s", "-");
     if (base->known)
         fprintf(s->f, "  x%.2f", row->option.seconds / base->option.seconds);
     else
         fprintf(s->f, "  %5s", "");
-    fprintf(s->f, "  %s%s\n", row->training,
-            row->asked           ? " (as asked, keeping all)"
-            : row == p->rounding ? " (see below)"
-                                 : "");
+    fprintf(s->f, "  %s%s\n", row->training, row == p->rounding ? " (see below)" : "");
+}
+
+/* The rule by which fit_choose chose, and why it is the rule. */
+static void print_rule(const plan_report *p, FILE *f) {
+    const memory_limits *l = &p->request.limits;
+    if (!p->fits)
+        fprintf(f, "  > the smallest that was left to choose.\n");
+    else if (p->request.micro_batch && p->request.policy)
+        fprintf(f, "  > what you asked for: nothing was left to choose.\n");
+    else if (fit_leaves_reserve(&p->request, p->chosen.peak))
+        fprintf(f,
+                "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
+                "    the largest micro-batch with the least recomputation that leaves a fifth of the cap free: few\n"
+                "    sequences at once use a device badly.\n",
+                FIT_NOISE_PERCENT);
+    else
+        fprintf(f,
+                "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
+                "    the least memory, since %s.\n",
+                FIT_NOISE_PERCENT,
+                l->cap_is_shared ? "other programs live in this memory too"
+                : l->cap         ? "none of them leaves a fifth of the cap free"
+                                 : "no cap was given");
 }
 
 static void print_table(const plan_report *p, const screen *s) {
-    bool wide = false;
-    fprintf(s->f, "\n  %-16s%-10s%11s     %7s  %-5s  %s\n", "micro x accum.", "recompute", "peak", "saved", "time",
-            "training");
-    for (int i = 0; i < p->n_rows; i++) {
-        print_row(p, &p->rows[i], s);
-        wide = wide || &p->rows[i] == p->rounding;
-    }
-    if (p->fits)
-        fprintf(s->f, "  > snug's choice: the least memory within %d %% of the fastest that fits.\n", FIT_SLACK);
-    else
-        fprintf(s->f, "  > the smallest that was left to choose.\n");
-    fprintf(s->f, "  saved is in GiB; time is that of a step beside the one as asked.\n");
-    if (wide)
+    const plan_row *base = base_row(p);
+    uint64_t most = 0;
+    char split[48];
+    for (int i = 0; i < p->n_rows; i++)
+        if (p->rows[i].known && p->rows[i].option.peak > most) most = p->rows[i].option.peak;
+    unit in = unit_of(most, 0x1p30);
+    bool measured = p->request.cost.measured;
+    fprintf(s->f, "\n  %-16s%-10s%11s     %7s  %-5s  %s\n", "micro x accum.", "recompute", "peak", "saved",
+            measured ? "time" : "guess", "training");
+    for (int i = 0; i < p->n_rows; i++) print_row(p, &p->rows[i], in, s);
+    print_rule(p, s->f);
+    if (base->known)
+        fprintf(s->f, "  saved, in %s, and %s compare with %s, recompute %s.\n", in.name,
+                measured ? "time, a step's," : "guess, a step's time,",
+                split_print(base->option.micro_batch, base->request.run.sequences, split, sizeof split),
+                base->option.policy->name);
+    if (base->known && !measured)
+        fprintf(s->f, "  Guessed from stated constants: no device was measured yet, which `snug train` does once.\n");
+    if (p->rounding)
         fprintf(s->f,
                 "  The row with rounding has batch_invariant=False: the embedding's gradient needs no second copy;\n"
                 "  what is lost: another split, or another cap, then gives other bits, so that hashes can't be "
@@ -186,15 +237,16 @@ static void print_table(const plan_report *p, const screen *s) {
 static void print_speed(const plan_report *p, FILE *f) {
     const plan_row *row = p->rounding ? p->rounding : &p->rows[0];
     char step[32], steps[32];
-    bool peta = row->option.flops >= 999.5e12;
-    fprintf(f, "\nOperations a step: %.3g x 10^%d.", row->option.flops / (peta ? 1e15 : 1e12), peta ? 15 : 12);
+    int exponent = row->option.flops >= 999.5e12 ? 15 : row->option.flops >= 999.5e9 ? 12 : 9;
+    fprintf(f, "\nOperations a step: %.3g x 10^%d.", row->option.flops / pow(10, exponent), exponent);
     if (p->request.cost.measured) {
-        fprintf(f, " Predicted: %s a step, %s steps in 8 hours (from this\ndevice's measured constants).\n",
+        fprintf(f, " Predicted: %s a step, %s steps in 8 hours (from this\ndevice's measured constants%s).\n",
                 duration_print(row->option.seconds, step),
-                number_print((int64_t)(8 * 3600 / row->option.seconds), steps));
+                number_print((int64_t)(8 * 3600 / row->option.seconds), steps),
+                p->request.cost.busy ? "; other programs ran then, so `snug train` will measure again" : "");
         return;
     }
-    fprintf(f, " No device measured yet: times are ratios from stated constants;\n`snug train` measures once.\n");
+    fprintf(f, " How long they take is known once a device was measured.\n");
 }
 
 static void print_lines(const plan_report *p, FILE *f) {

@@ -78,7 +78,7 @@ enum { TEXT_MAX = 512 };
     X(BYTES, vram_cap, 0, 0, 0, MEMORY, BY_ALL_STEPS, FREE,                                                            \
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
     X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, BY_ALL_STEPS, FREE,                                                \
-      "sequences computed at once; 0 = the fastest that fits")                                                         \
+      "sequences computed at once; 0 = chosen to fit and to be fast")                                                         \
     X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_ALL_STEPS, FREE,                   \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
     X(BOOL, batch_invariant, true, 0, 0, MEMORY, BY_ALL_STEPS, BITS, "same bits for every micro-batch size")           \
@@ -122,6 +122,8 @@ typedef struct {
     OPTIONS(X)
 #undef X
     char *given[OPTION_COUNT]; /* where it was given last, "train.py:12" or "--n_layer"; NULL: the default */
+    char vram_cap_text[32];    /* as it was typed, "2.2GiB"; "": not typed, or too long */
+    const char *program;       /* the program as it was typed, "build/snug"; NULL: "snug" */
     char *config_file;         /* NULL: none; its folder is where `dataset` is looked for too */
     char **positional;         /* arguments without --: prepare's paths, grads' folder */
     int n_positional;
@@ -168,6 +170,8 @@ void config_free(config *c);
 status config_check(const config *c, error *e);
 /* "12GB" -> bytes, rounded down. */
 status config_bytes(const char *text, uint64_t *bytes, error *e);
+/* The cap as it was typed, or else the shortest size of those bytes to the byte, "10.5GiB"; returns text. */
+char *config_cap_print(const config *c, char *text, unsigned long size);
 /* The echo of a run: all options that differ from their defaults, as lines of a config file that gives the same
    values. */
 void config_print(const config *c, FILE *f);

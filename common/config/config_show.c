@@ -38,11 +38,13 @@ char *config_value(const config *c, option_id id, char text[VALUE_TEXT_MAX]) {
     case OPTION_REAL: show_real(*(const double *)from, text); break;
     case OPTION_BOOL: strcpy(text, *(const bool *)from ? "True" : "False"); break;
     case OPTION_TEXT: show_text(from, text); break;
-    case OPTION_BYTES:
+    case OPTION_BYTES: {
+        char size[32];
         if (*(const uint64_t *)from)
-            sprintf(text, "'%" PRIu64 "B'", *(const uint64_t *)from);
+            sprintf(text, "'%s'", config_cap_print(c, size, sizeof size));
         else
             strcpy(text, "0");
+    }
     }
     return text;
 }
@@ -112,6 +114,23 @@ status config_bytes(const char *text, uint64_t *bytes, error *e) {
     if (!sum && !zero) return fail(e, BAD_INPUT, "'%s' is less than a byte: write a larger size, or 0 for none", shown);
     *bytes = sum;
     return OK;
+}
+
+char *config_cap_print(const config *c, char *text, unsigned long size) {
+    static const struct {
+        const char *name;
+        double bytes;
+    } units[] = {{"GiB", 0x1p30}, {"GB", 1e9}, {"MiB", 0x1p20}, {"MB", 1e6}, {"KiB", 0x1p10}, {"kB", 1e3}};
+    enum { UNITS = sizeof units / sizeof *units, DECIMALS = 3 };
+    uint64_t bytes = c->vram_cap, back;
+    snprintf(text, size, "%s", c->vram_cap_text);
+    if (*text && config_bytes(text, &back, NULL) == OK && back == bytes) return text;
+    for (int i = 0; i < DECIMALS * UNITS; i++) {
+        snprintf(text, size, "%.*f%s", i / UNITS, (double)bytes / units[i % UNITS].bytes, units[i % UNITS].name);
+        if (config_bytes(text, &back, NULL) == OK && back == bytes) return text;
+    }
+    snprintf(text, size, "%" PRIu64 "B", bytes);
+    return text;
 }
 
 char *bytes_print(uint64_t bytes, char *text, unsigned long size) {

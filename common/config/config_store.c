@@ -123,7 +123,11 @@ status config_store(config *c, option_id id, const value *v, const reader *r) {
                                excerpt_of(v->text, sizeof v->text).text, o->words);
         strcpy(to, v->text);
         break;
-    case OPTION_BYTES: TRY(store_bytes(o, to, v, r)); break;
+    case OPTION_BYTES:
+        TRY(store_bytes(o, to, v, r));
+        bool short_enough = v->type == VALUE_TEXT && strlen(v->text) < sizeof c->vram_cap_text;
+        strcpy(c->vram_cap_text, short_enough ? v->text : "");
+        break;
     }
     free(c->given[id]);
     c->given[id] = r->line ? xprintf("%s:%d", r->source, r->line) : xstrdup(r->source);

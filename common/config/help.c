@@ -73,6 +73,7 @@ static void print_option_topic(FILE *f, const command *commands, int n, option_i
     config initial;
     config_defaults(&initial);
     print_option(f, &initial, id);
+    if (help_of_option(id)) print_wrapped(f, help_of_option(id), 0, 2);
     fprintf(f, "  read by");
     for (int i = 0; i < n; i++)
         if (help_reads(commands[i].name, &option_table[id])) fprintf(f, " %s", commands[i].name);

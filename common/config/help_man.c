@@ -60,6 +60,7 @@ static void put_options(FILE *f) {
             snprintf(term, sizeof term, "--%s=%s", o->name, config_value(&initial, id, value));
             snprintf(line, sizeof line, "%s%s", o->help, help_limits(o, limits, sizeof limits));
             item(f, term, "", line);
+            if (help_of_option(id)) fputs(".IP\n", f), put(f, help_of_option(id)), fputc('\n', f);
         }
     }
 }

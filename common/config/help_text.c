@@ -13,8 +13,8 @@ const int help_n_groups = sizeof help_groups / sizeof *help_groups;
 static const help_text TEXTS[] = {
     {"plan",
      "Works out what a run needs and prints it before anything is allocated: the bytes by what they are for, against "
-     "the cap; the micro-batch and the recompute policy that fit it, with what they cost; and the command line to "
-     "type. "
+     "the cap; the micro-batch and the recompute policy that fit it (how they are chosen: snug help micro_batch_size), "
+     "with what they cost; and the command line to type. "
      "Needs no device. Exit status 1 when nothing fits that keeps the effective batch.",
      "snug plan config/train_gpt2.py --vram_cap=10.5GiB --svg=map.svg"},
     {"prepare",
@@ -81,6 +81,24 @@ const help_text *help_text_of(const char *command) {
 }
 
 /* ---- options ---- */
+
+const char *help_of_option(option_id id) {
+    switch ((int)id) {
+    case OPTION_micro_batch_size:
+        return "How many sequences of a step are on the device at once. Memory grows with it; the step, batch_size x "
+               "gradient_accumulation_steps sequences, and the weights stay the same to the bit. 0: of all settings "
+               "within 5 % of the fastest that fits, the largest micro-batch with the least recomputation that leaves "
+               "a fifth of vram_cap free, since few sequences at once use a device badly; where none leaves so much, "
+               "or no cap is known, the least memory.";
+    case OPTION_recompute:
+        return "The backward pass needs what the forward pass computed. What is not kept for it is computed twice: "
+               "less memory, more arithmetic, the same weights to the bit. none keeps all; gelu drops GELU's outputs, "
+               "norm layer norms too (next to no time), attention queries, keys, values and attention too (some 8 % "
+               "more operations), block all but each block's input (some 16 %). auto takes what goes with the "
+               "largest micro-batch: see micro_batch_size.";
+    default: return NULL;
+    }
+}
 
 bool help_reads(const char *command, const option_info *o) {
     size_t n = strlen(command);

@@ -18,6 +18,8 @@ typedef struct {
 } help_text;
 /* What is written about a command; NULL when there is nothing. */
 const help_text *help_text_of(const char *command);
+/* What there is to say about an option beyond its line, at most five lines; NULL when there is nothing. */
+const char *help_of_option(option_id id);
 /* Does the command read this option, or any? The option table says so. */
 bool help_reads_any(const char *command);
 bool help_reads(const char *command, const option_info *o);

@@ -16,13 +16,15 @@ double op_traffic_joined(const graph *g, const op *o, int sequences, size_t real
 typedef enum { WORK_MATRIX, WORK_ATTENTION, WORK_HEAD, WORK_VECTOR, WORK_KINDS } work_kind;
 
 /* An op takes its launches, plus its arithmetic or its traffic, whichever is slower. So sequences a second grow with
-   the micro-batch, but less and less. */
+   the micro-batch, but less and less. That a GPU has many units, which few sequences leave idle, is not in it: fit
+   allows for that where it chooses. */
 typedef struct {
     double launch;           /* seconds a kernel costs however small it is */
     double flop[WORK_KINDS]; /* seconds per arithmetic operation */
     double byte;             /* seconds per byte moved */
     bool measured;           /* false: stated constants, from which only ratios of times may be taken */
     double transfer;         /* seconds per byte between the host's memory and the device's; always a stated constant */
+    bool busy;               /* measured while other programs kept the machine busy: rough */
 } cost_model;
 
 work_kind cost_work(op_code code);

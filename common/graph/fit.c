@@ -150,16 +150,30 @@ status fit_measure(const fit_request *r, fit_option *o, error *e) {
 /* ---- the search ---- */
 
 typedef struct {
-    fit_option *options;
+    fit_option option;
+    bool may_leave_reserve; /* false: its lower bound alone takes of the reserve */
+} candidate;
+typedef struct {
+    candidate *list;
     int n, room;
 } candidates;
 
-static void add_candidate(candidates *c, fit_option o) {
+static void add_candidate(candidates *c, candidate x) {
     if (c->n == c->room) {
         c->room = c->room ? 2 * c->room : 64;
-        c->options = xrealloc(c->options, sizeof *c->options * (size_t)c->room);
+        c->list = xrealloc(c->list, sizeof *c->list * (size_t)c->room);
     }
-    c->options[c->n++] = o;
+    c->list[c->n++] = x;
+}
+
+/* The most bytes that leave the reserve free; 0: there is none to leave. */
+static uint64_t all_but_reserve(const fit_request *r) {
+    return r->limits.cap_is_shared ? 0 : r->limits.cap - r->limits.cap / FIT_RESERVE;
+}
+
+bool fit_leaves_reserve(const fit_request *r, uint64_t bytes) {
+    uint64_t most = all_but_reserve(r);
+    return most && bytes <= most;
 }
 
 enum { SIZES_MAX = 8194 }; /* 2 sqrt(N) for the most sequences that config_check lets through, 2^24 */
@@ -178,93 +192,115 @@ static int *sizes_of(int64_t n, int *count) {
     return sizes;
 }
 
-/* Adds all sizes whose lower bound fits under one policy, which is found by bisection. Times are filled in; peaks are
-   left to pick, which measures only those that matter. */
-static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
-                            candidates *c, error *e) {
-    bool any_fits = !r->limits.cap && !r->limits.max_block;
-    int low = any_fits ? n : 0, high = n; /* the bounds of sizes[0 .. low) fit, those of sizes[high ..) do not */
+/* How many of the ascending sizes have a lower bound of at most `limit` bytes (0: any) under a policy. */
+static status count_below(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
+                          uint64_t limit, int *count, error *e) {
+    int low = limit || r->limits.max_block ? 0 : n, high = n; /* sizes[0 .. low) are below, sizes[high ..) are not */
     while (low < high) {
         int middle = low + (high - low) / 2;
         fit_option o = {.micro_batch = sizes[middle], .policy = policy};
         uint64_t bytes = 0;
         status s = lower_bound(r, &o, &bytes, e);
         if (s == FAILED) return s;
-        if (s == OK && fits(r, bytes))
+        if (s == OK && (!limit || bytes <= limit))
             low = middle + 1;
         else
             high = middle;
     }
-    if (!low) return OK;
+    *count = low;
+    return OK;
+}
+
+/* Adds all sizes whose lower bound fits under one policy. Times are filled in; peaks are left to pick, which measures
+   only those that matter. */
+static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
+                            candidates *c, error *e) {
+    int fitting, roomy = 0;
+    TRY(count_below(r, policy, sizes, n, r->limits.cap, &fitting, e));
+    if (!fitting) return OK;
+    if (all_but_reserve(r)) TRY(count_below(r, policy, sizes, fitting, all_but_reserve(r), &roomy, e));
     fit_option o = {.micro_batch = sizes[0], .policy = policy};
     gpt m;
     TRY(build(r, &o, &m, e)); /* one graph serves all sizes, since operations and traffic are functions of sequences */
     step_ops ops = count_ops(m.graph);
-    for (int i = 0; i < low; i++) {
+    for (int i = 0; i < fitting; i++) {
         o.micro_batch = sizes[i];
         o.parts_are_even = r->run.sequences % sizes[i] == 0;
         o.seconds = step_seconds(&ops, r->run.sequences, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
-        add_candidate(c, o);
+        add_candidate(c, (candidate){o, i < roomy});
     }
     free(ops.classes);
     gpt_free(&m);
     return OK;
 }
 
-/* Is a a better choice than b? First an even split counts, then room for a step's tokens, then memory, then time. */
-static bool better(const fit_option *a, const fit_option *b) {
-    if (a->parts_are_even != b->parts_are_even) return a->parts_are_even;
-    if (a->one_upload != b->one_upload) return a->one_upload;
-    if (a->peak != b->peak) return a->peak < b->peak;
-    return a->seconds < b->seconds;
-}
-
 static int compare_seconds(const void *a, const void *b) {
-    double x = ((const fit_option *)a)->seconds, y = ((const fit_option *)b)->seconds;
+    double x = ((const candidate *)a)->option.seconds, y = ((const candidate *)b)->option.seconds;
     return (x > y) - (x < y);
 }
 
-/* Even splits first, then policy by policy from small to large micro-batches. */
-static int compare_for_picking(const void *pa, const void *pb) {
-    const fit_option *a = pa, *b = pb;
-    bool even_a = a->parts_are_even, even_b = b->parts_are_even;
-    if (even_a != even_b) return even_a ? -1 : 1;
+/* Policy by policy, from the one that keeps most, from small to large micro-batches. */
+static int compare_from_small(const void *pa, const void *pb) {
+    const fit_option *a = &((const candidate *)pa)->option, *b = &((const candidate *)pb)->option;
     if (a->policy != b->policy) return a->policy < b->policy ? -1 : 1;
     return a->micro_batch - b->micro_batch;
 }
 
-/* Picks among all that take at most `limit` seconds. Within a policy peaks mostly grow with the micro-batch, so that
-   few plans have to be made. */
+/* From large to small micro-batches, each from the policy that keeps most. */
+static int compare_from_large(const void *pa, const void *pb) {
+    const fit_option *a = &((const candidate *)pa)->option, *b = &((const candidate *)pb)->option;
+    if (a->micro_batch != b->micro_batch) return b->micro_batch - a->micro_batch;
+    return a->policy < b->policy ? -1 : a->policy > b->policy;
+}
+
+/* Picks the largest micro-batch of those that take at most `limit` seconds and leave the reserve. */
+static status pick_largest(const fit_request *r, candidates *c, double limit, fit_option *best, bool *found,
+                           error *e) {
+    qsort(c->list, (size_t)c->n, sizeof *c->list, compare_from_large);
+    for (int i = 0; i < c->n; i++) {
+        fit_option *o = &c->list[i].option;
+        if (!c->list[i].may_leave_reserve || o->seconds > limit || (*found && !o->parts_are_even)) continue;
+        if (*found && 2 * o->micro_batch <= best->micro_batch) break;
+        if (!o->peak) TRY(fit_measure(r, o, e)); /* pick may have done so */
+        if (!fit_leaves_reserve(r, o->peak)) continue;
+        *best = *o;
+        *found = true;
+        if (o->parts_are_even) break;
+    }
+    return OK;
+}
+
+/* Picks the least memory of those that take at most `limit` seconds. Within a policy peaks mostly grow with the
+   micro-batch, so that few plans have to be made. */
 static status pick_smallest(const fit_request *r, candidates *c, double limit, fit_option *best, bool *found,
                             error *e) {
     const fit_option *before = NULL;
-    *found = false;
-    qsort(c->options, (size_t)c->n, sizeof *c->options, compare_for_picking);
+    qsort(c->list, (size_t)c->n, sizeof *c->list, compare_from_small);
     for (int i = 0; i < c->n; i++) {
-        fit_option *o = &c->options[i];
-        if (o->seconds > limit) continue;
-        if (*found && best->parts_are_even && !o->parts_are_even) break;
-        if (before && before->policy == o->policy && before->parts_are_even == o->parts_are_even) continue;
-        if (!o->peak) TRY(fit_measure(r, o, e)); /* pick may have done so */
+        fit_option *o = &c->list[i].option;
+        if (o->seconds > limit || (before && before->policy == o->policy)) continue;
+        if (!o->peak) TRY(fit_measure(r, o, e));
         if (!fits(r, o->peak)) continue;
         before = o;
-        if (!*found || better(o, best)) *best = *o;
+        if (!*found || o->peak < best->peak || (o->peak == best->peak && o->seconds < best->seconds)) *best = *o;
         *found = true;
     }
     return OK;
 }
 
-/* Finds the fastest that fits, and picks among those that take at most FIT_SLACK longer. */
+/* Finds the fastest that fits, and picks among those that are as fast within the noise. */
 static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
+    double limit = -1;
     *found = false;
     if (!c->n) return OK;
-    qsort(c->options, (size_t)c->n, sizeof *c->options, compare_seconds);
-    for (int i = 0; i < c->n; i++) {
-        TRY(fit_measure(r, &c->options[i], e));
-        double limit = (1 + FIT_SLACK / 100.0) * c->options[i].seconds;
-        if (fits(r, c->options[i].peak)) return pick_smallest(r, c, limit, best, found, e);
+    qsort(c->list, (size_t)c->n, sizeof *c->list, compare_seconds);
+    for (int i = 0; i < c->n && limit < 0; i++) {
+        TRY(fit_measure(r, &c->list[i].option, e));
+        if (fits(r, c->list[i].option.peak)) limit = (1 + FIT_NOISE_PERCENT / 100.0) * c->list[i].option.seconds;
     }
-    return OK;
+    if (limit < 0) return OK;
+    if (all_but_reserve(r)) TRY(pick_largest(r, c, limit, best, found, e));
+    return *found ? OK : pick_smallest(r, c, limit, best, found, e);
 }
 
 /* The smallest plan there is, for the message that nothing fits. */
@@ -316,7 +352,7 @@ status fit_choose(const fit_request *r, fit_option *best, error *e) {
         if (s == OK) s = nothing_fits(r, best, e);
     }
     if (!forced) free(sizes);
-    free(c.options);
+    free(c.list);
     return s;
 }
 

@@ -27,14 +27,21 @@ typedef struct {
     double flops;        /* of a step */
 } fit_option;
 
-/* By how many per cent the choice may be slower than the fastest in order to save memory, since a full card is no
-   better than one with room. */
-#define FIT_SLACK 3
+/* Predicted times are right to some 5 %, so that settings as close to each other as that count as equally fast. */
+#define FIT_NOISE_PERCENT 5
+/* A choice leaves one part in so many of the cap free. */
+#define FIT_RESERVE 5
 
-/* Chooses among all that fit and whose predicted time is within FIT_SLACK of the least: even splits before uneven ones,
-   then those with room for a whole step's tokens, then the smallest peak. NO_MEMORY: nothing fits, and *best is the
-   smallest that there is. BAD_INPUT: a tensor is larger than the device's largest allocation. */
+/* Chooses as people would: among all that are within the noise of the fastest that fits, the largest micro-batch with
+   the least recomputation that leaves a fifth of the cap free, since few sequences fill a GPU badly, which the cost
+   model does not know. A divisor of the effective batch is taken before any other that is less than twice as large, and
+   sizes that need as many micro-batches as a smaller one are left out.
+   Where none of them leaves a fifth free, where there is no cap, or where others live in the same memory
+   (limits.cap_is_shared): the least memory. NO_MEMORY: nothing fits, and *best is the smallest that there is.
+   BAD_INPUT: a tensor is larger than the device's largest allocation. */
 status fit_choose(const fit_request *r, fit_option *best, error *e);
+/* Does a plan of so many bytes leave the reserve free? Never where there is no cap, or a shared one. */
+bool fit_leaves_reserve(const fit_request *r, uint64_t bytes);
 /* Peak, time and operations of one setting, given o->micro_batch and o->policy; with the whole step's tokens if that
    fits, else with a micro-batch's. fit_measure_as: o->one_upload is given as well. */
 status fit_measure(const fit_request *r, fit_option *o, error *e);

@@ -14,6 +14,7 @@ typedef struct {
     size_t alignment;   /* of every slot's offset and size, in bytes; a power of two */
     uint64_t max_block; /* the largest single allocation; 0 = no limit */
     uint64_t cap;       /* 0 = none */
+    bool cap_is_shared; /* the cap is not the user's, but what this machine has for all its programs */
     bool gemm_first;    /* working space of matrix products begins a block: CLBlast takes no offset for it */
 } memory_limits;
 

@@ -23,10 +23,8 @@ static void put_head(FILE *f, const report_data *d) {
     double parameters = report_number(d->facts, "parameters");
     fputs("<p class=\"dim\">", f);
     if (isfinite(parameters)) {
-        if (parameters >= 1e7)
-            fprintf(f, "%.0fM", parameters / 1e6);
-        else
-            fprintf(f, "%.2fM", parameters / 1e6);
+        char count[16];
+        fputs(count_print((int64_t)parameters, count), f);
         fprintf(f, " parameters: %.0f layers, %.0f heads, %.0f channels, %.0f positions, vocabulary %.0f. ",
                 report_number(plan, "layers"), report_number(plan, "heads"), report_number(plan, "channels"),
                 report_number(plan, "length"), report_number(plan, "vocabulary"));

@@ -2,6 +2,7 @@
    bytes. */
 #include "run/calibrate.h"
 #include "base/files.h"
+#include "base/host.h"
 #include "base/json_file.h"
 #include "base/json_value.h"
 #include "run/model.h"
@@ -203,6 +204,7 @@ bool calibrate_recall(const config *c, const backend_type *type, const backend *
         found = has_text(object, "device", backend_print(open, device)) && has_text(object, "gemm", open->gemm);
     found = found && get_seconds(object, "launch", &m.launch) && get_seconds(object, "byte", &m.byte);
     for (int w = 0; w < WORK_KINDS && found; w++) found = get_seconds(object, FLOP_KEYS[w], &m.flop[w]);
+    m.busy = found && cJSON_IsTrue(json_get(object, "busy"));
     if (found) *out = m;
     cJSON_Delete(object);
     free(path);
@@ -219,6 +221,7 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
     cJSON_AddNumberToObject(object, "launch", m->launch);
     cJSON_AddNumberToObject(object, "byte", m->byte);
     for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
+    cJSON_AddBoolToObject(object, "busy", m->busy);
     json_write(path, object, false, NULL);
     free(path);
 }
@@ -234,8 +237,12 @@ bool calibrate_doubt(const config *c, const backend *b, double predicted, double
 
 status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *out, error *e) {
     *out = b->type->cost;
-    if (calibrate_recall(c, b->type, b, out)) return OK;
-    if (report) fprintf(report, "measuring this device's speed, once\n");
+    bool known = calibrate_recall(c, b->type, b, out), busy = host_is_busy();
+    if (known && (!out->busy || busy)) return OK;
+    if (report && known)
+        fprintf(report, "measuring this device's speed again: other programs kept the machine busy the last time\n");
+    else if (report)
+        fprintf(report, "measuring this device's speed, once\n");
     for (int i = 0; i < N_SIZES; i++) {
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
@@ -243,6 +250,7 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);
         *out = m;
+        out->busy = busy;
     }
     if (out->measured)
         keep(c, b, out);

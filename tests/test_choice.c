@@ -1,0 +1,174 @@
+/* test_choice.c: what `plan` chooses is the best, by the rule of fit.h, of all settings that it prints when each is asked
+   for. The rule is written here once more, over printed numbers. */
+#include "base/files.h"
+#include "commands/plan_command.h"
+#include "run/calibrate.h"
+#include "run/device.h"
+#include "support_capture.h"
+#include <cjson/cJSON.h>
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double number(const cJSON *o, const char *key) {
+    const cJSON *v = cJSON_GetObjectItem(o, key);
+    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
+    return v->valuedouble;
+}
+static bool truth(const cJSON *o, const char *key) { return cJSON_IsTrue(cJSON_GetObjectItem(o, key)); }
+static const char *string(const cJSON *o, const char *key) { return cJSON_GetObjectItem(o, key)->valuestring; }
+
+typedef struct {
+    int micro_batch, policy, parts;
+    double peak, seconds;
+} printed;
+
+static cJSON *plan_of(char *cap, char *batch, char *micro_batch, char *recompute) {
+    status s;
+    error e;
+    char *text = CAPTURE(plan_run, &s, &e, "--device=cpu", "--n_layer=3", "--n_head=2", "--n_embd=32", "--block_size=32",
+                      "--vocab_size=70", "--gradient_accumulation_steps=1", "--json", cap, batch, micro_batch,
+                      recompute);
+    ck_assert_msg(s == OK || s == NO_MEMORY, "%s", e.text);
+    cJSON *root = cJSON_Parse(text);
+    free(text);
+    return root;
+}
+
+static printed printed_of(const cJSON *root, int n) {
+    printed x = {.micro_batch = (int)number(root, "micro_batch_size"),
+                 .peak = number(root, "peak_bytes"),
+                 .seconds = number(root, "seconds_per_step")};
+    x.parts = (n + x.micro_batch - 1) / x.micro_batch;
+    while (strcmp(recompute_policies[x.policy].name, string(root, "recompute")) != 0) x.policy++;
+    return x;
+}
+
+/* Of all micro-batches and policies of n sequences, each asked for and printed by itself, under one cap. */
+static int all_that_fit(char *cap, char *batch, int n, printed *all) {
+    int found = 0;
+    for (int k = 1; k <= n; k++)
+        for (int p = 0; p < RECOMPUTE_POLICIES; p++) {
+            char micro_batch[40], recompute[40];
+            snprintf(micro_batch, sizeof micro_batch, "--micro_batch_size=%d", k);
+            snprintf(recompute, sizeof recompute, "--recompute=%s", recompute_policies[p].name);
+            cJSON *root = plan_of(cap, batch, micro_batch, recompute);
+            if (truth(root, "fits")) all[found++] = printed_of(root, n);
+            cJSON_Delete(root);
+        }
+    return found;
+}
+
+/* The largest of those that are quick and leave a fifth; a divisor before any that is less than twice as large; with
+   the least recomputation. Where none leaves a fifth: the least bytes. */
+static printed by_the_rule(const printed *all, int count, int n, double cap) {
+    double fastest = 1e300;
+    printed largest = {0}, divisor = {0}, least = {.peak = 1e300};
+    for (int i = 0; i < count; i++)
+        if (all[i].seconds < fastest) fastest = all[i].seconds;
+    for (int i = 0; i < count; i++) { /* ascending, each from the one that keeps most */
+        if (all[i].seconds > 1.05 * fastest) continue;
+        if (all[i].peak < least.peak) least = all[i];
+        if (all[i].peak > 0.8 * cap) continue;
+        if (all[i].micro_batch > largest.micro_batch && (!largest.parts || all[i].parts < largest.parts))
+            largest = all[i];
+        if (all[i].micro_batch > divisor.micro_batch && n % all[i].micro_batch == 0) divisor = all[i];
+    }
+    if (!largest.micro_batch) return least;
+    return 2 * divisor.micro_batch > largest.micro_batch ? divisor : largest;
+}
+
+START_TEST(plan_chooses_by_the_rule_from_all_that_it_prints) {
+    static const int sequences[] = {12, 13};
+    int n = sequences[_i], leave_a_fifth = 0;
+    char folder[] = "/tmp/snug-test-XXXXXX", batch[40];
+    printed all[13 * RECOMPUTE_POLICIES];
+    cost_model cost;
+    error e;
+    config *c = xcalloc(1, sizeof *c);
+    backend *b;
+    config_defaults(c);
+    strcpy(c->device, "cpu");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    ck_assert_int_eq(backend_open(c, &b, NULL, &e), OK);
+    ck_assert_int_eq(calibrate_ensure(c, b, NULL, &cost, &e), OK); /* seconds are printed for measured devices only */
+    b->close(b);
+    snprintf(batch, sizeof batch, "--batch_size=%d", n);
+    for (int cap = 500; cap <= 2600; cap += 300) { /* KiB: from hardly anything to everything */
+        char option[40];
+        snprintf(option, sizeof option, "--vram_cap=%dKiB", cap);
+        int count = all_that_fit(option, batch, n, all);
+        cJSON *root = plan_of(option, batch, "--micro_batch_size=0", "--recompute=auto");
+        ck_assert_int_eq(count > 0, truth(root, "fits"));
+        if (count) {
+            printed want = by_the_rule(all, count, n, 1024.0 * cap), got = printed_of(root, n);
+            ck_assert_msg(got.micro_batch == want.micro_batch && got.policy == want.policy,
+                          "%s: %d with policy %d, not %d with %d", option, got.micro_batch, got.policy,
+                          want.micro_batch, want.policy);
+            leave_a_fifth += got.peak <= 0.8 * 1024 * cap;
+        }
+        cJSON_Delete(root);
+    }
+    ck_assert_int_gt(leave_a_fifth, 1);
+    ck_assert_int_eq(folder_remove(folder, NULL), OK);
+    free(c);
+}
+END_TEST
+
+/* ---- its words ---- */
+
+static char *words_of(char *size, char *cap, char *recompute) {
+    status s;
+    error e;
+    char *text = CAPTURE(plan_run, &s, &e, "--n_layer=3", "--n_head=2", size, "--block_size=64", "--vocab_size=70",
+                         "--batch_size=6", "--gradient_accumulation_steps=2", cap, recompute);
+    ck_assert_msg(s == OK, "%s", e.text);
+    return text;
+}
+
+/* How many blocks the longest bar but the last has, which is that of all together. */
+static int longest_bar(const char *text) {
+    int longest = 0, bar = 0, before = 0;
+    for (const char *at = strstr(text, "Alive at its peak"); *at; at++) {
+        if (*at == '#') bar++;
+        if (*at != '\n') continue;
+        if (bar && before > longest) longest = before;
+        if (bar) before = bar;
+        bar = 0;
+    }
+    return longest;
+}
+
+START_TEST(plan_says_what_it_means) {
+    char folder[] = "/tmp/snug-test-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_CACHE_HOME", folder, 1); /* nothing was measured */
+    setenv("LC_ALL", "C", 1);            /* bars of # */
+    char *small = words_of("--n_embd=32", "--vram_cap=4.4MiB", "--recompute=auto"),
+         *tiny = words_of("--n_embd=2", "--vram_cap=1GiB", "--recompute=block");
+    ck_assert(strstr(small, "  guess  training\n") && strstr(small, "no device was measured yet"));
+    ck_assert(strstr(small, " MiB ") && strstr(small, "compare with 6 x 2, recompute none.\n"));
+    ck_assert(strstr(small, "  snug train --n_layer=3") && strstr(small, " --vram_cap=4.4MiB"));
+    ck_assert(strstr(tiny, " KiB ") && strstr(tiny, "compare with 6 x 2, recompute block.\n"));
+    ck_assert_ptr_null(strstr(tiny, "keeping all"));
+    for (const char *at = small, *end; (at = strstr(at, "s asked")) != NULL; at = end) /* one thing: the verdict's */
+        ck_assert_msg((end = strchr(at, '\n')) && !strncmp(at, "s asked: micro-batch 6 x 2", 26), "%.60s", at);
+    ck_assert_int_gt(longest_bar(small), 3);
+    ck_assert_int_gt(longest_bar(tiny), 3); /* though the cap is a thousand times the peak */
+    free(small);
+    free(tiny);
+    ck_assert_int_eq(folder_remove(folder, NULL), OK);
+}
+END_TEST
+
+Suite *choice_suite(void);
+Suite *choice_suite(void) {
+    Suite *s = suite_create("choice");
+    TCase *t = tcase_create("rule");
+    tcase_add_loop_test(t, plan_chooses_by_the_rule_from_all_that_it_prints, 0, 2);
+    tcase_add_test(t, plan_says_what_it_means);
+    tcase_set_timeout(t, 120); /* other programs may be running */
+    suite_add_tcase(s, t);
+    return s;
+}
