@@ -206,17 +206,17 @@ $(BUILD)/preload_%.so: tests/preload_%.c $(BUILD)/flags
 # ---- what is needed, by apt -----------------------------------------------------------------------------------------
 
 APT_BUILD := $(if $(filter 1,$(DEPS)),OPENCL=$(OPENCL_WISH) sh .ci/deps build,true)
+APT_DEMO  := $(if $(filter 1,$(DEPS)),OPENCL=$(OPENCL_WISH) sh .ci/deps demo,true)
 APT_TEST  := $(if $(filter 1,$(DEPS)),OPENCL=$(OPENCL_WISH) sh .ci/deps test,true)
 AGAIN      = $(MAKE) --no-print-directory
 
 deps:
 	@$(APT_BUILD)
-	@$(APT_TEST)
 deps-check:
 	@OPENCL=$(OPENCL_WISH) sh .ci/deps --check test
 
 demo:
-	@$(APT_BUILD)
+	@$(APT_DEMO)
 	@$(AGAIN) $(JOBS) all
 	@SNUG=$(BUILD)/snug sh data/demo.sh
 
@@ -360,11 +360,11 @@ clean:
 
 help:
 	@echo "make                build/snug; touches neither apt nor the network"
-	@echo "make demo           gets what is missing, builds, trains a small model on this machine's C headers, samples"
+	@echo "make demo           gets what is missing, builds, trains a small model on English text, samples"
 	@echo "make test           gets what is missing, builds three ways, runs every test"
 	@echo "make lint           clang-format, cppcheck, warnings as errors"
 	@echo "make planted        plants errors in a copy of the sources: the tests must notice each"
-	@echo "make deps           only gets what is missing, by apt; make deps-check only lists it"
+	@echo "make deps           only gets what building needs, by apt; make deps-check lists all that is missing"
 	@echo "make gpu-pack       build/snug-gpu.tgz, for a machine with a GPU: tests/on_gpu.sh in it runs all that wants one"
 	@echo "make bench format fuzz fuzz-run man install clean found"
 	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."

@@ -49,7 +49,7 @@ for m in proc sys dev/pts; do
 done
 
 # README's line for a machine without git or make, less the sudo that a minimal system lacks.
-line=$(sed -n 's/.*`sudo \(apt-get install -y git make\)`.*/\1/p' "$source/README.md")
+line=$(sed -n 's/^sudo \(apt-get install -y git make\).*/\1/p' "$source/README.md")
 [ -n "$line" ] || { echo "fresh_debian: README's apt-get line is gone" >&2; exit 1; }
 timed "apt-get update && $line" inside "apt-get -q update && DEBIAN_FRONTEND=noninteractive $line"
 

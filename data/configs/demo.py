@@ -1,4 +1,4 @@
-# What `make demo` trains: a character model of this machine's C headers, small enough for two cores and two minutes.
+# What `make demo` trains: a small model of English (or of C headers), for two cores and two minutes.
 dataset = 'build/demo/data'
 out_dir = 'build/demo/out'
 
@@ -14,9 +14,9 @@ learning_rate = 2e-3
 min_lr = 2e-4
 beta2 = 0.99
 warmup_iters = 50
-max_iters = 800
-lr_decay_iters = 800
+max_iters = 1500
+lr_decay_iters = 1500
 
-eval_interval = 200
-eval_iters = 10
-log_interval = 50
+eval_interval = 500
+eval_iters = 20
+log_interval = 100
