@@ -136,12 +136,6 @@ pytorch() {
     echo "|---|--:|--:|---|"
     accumulation
     echo
-    echo "### GPT-2 124M, T = 1024, B = 1, op by op"
-    echo
-    echo '```'
-    bench $gpt2 --block_size=1024 --batch_size=1
-    echo '```'
-    echo
 } >"$work/tables"
 
 awk -v tables="$work/tables" '
