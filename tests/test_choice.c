@@ -1,5 +1,5 @@
-/* test_choice.c: what `plan` chooses is the best, by the rule of fit.h, of all settings that it prints when each is asked
-   for. The rule is written here once more, over printed numbers. */
+/* test_choice.c: what `plan` chooses is the best, by the rule of fit.h, of all settings that it prints when each is
+   asked for. The rule is written here once more, over printed numbers. */
 #include "base/files.h"
 #include "commands/plan_command.h"
 #include "run/calibrate.h"
@@ -26,9 +26,9 @@ typedef struct {
 static cJSON *plan_of(char *cap, char *batch, char *micro_batch, char *recompute) {
     status s;
     error e;
-    char *text = CAPTURE(plan_run, &s, &e, "--device=cpu", "--n_layer=3", "--n_head=2", "--n_embd=32", "--block_size=32",
-                      "--vocab_size=70", "--gradient_accumulation_steps=1", "--json", cap, batch, micro_batch,
-                      recompute);
+    char *text =
+        CAPTURE(plan_run, &s, &e, "--device=cpu", "--n_layer=3", "--n_head=2", "--n_embd=32", "--block_size=32",
+                "--vocab_size=70", "--gradient_accumulation_steps=1", "--json", cap, batch, micro_batch, recompute);
     ck_assert_msg(s == OK || s == NO_MEMORY, "%s", e.text);
     cJSON *root = cJSON_Parse(text);
     free(text);

@@ -507,7 +507,8 @@ START_TEST(constants_are_measured_once_and_kept) {
     strcpy(other.gemm, "tuned since");
     ck_assert(!calibrate_recall(c, cpu_type(PRECISION_FLOAT32), &other, &none));
     /* What was measured on a busy machine is measured again once that is quiet. */
-    snprintf(shell, sizeof shell, "sed -i 's/\"busy\":.*/\"busy\": true/; s/\"launch\":.*/\"launch\": 1,/' %s/snug/*", folder);
+    snprintf(shell, sizeof shell, "sed -i 's/\"busy\":.*/\"busy\": true/; s/\"launch\":.*/\"launch\": 1,/' %s/snug/*",
+             folder);
     ck_assert_int_eq(system(shell), 0);
     ck_assert(calibrate_recall(c, cpu_type(PRECISION_FLOAT32), b, &again) && again.busy && again.launch == 1);
     bool busy = host_is_busy();

@@ -1,6 +1,7 @@
 /* test_report.c: the report page: it has what a run leaves; neither text in it nor half-written files can break it. */
 #include "report/chart.h"
 #include "base/files.h"
+#include "report/memory_map.h"
 #include "report/report.h"
 #include "report/run_facts.h"
 #include "run/model.h"
@@ -80,8 +81,9 @@ START_TEST(page_has_every_curve_and_sample_of_the_log) {
     ck_assert_msg(text != NULL, "%s", e.text);
     assert_well_formed(text);
     static const char *const says[] = {
-        "nats per token", "optimizer step",  "val, evaluated", "learning rate",        "L2 norm",      "tokens/s",
-        "step 2: 3.375",  "lowest val loss", "after 2 steps",  "prefers-color-scheme", "<b>3.3750</b>"};
+        "nats per token", "optimizer step", "val, evaluated",           "Learning rate", "L2 norm",
+        "tokens/s",       "step 2: 3.375",  "val loss, evaluated last", "after 2 steps", "prefers-color-scheme",
+        "<b>3.3750</b>"};
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         ck_assert_msg(strstr(text, says[i]) != NULL, "the page lacks: %s", says[i]);
     ck_assert_int_eq(count(text, "class=\"chart\""), 5); /* the loss twice: desktop and phone */
@@ -102,6 +104,76 @@ START_TEST(text_of_users_is_escaped_everywhere) {
     ck_assert_ptr_nonnull(strstr(text, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; so on"));
     ck_assert_ptr_nonnull(strstr(text, "&lt;b&gt;&#39;&quot;&amp;"));
     free(text);
+}
+END_TEST
+
+/* With a single step there is nothing to draw, and no box is drawn around nothing. */
+START_TEST(one_step_is_no_curve) {
+    error e;
+    char *one = xstrdup(LOG), *end = strchr(strchr(one, '\n') + 1, '\n');
+    end[1] = 0;
+    write_file("log.jsonl", strchr(one, '\n') + 1);
+    char *text = page(&e);
+    assert_well_formed(text);
+    ck_assert_int_eq(count(text, "class=\"chart\""), 0);
+    ck_assert_ptr_nonnull(strstr(text, "One step so far"));
+    free(text);
+    write_file("log.jsonl", one); /* an evaluation before it */
+    text = page(&e);
+    ck_assert_int_eq(count(text, "class=\"chart\""), 0);
+    free(text);
+    free(one);
+}
+END_TEST
+
+/* Two starts of one run, of which the second begins anew: 90 + 30 seconds. What is to be typed next depends on whether
+   the run has reached its end. */
+START_TEST(page_says_how_long_it_ran_and_what_comes_next) {
+    error e;
+    write_file("log.jsonl", "{\"iter\":0,\"loss\":4,\"run_s\":50}\n{\"iter\":1,\"loss\":4,\"run_s\":90}\n"
+                            "{\"iter\":2,\"loss\":4,\"run_s\":10}\n"
+                            "{\"iter\":3,\"train_loss\":3.5,\"val_loss\":3.75,\"run_s\":30}\n");
+    for (int most = 3; most <= 9; most += 6) {
+        char facts[200];
+        snprintf(facts, sizeof facts, "{\"settings\":{\"out_dir\":\"'my out'\",\"max_iters\":\"%d\"}}", most);
+        write_file("run.json", facts);
+        char *text = page(&e);
+        assert_well_formed(text);
+        ck_assert_ptr_nonnull(strstr(text, "<b>120 s</b>it has run"));
+        ck_assert_ptr_nonnull(strstr(text, "<b>3.5000</b>train loss, evaluated last</div>\n<div class=\"tile\">"
+                                           "<b>3.7500</b>val loss, evaluated last"));
+        ck_assert_ptr_nonnull(strstr(text, most == 3 ? "snug sample --out_dir=&#39;my out&#39;"
+                                                     : "snug train --init_from=resume --out_dir=&#39;my out&#39;"));
+        free(text);
+    }
+}
+END_TEST
+
+/* In the light and in the dark: kinds of tensors have colours that can be told apart. */
+START_TEST(colours_of_the_map_differ) {
+    char *style = NULL;
+    size_t bytes;
+    FILE *f = open_memstream(&style, &bytes);
+    memory_map_style(f);
+    fclose(f);
+    const char *at = style;
+    for (int dark = 0; dark < 2; dark++) {
+        unsigned color[KIND_COUNT][3];
+        for (int k = 0; k < KIND_COUNT; k++) {
+            char name[32];
+            snprintf(name, sizeof name, ".map .k%d{fill:#", k);
+            ck_assert_ptr_nonnull(at = strstr(at, name));
+            ck_assert_int_eq(sscanf(at + strlen(name), "%2x%2x%2x", &color[k][0], &color[k][1], &color[k][2]), 3);
+        }
+        for (int k = 0; k < KIND_COUNT; k++)
+            for (int other = 0; other < k; other++) {
+                double square = 0;
+                for (int c = 0; c < 3; c++) square += pow((double)color[k][c] - color[other][c], 2);
+                ck_assert_msg(sqrt(square) > 45, "%s and %s, %s: %.0f", kind_names[k], kind_names[other],
+                              dark ? "dark" : "light", sqrt(square));
+            }
+    }
+    free(style);
 }
 END_TEST
 
@@ -402,6 +474,9 @@ Suite *report_suite(void) {
     tcase_add_test(t, page_has_every_curve_and_sample_of_the_log);
     tcase_add_test(t, text_of_users_is_escaped_everywhere);
     tcase_add_test(t, torn_lines_and_nulls_cost_only_themselves);
+    tcase_add_test(t, one_step_is_no_curve);
+    tcase_add_test(t, page_says_how_long_it_ran_and_what_comes_next);
+    tcase_add_test(t, colours_of_the_map_differ);
     tcase_add_test(t, empty_folder_and_damaged_files_are_named);
     tcase_add_test(t, equivalence_alone_makes_a_page_with_all_its_splits);
     tcase_add_loop_test(t, run_json_gives_the_bound_plan_again, 0, 10);

@@ -16,11 +16,11 @@ enum { PLAN_ROWS_MAX = 12 };
 typedef struct {
     fit_request request; /* shape, effective batch and batch_invariant may differ from what was asked for */
     fit_option option;
-    bool known;         /* false: a tensor is larger than the device's largest allocation */
-    bool fits;          /* always true without a cap */
-    bool chosen, base;  /* base: what the others are compared with, the asked micro-batch with nothing recomputed (or
-                           with the policy that was asked for) */
-    char training[96];  /* "the same", or "OTHER ..." and how */
+    bool known;        /* false: a tensor is larger than the device's largest allocation */
+    bool fits;         /* always true without a cap */
+    bool chosen, base; /* base: what the others are compared with, the asked micro-batch with nothing recomputed (or
+                          with the policy that was asked for) */
+    char training[96]; /* "the same", or "OTHER ..." and how */
 } plan_row;
 
 typedef struct {

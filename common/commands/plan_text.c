@@ -191,19 +191,21 @@ static void print_rule(const plan_report *p, FILE *f) {
     else if (p->request.micro_batch && p->request.policy)
         fprintf(f, "  > what you asked for: nothing was left to choose.\n");
     else if (fit_leaves_reserve(&p->request, p->chosen.peak))
-        fprintf(f,
-                "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
-                "    the largest micro-batch with the least recomputation that leaves a fifth of the cap free: few\n"
-                "    sequences at once use a device badly.\n",
-                FIT_NOISE_PERCENT);
+        fprintf(
+            f,
+            "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
+            "    the largest micro-batch with the least recomputation that leaves a fifth of the cap free: few\n"
+            "    sequences at once use a device badly.\n",
+            FIT_NOISE_PERCENT);
     else
-        fprintf(f,
-                "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
-                "    the least memory, since %s.\n",
-                FIT_NOISE_PERCENT,
-                l->cap_is_shared ? "other programs live in this memory too"
-                : l->cap         ? "none of them leaves a fifth of the cap free"
-                                 : "no cap was given");
+        fprintf(
+            f,
+            "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
+            "    the least memory, since %s.\n",
+            FIT_NOISE_PERCENT,
+            l->cap_is_shared ? "other programs live in this memory too"
+            : l->cap         ? "none of them leaves a fifth of the cap free"
+                             : "no cap was given");
 }
 
 static void print_table(const plan_report *p, const screen *s) {

@@ -78,7 +78,7 @@ enum { TEXT_MAX = 512 };
     X(BYTES, vram_cap, 0, 0, 0, MEMORY, BY_ALL_STEPS, FREE,                                                            \
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
     X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, BY_ALL_STEPS, FREE,                                                \
-      "sequences computed at once; 0 = chosen to fit and to be fast")                                                         \
+      "sequences computed at once; 0 = chosen to fit and to be fast")                                                  \
     X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_ALL_STEPS, FREE,                   \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
     X(BOOL, batch_invariant, true, 0, 0, MEMORY, BY_ALL_STEPS, BITS, "same bits for every micro-batch size")           \

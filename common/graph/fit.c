@@ -193,8 +193,8 @@ static int *sizes_of(int64_t n, int *count) {
 }
 
 /* How many of the ascending sizes have a lower bound of at most `limit` bytes (0: any) under a policy. */
-static status count_below(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
-                          uint64_t limit, int *count, error *e) {
+static status count_below(const fit_request *r, const recompute_policy *policy, const int *sizes, int n, uint64_t limit,
+                          int *count, error *e) {
     int low = limit || r->limits.max_block ? 0 : n, high = n; /* sizes[0 .. low) are below, sizes[high ..) are not */
     while (low < high) {
         int middle = low + (high - low) / 2;
@@ -254,8 +254,7 @@ static int compare_from_large(const void *pa, const void *pb) {
 }
 
 /* Picks the largest micro-batch of those that take at most `limit` seconds and leave the reserve. */
-static status pick_largest(const fit_request *r, candidates *c, double limit, fit_option *best, bool *found,
-                           error *e) {
+static status pick_largest(const fit_request *r, candidates *c, double limit, fit_option *best, bool *found, error *e) {
     qsort(c->list, (size_t)c->n, sizeof *c->list, compare_from_large);
     for (int i = 0; i < c->n; i++) {
         fit_option *o = &c->list[i].option;

@@ -148,7 +148,12 @@ static void draw_x_axis(const plot *p) {
 /* Where there are more points than pixels, each column of pixels gets its lowest and highest point, so that no spike is
    lost. */
 static void draw_line(const plot *p, const chart_series *s) {
-    fprintf(p->f, "<path class=\"c%d\" stroke-width=\"%g\" d=\"", s->color, s->width ? s->width : 1.6);
+    enum { DASH = 9 }; /* pixels */
+    fprintf(p->f, "<path class=\"c%d\" stroke-width=\"%g\"", s->color, s->width ? s->width : 1.6);
+    if (s->dashes > 1)
+        fprintf(p->f, " stroke-dasharray=\"%d %d\" stroke-dashoffset=\"%d\"", DASH, DASH * (s->dashes - 1),
+                -DASH * s->dash);
+    fputs(" d=\"", p->f);
     char command = 'M';
     for (int64_t i = 0; i < s->n;) {
         if (!drawable(p, s->x[i], s->y[i])) {

@@ -13,9 +13,10 @@ typedef struct {
     const char *name;    /* NULL: not in the legend */
     const double *x, *y; /* [n], x ascending; the line has a gap where y is not finite */
     int64_t n;
-    int color;    /* of CHART_COLORS */
-    double width; /* of the line, in pixels; 0: the usual */
-    bool dots;    /* a mark at each point */
+    int color;        /* of CHART_COLORS */
+    double width;     /* of the line, in pixels; 0: the usual */
+    bool dots;        /* a mark at each point */
+    int dash, dashes; /* the line is dashed, its dashes in turn with those of dashes - 1 others; 0: whole */
 } chart_series;
 
 typedef struct {

@@ -63,13 +63,13 @@ static double y_of(const map *m, uint64_t bytes) {
 /* ---- the style ---- */
 
 /* Colours by kind, in the order of KINDS: blue for what stays, green for what the forward pass keeps for the backward
-   pass, red to yellow for what comes and goes. */
+   pass, red to yellow for what comes and goes. No two of them are near each other. */
 static const char *const LIGHT[KIND_COUNT] = {"#1f4e9c", "#4a86d8", "#9dbfee", "#5b6b85", "#0f6b4f",
-                                              "#7cc9a2", "#2e9e6b", "#57b98a", "#a3d9bd", "#1b8a8f",
+                                              "#b8d36a", "#2e9e6b", "#a6e3c0", "#7a8f2f", "#1b8a8f",
                                               "#63bfc3", "#c23b22", "#e8912d", "#8d6bb8", "#d8b11e"};
 static const char *const DARK[KIND_COUNT] = {"#5b8fe0", "#3a67ad", "#274675", "#8b9bb5", "#3fc796",
-                                             "#2a6b4e", "#37a877", "#2c8560", "#1f5943", "#37b3b8",
-                                             "#21777b", "#e8644c", "#d9862a", "#a98ad0", "#c7a427"};
+                                             "#c5d86d", "#2f9160", "#a3e0c4", "#6b7f2a", "#37b3b8",
+                                             "#1e6a78", "#e8644c", "#d9862a", "#a98ad0", "#c7a427"};
 
 void memory_map_style(FILE *f) {
     fputs(".map{background:#fff;color:#1a1a1a;font:13px system-ui,sans-serif}\n"
@@ -79,7 +79,8 @@ void memory_map_style(FILE *f) {
           ".map .u{shape-rendering:crispEdges}.map .axis{stroke:currentColor;fill:none}\n"
           ".map .grid{stroke:currentColor;opacity:.12}.map .cap{stroke:#d0021b;stroke-width:2}\n"
           ".map .peak{stroke:currentColor;stroke-width:1.5;stroke-dasharray:5 4;fill:none}\n"
-          ".map .captext{fill:#b00217;font-weight:600}\n",
+          ".map .captext{fill:#b00217;font-weight:600}\n"
+          ".map .tip{display:none}.map g:hover .tip{display:inline}\n",
           f);
     for (int k = 0; k < KIND_COUNT; k++) fprintf(f, ".map .k%d{fill:%s}\n", k, LIGHT[k]);
     fputs("@media(prefers-color-scheme:dark){\n"
@@ -101,8 +102,9 @@ static void draw_tensor(map *m, tensor_id id) {
     uint64_t from = m->base[s->block] + s->offset;
     double top = y_of(m, from + s->bytes);
     const char *edge = y_of(m, from) - top > 3 ? "t" : "u"; /* what is thinner has no edge, which would hide it */
-    char name[64];
+    char name[64], size[32];
     m->kinds_seen |= (size_t)1 << t->kind;
+    if (m->narrow) fputs("<g>", m->f);
     fprintf(m->f, "<rect class=\"%s k%d\" x=\"%.2f\" y=\"%.3f\" width=\"%.2f\" height=\"%.3f\"><title>%s: %s, [", edge,
             (int)t->kind, x0, top, x1 - x0, y_of(m, from) - top, tensor_print(t, name, sizeof name),
             kind_names[t->kind]);
@@ -110,7 +112,11 @@ static void draw_tensor(map *m, tensor_id id) {
     fprintf(m->f, "], %llu bytes at %llu%s", (unsigned long long)s->bytes, (unsigned long long)from,
             t->of && t->role == ROLE_ACT ? ", computed again" : "");
     if (!tensor_is_persistent(t)) fprintf(m->f, ", ops %d to %d", s->first_op, s->last_op);
-    fputs("</title></rect>\n", m->f);
+    fputs("</title></rect>", m->f);
+    if (m->narrow) /* phones show no titles, but take a touch for pointing */
+        fprintf(m->f, "<text class=\"tip small\" x=\"%d\" y=\"%d\">%s: %s, %s</text></g>", m->l.left, m->l.top - 16,
+                name, kind_names[t->kind], bytes_print(s->bytes, size, sizeof size));
+    fputc('\n', m->f);
 }
 
 /* ---- the axes ---- */

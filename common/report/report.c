@@ -31,8 +31,9 @@ static const char STYLE[] =
     "pre{background:var(--card);border-radius:8px;padding:10px 12px;margin:6px 0;font-size:13px;white-space:pre-wrap;"
     "overflow-wrap:anywhere}summary{cursor:pointer;margin:10px 0}code{font-size:.92em}\n"
     ".yes{color:var(--s2);font-weight:600}.no{color:var(--s5);font-weight:600}svg{max-width:100%;display:block}\n"
-    "span.desk{display:inline}.phone{display:none}@media(max-width:700px){body{padding:16px}.phone{display:block}.desk,"
-    "span.desk{display:none}"
+    "span.desk{display:inline}.phone{display:none}@media(max-width:700px){body{padding:16px}.phone{display:block}span."
+    "phone{display:"
+    "inline}.desk,span.desk{display:none}"
     "td,th,td.n,th.n{padding-right:6px;font-size:12px}}\n";
 
 void report_put_tile(FILE *f, const char *value, const char *what) {

@@ -18,6 +18,13 @@ static void take_sample(report_data *d, int64_t iter, const cJSON *v) {
     d->samples[0] = (text_sample){iter, xstrdup(v->valuestring)};
 }
 
+/* Each start of a run counts from 0. */
+static void take_seconds(report_data *d, const cJSON *v) {
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble < 1e12)) return;
+    if (v->valuedouble < d->seconds) d->seconds_before += d->seconds;
+    d->seconds = v->valuedouble;
+}
+
 static void take_line(report_data *d, const char *line, size_t bytes) {
     cJSON *json = cJSON_ParseWithLength(line, bytes);
     int64_t iter;
@@ -29,6 +36,7 @@ static void take_line(report_data *d, const char *line, size_t bytes) {
         take(&d->speed, iter, json_get(json, "tokens_per_s"));
         take(&d->train_loss, iter, json_get(json, "train_loss"));
         take(&d->val_loss, iter, json_get(json, "val_loss"));
+        take_seconds(d, json_get(json, "run_s"));
         take_sample(d, iter, json_get(json, "sample"));
         if (cJSON_IsNumber(allocated)) d->allocated = (uint64_t)fmax(0, fmin(allocated->valuedouble, 0x1p62));
     }
@@ -39,6 +47,7 @@ static void forget_log(report_data *d) {
     curve *curves[] = {&d->loss, &d->rate, &d->norm, &d->speed, &d->train_loss, &d->val_loss};
     for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) curve_free(curves[i]);
     while (d->n_samples) free(d->samples[--d->n_samples].text);
+    d->seconds = d->seconds_before = 0;
     d->allocated = 0;
     d->log_read = 0;
     d->logged = false;

@@ -17,6 +17,7 @@ enum { SAMPLES_SHOWN = 4 };
 typedef struct {
     curve loss, rate, norm, speed;      /* by step */
     curve train_loss, val_loss;         /* by evaluation */
+    double seconds, seconds_before;     /* that the newest start has run, and all starts before it */
     uint64_t allocated;                 /* bytes, as the log has them; 0: not known */
     text_sample samples[SAMPLES_SHOWN]; /* the newest first */
     int n_samples;

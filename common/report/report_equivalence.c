@@ -95,25 +95,37 @@ static void put_noise(FILE *f, const cJSON *q) {
 
 /* ---- charts ---- */
 
-/* The lines lie on top of each other, and yet all can be seen, since each is thinner than the one below it. */
+/* How far two splits' losses are apart at most. */
+static double loss_distance(const cJSON *a, const cJSON *b) {
+    const cJSON *v = first_of(json_get(a, "losses")), *w = first_of(json_get(b, "losses"));
+    double most = 0;
+    for (; v && w; v = v->next, w = w->next) most = fmax(most, fabs(v->valuedouble - w->valuedouble));
+    return most;
+}
+
+/* The lines lie on top of each other, and yet all can be seen: each is dashed, and its dashes fill gaps of the others.
+   The legend says by how much a curve differs from the first. */
 static void put_losses(FILE *f, const cJSON *q, int width) {
-    static const double widths[SPLITS_MAX] = {10, 8, 6, 4.4, 2.8, 1.2};
     const cJSON *splits = json_get(q, "splits"), *s, *v;
     curve curves[SPLITS_MAX] = {{0}};
     double *points = xcalloc(SPLITS_MAX * 2, CURVE_POINTS * sizeof *points); /* x and y of each */
     chart_series series[SPLITS_MAX];
-    char names[SPLITS_MAX][96];
-    int n = 0;
+    char names[SPLITS_MAX][128], split[96];
+    int n = 0, all = cJSON_GetArraySize(splits);
+    if (all > SPLITS_MAX) all = SPLITS_MAX;
     for (s = first_of(splits); s && n < SPLITS_MAX; s = s->next, n++) {
         double step = 0, *x = points + (size_t)n * 2 * CURVE_POINTS, *y = x + CURVE_POINTS;
         for (v = first_of(json_get(s, "losses")); v; v = v->next)
             curve_add(&curves[n], ++step, cJSON_IsNumber(v) ? v->valuedouble : NAN);
         int shown = curve_points(&curves[n], x, y);
-        series[n] = (chart_series){split_name(s, names[n]), x, y, shown, n, widths[n], false};
+        snprintf(names[n], sizeof names[n], "%s", split_name(s, split));
+        if (n) snprintf(names[n] + strlen(names[n]), 32, " (+%.2g)", loss_distance(first_of(splits), s));
+        series[n] = (chart_series){
+            .name = names[n], .x = x, .y = y, .n = shown, .color = n, .width = 3, .dash = n, .dashes = all};
     }
     chart_draw(f,
-               &(chart){"Loss of every split, on top of each other", "optimizer step", "nats per token", series, n,
-                        false, false, 0, NULL},
+               &(chart){"Loss of every split, dashed in turn where they coincide", "optimizer step", "nats per token",
+                        series, n, false, false, 0, NULL},
                width, 320);
     for (int i = 0; i < n; i++) curve_free(&curves[i]);
     free(points);
@@ -131,7 +143,8 @@ static void put_peaks(FILE *f, const cJSON *q, int width) {
         if (n == SPLITS_MAX) break;
         x[n] = fmax(1, report_number(s, "micro_batch"));
         y[n] = report_number(s, "peak_bytes") / unit;
-        series[n] = (chart_series){split_name(s, names[n]), &x[n], &y[n], 1, n, 5, true};
+        series[n] = (chart_series){
+            .name = split_name(s, names[n]), .x = &x[n], .y = &y[n], .n = 1, .color = n, .width = 5, .dots = true};
         n++;
     }
     chart_draw(f,
@@ -161,7 +174,7 @@ void report_put_equivalence(FILE *f, const cJSON *q) {
     for (int phone = 0; phone < 2; phone++) {
         int width = phone ? 358 : 580;
         fprintf(f, "<div class=\"%s\"><div class=\"row\">\n", phone ? "phone" : "desk");
-        put_losses(f, q, width);
+        if (cJSON_GetArraySize(json_get(first_of(json_get(q, "splits")), "losses")) > 1) put_losses(f, q, width);
         put_peaks(f, q, width);
         fputs("</div></div>\n", f);
     }

@@ -4,6 +4,7 @@
 #include "report/report_internal.h"
 #include "report/run_facts.h"
 #include "report/svg.h"
+#include "base/shell_word.h"
 #include "base/terminal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -42,8 +43,12 @@ static void put_tiles(FILE *f, const report_data *d) {
         snprintf(text, sizeof text, "%.0f of %.20s", steps, report_text(settings, "max_iters"));
         report_put_tile(f, text, "optimizer steps");
     }
-    put_tile_number(f, "%.4f", curve_least(&d->val_loss), "lowest val loss");
-    put_tile_number(f, "%.4f", curve_last(&d->loss), "last train loss");
+    put_tile_number(f, "%.4f", curve_last(&d->train_loss), "train loss, evaluated last");
+    put_tile_number(f, "%.4f", curve_last(&d->val_loss), "val loss, evaluated last");
+    if (curve_least(&d->val_loss) < curve_last(&d->val_loss))
+        put_tile_number(f, "%.4f", curve_least(&d->val_loss), "lowest val loss");
+    if (!d->train_loss.n) put_tile_number(f, "%.4f", curve_last(&d->loss), "loss of the last logged batch");
+    if (d->seconds > 0) report_put_tile(f, duration_print(d->seconds_before + d->seconds, text), "it has run");
     if (d->speed.n) report_put_tile(f, number_print(llround(curve_median(&d->speed)), text), "tokens/s, median");
     if (plan) {
         double micro = report_number(plan, "micro_batch"), all = report_number(plan, "sequences");
@@ -63,6 +68,23 @@ static void put_tiles(FILE *f, const report_data *d) {
     fputs("</div>\n", f);
 }
 
+/* ---- what to do next ---- */
+
+static void put_next(FILE *f, const report_data *d) {
+    const cJSON *settings = json_get(d->facts, "settings");
+    const char *quoted = report_text(settings, "out_dir");
+    double most = strtod(report_text(settings, "max_iters"), NULL), done = curve_last_x(&d->train_loss);
+    size_t n = strlen(quoted);
+    if (n < 3) return;
+    char *folder = xprintf("%.*s", (int)(n - 2), quoted + 1), *word = shell_word(folder); /* it stands in quotes */
+    fputs("<p>Next: <code>snug ", f);
+    fputs(done < most ? "train --init_from=resume --out_dir=" : "sample --out_dir=", f);
+    html_print(f, word);
+    fputs(done < most ? "</code> goes on with it, under any cap.</p>\n" : "</code> lets it write.</p>\n", f);
+    free(word);
+    free(folder);
+}
+
 /* ---- curves ---- */
 
 /* The points of a curve as a series draws them. */
@@ -78,7 +100,7 @@ static chart_series series_of(const curve *c, drawing *to, chart_series s) {
 }
 
 static void put_one(FILE *f, const curve *c, const char *title, const char *unit, int color, bool from_zero) {
-    if (!c->n) return;
+    if (c->n < 2) return; /* one point is no curve */
     drawing *points = xcalloc(1, sizeof *points);
     chart_series s = series_of(c, points, (chart_series){.color = color});
     chart_draw(f, &(chart){title, "optimizer step", unit, &s, 1, from_zero, false, 0, NULL}, 384, 250);
@@ -99,12 +121,17 @@ static void put_loss(FILE *f, const report_data *d, int width, int height) {
 
 static void put_curves(FILE *f, const report_data *d) {
     if (!d->loss.n && !d->train_loss.n) return;
-    fputs("<h2>Training</h2>\n<div class=\"desk\">", f);
+    fputs("<h2>Training</h2>\n", f);
+    if (d->loss.n < 2 && d->train_loss.n < 2) {
+        fputs("<p>One step so far: curves begin with the second that is logged.</p>\n", f);
+        return;
+    }
+    fputs("<div class=\"desk\">", f);
     put_loss(f, d, 1184, 360);
     fputs("</div><div class=\"phone\">", f);
     put_loss(f, d, 358, 280);
     fputs("</div>\n<div class=\"row\">\n", f);
-    put_one(f, &d->rate, "Learning rate", "learning rate", 2, true);
+    put_one(f, &d->rate, "Learning rate", "", 2, true);
     put_one(f, &d->norm, "Gradient norm, before clipping", "L2 norm", 3, true);
     put_one(f, &d->speed, "Speed", "tokens/s", 0, true);
     fputs("</div>\n", f);
@@ -130,7 +157,10 @@ static void put_map(FILE *f, const report_data *d) {
     html_print(f, fit_print(&r, &o, text, sizeof text));
     fprintf(f, ". Planned: %s bytes", number_print((int64_t)p.total, number));
     if (d->allocated) fprintf(f, "; allocated: %s bytes", number_print((int64_t)d->allocated, number));
-    fputs(". Point at a rectangle for its name, shape and bytes.</p>\n<div class=\"desk\">", f);
+    fputs(
+        ". <span class=\"desk\">Point at</span><span class=\"phone\">Touch</span> a rectangle for its name, shape and "
+        "bytes.</p>\n<div class=\"desk\">",
+        f);
     map_source source = {m.graph, &p, r.limits.cap, NULL, NULL};
     memory_map_draw(f, &source, MAP_WIDE);
     fputs("</div><div class=\"phone\">", f);
@@ -196,6 +226,7 @@ static void put_samples(FILE *f, const report_data *d) {
 void report_put_run(FILE *f, const report_data *d) {
     put_head(f, d);
     put_tiles(f, d);
+    put_next(f, d);
     put_curves(f, d);
     if (d->facts) put_map(f, d);
     put_settings(f, d);

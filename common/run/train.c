@@ -96,8 +96,8 @@ static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
         progress_print(&r->show, "step %lld: train loss %.4f (no val.bin)\n", (long long)iter, train);
     if (!r->logs) return OK;
     if (r->val.map)
-        snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g,\"val_loss\":%.17g}", (long long)iter, train,
-                 *val_loss);
+        snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g,\"val_loss\":%.17g,\"run_s\":%.1f}",
+                 (long long)iter, train, *val_loss, seconds_now() - r->began);
     else
         snprintf(line, sizeof line, "{\"iter\":%lld,\"train_loss\":%.17g}", (long long)iter, train);
     TRY(log_line(r, line, e));
@@ -181,9 +181,11 @@ static status log_step(run *r, int64_t iter, double loss, double norm, double lr
                    loss, norm, lr, 1e3 * seconds, tokens);
     snprintf(line, sizeof line,
              "{\"iter\":%lld,\"loss\":%.17g,\"lr\":%.17g,\"grad_norm\":%.17g,\"ms\":%.3f,\"tokens_per_s\":%.1f,"
+             "\"run_s\":%.1f,"
              "\"micro_batch\":%d,\"recompute\":\"%s\",\"vram_cap_bytes\":%llu,\"vram_peak_bytes\":%llu}",
-             (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, r->chosen.micro_batch, r->chosen.policy->name,
-             (unsigned long long)r->m.backend->limits.cap, (unsigned long long)r->m.backend->allocated);
+             (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, seconds_now() - r->began, r->chosen.micro_batch,
+             r->chosen.policy->name, (unsigned long long)r->m.backend->limits.cap,
+             (unsigned long long)r->m.backend->allocated);
     return log_line(r, line, e);
 }
 
@@ -312,7 +314,7 @@ status train_run(const config *c, error *e) {
     if (c->n_positional)
         return fail(e, BAD_INPUT, "train: '%.200s' is neither a --key=value nor a config file, whose name ends in .py",
                     c->positional[0]);
-    run r = {.c = c, .show = progress_new(stdout)};
+    run r = {.c = c, .show = progress_new(stdout), .began = seconds_now()};
     stop_watch();
     config_print(c, stdout);
     status s = train(&r, e);

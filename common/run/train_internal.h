@@ -27,9 +27,9 @@ typedef struct {
                          run which fails at once loses nothing of the one before it */
     run_state state;
     report_data report;
-    int64_t evaluated_at; /* the step after which all losses were last evaluated and logged; -1: none */
-    tokenizer *tokenizer; /* what checkpoints carry, or NULL */
-    double last_save;
+    int64_t evaluated_at;    /* the step after which all losses were last evaluated and logged; -1: none */
+    tokenizer *tokenizer;    /* what checkpoints carry, or NULL */
+    double began, last_save; /* by seconds_now() */
     progress show;
     double predicted;                  /* seconds a step, by constants that were measured; 0: none were */
     double step_seconds, eval_seconds; /* of all steps of this process, and of the last evaluation with its save */
