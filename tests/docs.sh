@@ -1,7 +1,7 @@
 #!/bin/sh
 # docs.sh: what README and docs say still holds: the man page is the option table's, links lead somewhere, the commands of
 # ```console blocks print what stands below them ("..." stands for any lines), pictures are those that the program draws,
-# and a number with a unit stands in a table or in a command's output too. The program is $SNUG.
+# and a number with a unit comes from such a command or has a date and a machine. The program is $SNUG.
 set -eu
 cd "$(dirname "$0")/.."
 snug=${SNUG:-build/snug}
@@ -84,7 +84,7 @@ check_commands() {
         n=$(blocks_of "$page")
         while [ "$n" -gt 0 ]; do
             sed "s:build/snug:$snug:g" "$work/$n.command" >"$work/run"
-            sh "$work/run" >"$work/got" 2>"$work/errors" </dev/null || true
+            sh "$work/run" 2>"$work/errors" </dev/null | sed "s:$snug:build/snug:g" >"$work/got" || true
             if ! matches "$work/$n.expected" "$work/got"; then
                 fail "$page: not what this prints now: $(cat "$work/$n.command")"
                 diff "$work/$n.expected" "$work/got" | head -n 12 >&2 || true
@@ -117,18 +117,22 @@ check_speed() {
     done <"$work/speeds"
 }
 
-# A number with a unit in running text stands in a table or a block of some page as well.
+# A number with a unit is what a command prints that was run above, or it stands below a date and a machine; see
+# doc_numbers.awk. The test's own test: a page with one of each.
 check_numbers() {
     # shellcheck disable=SC2086
-    awk '/^```/ { inside = !inside } inside || /^\|/ { print }' $pages >"$work/sources"
-    for page in README.md docs/micro-batch.md docs/recompute.md docs/reading-plan.md docs/first-hour.md; do
-        awk '/^```/ { inside = !inside; next } !inside && !/^\|/ { print }' "$page" |
-            grep -o '\b[0-9][0-9.,]*[0-9] \?\(GiB\|MiB\|GFLOP/s\|tokens/s\|ms\)\b' | sort -u >"$work/numbers" || true
-        while read -r number; do
-            grep -qF -- "${number%% *}" "$work/sources" ||
-                fail "$page: $number stands in no table and in no command's output"
+    awk '/^```console/ { inside = 1; next } /^```/ { inside = 0 } inside { print }' $pages >"$work/sources"
+    for page in $pages; do
+        awk -v sources="$work/sources" -v constants=tests/doc_constants.txt -f tests/doc_numbers.awk "$page" >"$work/numbers"
+        while read -r line number unit; do
+            fail "$page:$line: $number $unit: no command prints it, and no date and machine stand above it"
         done <"$work/numbers"
     done
+    printf '%s\n' '# a' 'It takes 7 GiB, 8.25 ms and 3 GiB of `9 GiB`.' '| | MiB |' '|---|---|' '| x | 77.5 |' '## b' \
+        'On an H100, 2026-11-26: 12 ms.' '### c' '13 ms.' '## d' '14 ms.' >"$work/page"
+    echo '3 8.25' >"$work/sources"
+    got=$(awk -v sources="$work/sources" -v constants=/dev/null -f tests/doc_numbers.awk "$work/page" | tr '\n' ';')
+    [ "$got" = "2 7 GiB;5 77.5 MiB;11 14 ms;" ] || fail "doc_numbers.awk finds other numbers than it should: $got"
 }
 
 check_help

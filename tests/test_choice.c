@@ -95,7 +95,7 @@ START_TEST(plan_chooses_by_the_rule_from_all_that_it_prints) {
     ck_assert_int_eq(calibrate_ensure(c, b, NULL, &cost, &e), OK); /* seconds are printed for measured devices only */
     b->close(b);
     snprintf(batch, sizeof batch, "--batch_size=%d", n);
-    for (int cap = 500; cap <= 2600; cap += 300) { /* KiB: from hardly anything to everything */
+    for (int cap = 500; cap <= 4100; cap += 450) { /* KiB: from hardly anything to everything */
         char option[40];
         snprintf(option, sizeof option, "--vram_cap=%dKiB", cap);
         int count = all_that_fit(option, batch, n, all);
