@@ -55,14 +55,15 @@ status shape_of_checkpoint(const config *c, const char *folder, gpt_shape *s, in
 static status shape_of_data(const config *c, gpt_shape *s, int *length, const char **vocabulary_from, error *e) {
     int64_t vocabulary = 0;
     char *folder;
-    *vocabulary_from = "GPT-2's 50257 rounded up, since the dataset is not there";
+    *vocabulary_from = "no dataset here: assumed as GPT-2's, rounded up; or give --vocab_size";
     if (c->vocab_size)
         *vocabulary_from = "vocab_size";
     else if (data_folder(c, &folder, NULL) == OK) {
         status read = data_vocabulary_of(folder, &vocabulary, e);
         free(folder);
         TRY(read);
-        *vocabulary_from = vocabulary ? "the dataset's" : "GPT-2's 50257 rounded up, since the dataset does not say";
+        *vocabulary_from =
+            vocabulary ? "the dataset's" : "not in the data: assumed as GPT-2's, rounded up; or give --vocab_size";
     }
     return shape_new(c, vocabulary, s, length, e);
 }
