@@ -65,11 +65,11 @@ static double y_of(const map *m, uint64_t bytes) {
 /* Colours by kind, in the order of KINDS: blue for what stays, green for what the forward pass keeps for the backward
    pass, red to yellow for what comes and goes. No two of them are near each other. */
 static const char *const LIGHT[KIND_COUNT] = {"#1f4e9c", "#4a86d8", "#9dbfee", "#5b6b85", "#0f6b4f",
-                                              "#b8d36a", "#2e9e6b", "#a6e3c0", "#7a8f2f", "#1b8a8f",
+                                              "#b8d36a", "#2f9f5c", "#a6e3c0", "#7a8f2f", "#1b8a8f",
                                               "#63bfc3", "#c23b22", "#e8912d", "#8d6bb8", "#e8d21e"};
-static const char *const DARK[KIND_COUNT] = {"#5b8fe0", "#3a67ad", "#274675", "#8b9bb5", "#3fc796",
+static const char *const DARK[KIND_COUNT] = {"#5b8fe0", "#3a67ad", "#274675", "#8b9bb5", "#2fd18a",
                                              "#c5d86d", "#2f9160", "#a3e0c4", "#6b7f2a", "#37b3b8",
-                                             "#1e6a78", "#e8644c", "#d9862a", "#a98ad0", "#c7a427"};
+                                             "#1f8090", "#e8644c", "#d9862a", "#b784e0", "#e6d24a"};
 
 void memory_map_style(FILE *f) {
     fputs(".map{background:#fff;color:#1a1a1a;font:13px system-ui,sans-serif}\n"
