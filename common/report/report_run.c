@@ -34,13 +34,17 @@ static void put_head(FILE *f, const report_data *d) {
     fputs("</p>\n", f);
 }
 
+/* Steps that are done: the last may not be in the log themselves, but an evaluation after them is. */
+static double steps_done(const report_data *d) {
+    return fmax(curve_last_x(&d->loss) + 1, curve_last_x(&d->train_loss)); /* fmax passes over NAN */
+}
+
 static void put_tiles(FILE *f, const report_data *d) {
     const cJSON *plan = json_get(d->facts, "plan"), *settings = json_get(d->facts, "settings");
     char text[96], size[32], cap[32];
     fputs("<div class=\"tiles\">\n", f);
-    if (d->loss.n) { /* the last steps may not be in the log themselves, but an evaluation after them is */
-        double steps = fmax(curve_last_x(&d->loss) + 1, curve_last_x(&d->train_loss)); /* fmax passes over NAN */
-        snprintf(text, sizeof text, "%.0f of %.20s", steps, report_text(settings, "max_iters"));
+    if (d->loss.n) {
+        snprintf(text, sizeof text, "%.0f of %.20s", steps_done(d), report_text(settings, "max_iters"));
         report_put_tile(f, text, "optimizer steps");
     }
     put_tile_number(f, "%.4f", curve_last(&d->train_loss), "train loss, evaluated last");
@@ -73,7 +77,7 @@ static void put_tiles(FILE *f, const report_data *d) {
 static void put_next(FILE *f, const report_data *d) {
     const cJSON *settings = json_get(d->facts, "settings");
     const char *quoted = report_text(settings, "out_dir");
-    double most = strtod(report_text(settings, "max_iters"), NULL), done = curve_last_x(&d->train_loss);
+    double most = strtod(report_text(settings, "max_iters"), NULL), done = steps_done(d);
     size_t n = strlen(quoted);
     if (n < 3) return;
     char *folder = xprintf("%.*s", (int)(n - 2), quoted + 1), *word = shell_word(folder); /* it stands in quotes */
