@@ -5,7 +5,7 @@
    them (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008). */
 #include "cpu/ops.h"
 
-/* Not used with AVX-512, on which OpenBLAS's own small products are fast (docs/performance.md). */
+/* Not used with AVX-512, on which OpenBLAS's own small products are fast (docs/notebook.md). */
 #if REAL_BYTES == 4 && defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
 #include <immintrin.h>
 
