@@ -16,28 +16,28 @@ static memory_limits limits_unopened(compute_precision p, uint64_t cap) {
 
 /* The costs are those of a card of 10 TFLOP/s, whose matrix units are no faster in tf32 and twice as fast in bf16, as
    GeForce's are, on a bus of 12 GB/s (PCIe 3.0 with 16 lanes). Only their ratios are ever shown. */
-#define TYPE(p, rule, room, times)                                                                                     \
+#define TYPE(p, rule, own, room, times)                                                                                \
     {                                                                                                                  \
         .kind = BACKEND_OPENCL, .precision = p, .name = "opencl",                                                      \
         .planned_for = "an OpenCL GPU that need not be here", .assumed = room, .memory = "VRAM", .scratch = rule,      \
-        .cost = {10e-6,                                                                                                \
-                 {1 / (times * 8e12), 1 / (times * 4e12), 1 / (times * 6e12), 1 / 4e12},                               \
-                 1 / 350e9,                                                                                            \
-                 false,                                                                                                \
-                 1 / 12e9},                                                                                            \
+        .cost = {.launch = 10e-6,                                                                                      \
+                 .flop = {1 / (times * 8e12), 1 / (times * 4e12), 1 / (times * 6e12), 1 / 4e12},                       \
+                 .byte = 1 / 350e9,                                                                                    \
+                 .transfer = 1 / 12e9,                                                                                 \
+                 .dw_at_once = own},                                                                                   \
         .has_host = true, .limits = limits_unopened, .stored = (p) == PRECISION_BFLOAT16 ? TYPE_BF16 : TYPE_REAL       \
     }
 
 /* Before a device is open it is not known which products it will use (product.h), so that for float32 plans have room
    for CLBlast's temporaries. */
 static const backend_type types[PRECISION_COUNT] = {
-    [PRECISION_FLOAT32] =
-        TYPE(PRECISION_FLOAT32, opencl_scratch, "products may be CLBlast's, whose temporaries have room here", 1),
-    [PRECISION_TF32] = TYPE(PRECISION_TF32, opencl_scratch_own, "", 1),
-    [PRECISION_BF16] = TYPE(PRECISION_BF16, opencl_scratch_own, "", 2),
-    [PRECISION_BFLOAT16] = TYPE(PRECISION_BFLOAT16, opencl_scratch_own, "", 2),
+    [PRECISION_FLOAT32] = TYPE(PRECISION_FLOAT32, opencl_scratch, false,
+                               "products may be CLBlast's, whose temporaries have room here", 1),
+    [PRECISION_TF32] = TYPE(PRECISION_TF32, opencl_scratch_own, true, "", 1),
+    [PRECISION_BF16] = TYPE(PRECISION_BF16, opencl_scratch_own, true, "", 2),
+    [PRECISION_BFLOAT16] = TYPE(PRECISION_BFLOAT16, opencl_scratch_own, true, "", 2),
 };
-static const backend_type own_float32 = TYPE(PRECISION_FLOAT32, opencl_scratch_own, "", 1);
+static const backend_type own_float32 = TYPE(PRECISION_FLOAT32, opencl_scratch_own, true, "", 1);
 
 const backend_type *opencl_type(compute_precision p) { return types[p].scratch ? &types[p] : NULL; }
 const backend_type *opencl_type_own(compute_precision p) { return p == PRECISION_FLOAT32 ? &own_float32 : &types[p]; }

@@ -79,9 +79,9 @@ work_kind cost_work(op_code code) {
     }
 }
 
-double cost_launches(const graph *g, const op *o, int sequences) {
+double cost_launches(const graph *g, const op *o, int sequences, const cost_model *c) {
     enum { CHUNK_KERNELS = 5 }; /* of a chunk: logits, softmax, and two products, one of them in two parts */
-    if (o->code == OP_LINEAR_DW && g->batch_invariant) return sequences;
+    if (o->code == OP_LINEAR_DW && g->batch_invariant && !c->dw_at_once) return sequences;
     if (o->code != OP_HEAD && o->code != OP_HEAD_LOSS) return 1;
     int64_t piece = (int64_t)g->length * (g->batch_invariant ? 1 : sequences),
             pieces = g->batch_invariant ? sequences : 1;
@@ -91,6 +91,6 @@ double cost_launches(const graph *g, const op *o, int sequences) {
 double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c) {
     double arithmetic = op_flops(g, o, sequences) * c->flop[cost_work(o->code)];
     double traffic = op_traffic(g, o, sequences, real_bytes) * c->byte;
-    return c->launch * cost_launches(g, o, sequences) + (arithmetic > traffic ? arithmetic : traffic) +
+    return c->launch * cost_launches(g, o, sequences, c) + (arithmetic > traffic ? arithmetic : traffic) +
            c->transfer * home_traffic(g, o, real_bytes);
 }

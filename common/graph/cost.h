@@ -25,12 +25,13 @@ typedef struct {
     bool measured;           /* false: stated constants, from which only ratios of times may be taken */
     double transfer;         /* seconds per byte between the host's memory and the device's; always a stated constant */
     bool busy;               /* measured while other programs kept the machine busy: rough */
+    bool dw_at_once;         /* weight gradients of all sequences are one launch, as snug's own products make them */
 } cost_model;
 
 work_kind cost_work(op_code code);
-/* How many kernels a run of o starts: batch-invariant weight gradients one for each sequence (R6), the head several for
-   each chunk. */
-double cost_launches(const graph *g, const op *o, int sequences);
+/* How many kernels a run of o starts: batch-invariant weight gradients one for each sequence (R6) unless the backend
+   does them at once, the head several for each chunk. */
+double cost_launches(const graph *g, const op *o, int sequences, const cost_model *c);
 double cost_seconds(const graph *g, const op *o, int sequences, size_t real_bytes, const cost_model *c);
 
 #endif

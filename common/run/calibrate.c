@@ -84,7 +84,7 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
         if (!is_worth_timing(g, i)) continue;
         TRY(op_time(t, i, &one, e));
         int sort = sort_of(o->code);
-        double net = one - out->launch * cost_launches(g, o, t->step.sequences);
+        double net = one - out->launch * cost_launches(g, o, t->step.sequences, out);
         seconds[sort] += net > 0.2 * one ? net : 0.2 * one; /* launches may overlap, so take away 80 % at most */
         counts[sort] += sort == BYTES ? op_traffic(g, o, t->step.sequences, real) : op_flops(g, o, t->step.sequences);
     }
@@ -141,6 +141,7 @@ static status measure_size(backend *b, const bench_size *z, cost_model *out, err
                    .beta2 = 0.95,
                    .grad_clip = 1};
     bench t = {.step = {.sequences = z->sequences, .length = z->length}};
+    *out = b->type->cost; /* what is not measured */
     TRY(model_open(&t.m, b, &shape, &run, e));
     const graph *g = t.m.gpt.graph;
     status s = fill_weights(&t.m, e);
@@ -197,7 +198,8 @@ static bool has_text(const cJSON *object, const char *key, const char *text) {
 bool calibrate_recall(const config *c, const backend_type *type, const backend *open, cost_model *out) {
     char device[DEVICE_TEXT];
     cJSON *object = NULL;
-    cost_model m = {.measured = true, .transfer = type->cost.transfer};
+    cost_model m = type->cost;
+    m.measured = true;
     char *path = cache_path(c, type);
     bool found = path && json_read_object(path, &object, NULL) == OK;
     if (found && open)
