@@ -28,10 +28,20 @@ typedef struct {
     cl_program program[PRODUCT_TILES];
     cl_kernel kernel[PRODUCT_TILES + 1][2][2];
 } product_kernels;
+/* Which tile is the fastest for a shape (product_tiles.h). */
+typedef struct {
+    bool ta, tb;
+    int variant, end; /* end: product_end */
+    int64_t m, n, k, piece;
+    int launches;                /* so far */
+    double least[PRODUCT_TILES]; /* seconds of a launch; INFINITY: not timed yet */
+} tile_trial;
 typedef struct {
     product_kernels variant[PRODUCT_VARIANTS];
-    bool emulated; /* matrix units in plain OpenCL C, for tests */
-    int tile;      /* 0: by the product's size; else 1 + the number of the tile for all */
+    bool emulated;      /* matrix units in plain OpenCL C, for tests */
+    int tile;           /* 0: the one that is fastest for the shape; else 1 + the number of the tile for all */
+    tile_trial *trials; /* [n_trials], each shape once */
+    int n_trials;
 } product_family;
 
 typedef struct {
@@ -159,8 +169,8 @@ typedef struct {
    0 or 1. CLBlast's temporaries go to the start of the op's scratch, at most scratch_bytes; product.c has none. */
 status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, matrix A, matrix B, float beta, matrix C,
                 uint64_t scratch_bytes, error *e);
-/* The products of a span of g, equal ones once with their number. Needs neither bind nor memory, and runs nothing.
-   Free list->list. */
+/* The products of a span of g, equal ones once with their number. Needs neither bind nor memory nor an open device,
+   only own_products and min_indirect, and runs nothing. Free list->list. */
 status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e);
 /* Adds p to the list, or its times to those of one like it. */
 void gemm_list_add(product_list *list, product p);

@@ -1,5 +1,6 @@
 /* product.c: see product.h. */
-#include "opencl/product.h"
+#include "opencl/product_tiles.h"
+#include "base/timer.h"
 #include "opencl/tune/tune.h"
 #include <stdio.h>
 #include <string.h>
@@ -187,6 +188,7 @@ void product_close(opencl *b) {
         cl_program program = b->products.variant[i / PRODUCT_TILES].program[i % PRODUCT_TILES];
         if (program) clReleaseProgram(program);
     }
+    tile_trials_free(b);
     b->products = (product_family){0};
 }
 
@@ -196,9 +198,10 @@ static int64_t groups_of(const tile *t, const product_call *p) {
     return (p->m + t->m - 1) / t->m * ((p->n + t->n - 1) / t->n);
 }
 
-/* The tile that should end first. Of a unit's groups, as many as `busy` (at least) keep it at the tile's rate; the unit
-   with one group more than the others is the last. No bit depends on it (product.cl), which gemm_bench_check_own
-   proves. The small tile's rate and both `busy` are an H100's (docs/performance.md): three or four groups a unit. */
+/* The tile that should end first, which is taken unless another one proves faster (product_tiles.h). Of a unit's
+   groups, as many as `busy` (at least) keep it at the tile's rate; the unit with one group more than the others is the
+   last. No bit depends on it (product.cl), which gemm_bench_check_own proves. The small tile's rate and both `busy` are
+   an H100's (docs/performance.md): three or four groups a unit. */
 static int choose_tile(const opencl *b, const tile *t, const product_call *p, int64_t planes) {
     static const double rate[PRODUCT_TILES] = {1, 0.85}, busy[PRODUCT_TILES] = {3, 4};
     double least = 0;
@@ -255,6 +258,22 @@ static status set_arguments(opencl *b, cl_kernel kernel, const product_call *p, 
     return OK;
 }
 
+static status launch(opencl *b, cl_kernel kernel, const kernel_grid *grid, error *e) {
+    b->base.launches++;
+    CL(&b->device, clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid->global, grid->local, 0, NULL, NULL));
+    return OK;
+}
+
+/* Alone: with a wait before and after it. */
+static status launch_timed(opencl *b, cl_kernel kernel, const kernel_grid *grid, tile_trial *t, int tile, error *e) {
+    CL(&b->device, clFinish(b->device.queue));
+    double from = seconds_now();
+    TRY(launch(b, kernel, grid, e));
+    CL(&b->device, clFinish(b->device.queue));
+    tile_trial_note(t, tile, seconds_now() - from);
+    return OK;
+}
+
 status product_run(opencl *b, const product_call *p, error *e) {
     const int64_t most = INT32_MAX / 2;
     int64_t piece = p->piece ? p->piece : p->k, pieces = (p->k + piece - 1) / piece;
@@ -272,15 +291,16 @@ status product_run(opencl *b, const product_call *p, error *e) {
     bool cut = pieces > 1 && piece % 8;
     bool whole = is_whole(b, lda_of(p), p->A, !p->ta && cut) && is_whole(b, ldb_of(p), p->B, p->tb && cut);
     int i = whole ? choose_tile(b, tiles_of(b, variant), p, planes) : PRODUCT_TILES;
+    tile_trial *trial = whole && !b->products.tile ? tile_trial_of(b, variant, p) : NULL;
+    if (trial) i = tile_trial_next(trial, i);
     const tile *t = &tiles_of(b, variant)[i < PRODUCT_TILES ? i : PRODUCT_TILES - 1];
     cl_kernel kernel = kernels->kernel[i][p->ta][p->tb];
     TRY(set_arguments(b, kernel, p, piece, e));
     kernel_grid grid = grid_groups((uint64_t)groups_of(t, p), lanes_of(b, t));
     grid.global[1] = (size_t)planes;
     if (b->dry) return kernel_fits(b, kernel, "a matrix product", &grid, e);
-    b->base.launches++;
-    CL(&b->device, clEnqueueNDRangeKernel(b->device.queue, kernel, 3, NULL, grid.global, grid.local, 0, NULL, NULL));
-    return OK;
+    return trial && tile_trial_is_open(trial) ? launch_timed(b, kernel, &grid, trial, i, e)
+                                              : launch(b, kernel, &grid, e);
 }
 
 float product_round(compute_precision p, float x) {

@@ -4,7 +4,7 @@
    by one: test_opencl.c. */
 #include "run/model.h"
 #include "graph/recompute.h"
-#include "opencl/product.h"
+#include "opencl/product_tiles.h"
 #include "opencl/tune/tune.h"
 #include "opencl_device.h"
 #include "support_steps.h"
@@ -62,6 +62,51 @@ START_TEST(rounding_is_to_the_nearest) {
             ck_assert_msg(got == want, "%a becomes %a, not %a", table[i][0], got, want);
         }
     ck_assert(isnan(product_round(PRECISION_TF32, NAN)) && isnan(product_round(PRECISION_BF16, NAN)));
+}
+END_TEST
+
+/* The tiles take turns, the first launch by each is not timed, and then the fastest stays, by 2 % at least: below
+   that the rule's. */
+START_TEST(a_shapes_first_launches_find_its_tile) {
+    static const struct {
+        double seconds[PRODUCT_TILES];
+        int rule, best;
+    } table[] = {{{1, 0.9}, 0, 1}, {{1, 0.9}, 1, 1}, {{0.9, 1}, 1, 0}, {{1, 0.99}, 0, 0}, {{0.99, 1}, 1, 1}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        tile_trial t = {.least = {INFINITY, INFINITY}};
+        for (int n = 0; n < TILE_LAUNCHES; n++) {
+            ck_assert(tile_trial_is_open(&t));
+            int tile = tile_trial_next(&t, table[i].rule);
+            ck_assert_int_eq(tile, n % PRODUCT_TILES);
+            double loading = n < PRODUCT_TILES ? 0.01 : table[i].seconds[tile];
+            tile_trial_note(&t, tile, n == 4 ? 9 : loading); /* one of them disturbed */
+        }
+        ck_assert(!tile_trial_is_open(&t));
+        ck_assert_int_eq(tile_trial_next(&t, table[i].rule), table[i].best);
+    }
+}
+END_TEST
+
+/* Each shape once; and where shapes change from run to run, as with every token of a sample, nothing is tried. */
+START_TEST(shapes_are_tried_where_they_come_again) {
+    error e = {""};
+    gemm_bench t;
+    double seconds;
+    opencl *b = (opencl *)open_own(PRECISION_FLOAT32, false, 0);
+    const product p = {.m = 64, .n = 64, .k = 64}, q = {.tb = true, .m = 64, .n = 64, .k = 64};
+    ck_assert_msg(gemm_bench_open(&t, b, NULL, 0, &e) == OK, "%s", e.text);
+    for (int i = 0; i < 2; i++) ck_assert_int_eq(gemm_bench_time(&t, &p, 5, &seconds, &e), OK);
+    ck_assert_int_eq(gemm_bench_time(&t, &q, 1, &seconds, &e), OK);
+    ck_assert_int_eq(b->products.n_trials, 2);
+    ck_assert_int_eq(b->products.trials[0].launches, TILE_LAUNCHES);
+    ck_assert_int_eq(b->products.trials[1].launches, 1);
+    for (int i = 0; i < PRODUCT_TILES; i++) ck_assert(b->products.trials[0].least[i] < INFINITY);
+    b->args.length++;
+    const product r = {.m = 32, .n = 64, .k = 64};
+    ck_assert_int_eq(gemm_bench_time(&t, &r, 1, &seconds, &e), OK);
+    ck_assert_int_eq(b->products.n_trials, 2);
+    b->base.close(&b->base);
+    gemm_bench_close(&t);
 }
 END_TEST
 
@@ -318,6 +363,8 @@ Suite *opencl_product_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 0, 3);
     tcase_add_test(t, rounding_is_to_the_nearest);
+    tcase_add_test(t, a_shapes_first_launches_find_its_tile);
+    tcase_add_test(t, shapes_are_tried_where_they_come_again);
     tcase_add_loop_test(t, whole_numbers_come_out_exactly, 0, 6);
     tcase_add_loop_test(t, nan_and_infinity_stay_in_their_rows, 0, 6);
     tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 24);

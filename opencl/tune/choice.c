@@ -124,55 +124,27 @@ void products_print(const device_info *d, FILE *f) {
 
 /* ---- measuring ---- */
 
-enum { SAMPLES = 6 };
-
-static double flops_of(const product *p) { return 2 * (double)p->m * (double)p->n * (double)p->k; }
-
-static int by_work(const void *a, const void *b) {
-    double x = flops_of(a) * ((const product *)a)->times, y = flops_of(b) * ((const product *)b)->times;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
 /* The rate of all samples together, in operations a second, weighted by their work. The first run of each compiles its
-   kernels and does not count. */
-static status time_all(const opencl_options *o, const product *samples, const double *weights, int n, double *rate,
-                       error *e) {
+   kernels and does not count; the others are as many for each tile of snug's own (product_tiles.h). */
+static status time_all(const opencl_options *o, const product_samples *samples, double *rate, error *e) {
     backend *b;
     gemm_bench t;
-    double seconds = 0, work = 0, one;
+    double seconds = 0, one;
     TRY(opencl_open(o, &b, e));
-    status s = gemm_bench_open(&t, (opencl *)b, samples, n, e);
+    status s = gemm_bench_open(&t, (opencl *)b, samples->p, samples->n, e);
     if (s != OK) {
         b->close(b);
         return s;
     }
-    for (int i = 0; i < n && s == OK; i++) {
-        s = gemm_bench_time(&t, &samples[i], 1, &one, e);
-        if (s == OK) s = gemm_bench_time(&t, &samples[i], one > 0.2 ? 1 : 4, &one, e);
-        seconds += one * weights[i];
-        work += flops_of(&samples[i]) * weights[i];
+    for (int i = 0; i < samples->n && s == OK; i++) {
+        s = gemm_bench_time(&t, &samples->p[i], 1, &one, e);
+        if (s == OK) s = gemm_bench_time(&t, &samples->p[i], one > 0.2 ? PRODUCT_TILES : 2 * PRODUCT_TILES, &one, e);
+        seconds += one * samples->weight[i];
     }
     b->close(b);
     gemm_bench_close(&t);
-    *rate = work / seconds;
+    *rate = samples->all / seconds;
     return s;
-}
-
-/* Takes the products with most of the work as samples, with no side longer than `side`. */
-static double cut_samples(const product_list *all, int64_t side, product *samples, double *weights, int *n) {
-    double flops = 0;
-    *n = all->n < SAMPLES ? all->n : SAMPLES;
-    for (int i = 0; i < *n; i++) {
-        product p = all->list[i];
-        double whole = flops_of(&p) * p.times;
-        p.m = p.m < side ? p.m : side;
-        p.n = p.n < side ? p.n : side;
-        p.k = p.k < side ? p.k : side;
-        samples[i] = p;
-        weights[i] = whole / flops_of(&p);
-        flops += flops_of(&p);
-    }
-    return flops;
 }
 
 /* Measures both ways with small samples first. These say how large the samples may be, and end the measurement if one
@@ -180,24 +152,44 @@ static double cut_samples(const product_list *all, int64_t side, product *sample
 static status measure(const opencl_options *o, product_list *all, opencl_choice *c, error *e) {
     static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
     const double seconds = 0.3, hopeless = 2;
-    product samples[SAMPLES];
-    double weights[SAMPLES];
-    int n, side = 4;
+    product_samples samples;
+    int side = 4;
     opencl_options ways[2] = {*o, *o};
     ways[0].gemm = PRODUCTS_OWN;
     ways[1].gemm = PRODUCTS_CLBLAST;
-    qsort(all->list, (size_t)all->n, sizeof *all->list, by_work);
     for (int round = 0; round < 2; round++) {
-        cut_samples(all, sides[side], samples, weights, &n);
-        TRY(time_all(&ways[0], samples, weights, n, &c->own, e));
-        TRY(time_all(&ways[1], samples, weights, n, &c->clblast, e));
+        samples_take(&samples, all, sides[side]);
+        TRY(time_all(&ways[0], &samples, &c->own, e));
+        TRY(time_all(&ways[1], &samples, &c->clblast, e));
         double slower = c->own < c->clblast ? c->own : c->clblast, faster = c->own + c->clblast - slower;
         if (faster > hopeless * slower && sides[side] > 256) break;
         if (round) break;
-        for (side = 0; side < 4 && cut_samples(all, sides[side], samples, weights, &n) > seconds * slower;) side++;
+        for (side = 0; side < 4; side++) {
+            samples_take(&samples, all, sides[side]);
+            if (samples.once <= seconds * slower) break;
+        }
         if (side == 4) break;
     }
     return OK;
+}
+
+/* Which device is meant, and the products that CLBlast would be asked for there. Opens nothing: a start where all is
+   known already shall not pay for a second context. */
+static status list_products(const opencl_options *o, const graph *g, device_info *device, product_list *all, error *e) {
+    device_info *list;
+    int count, index = 0;
+    char why[512];
+    TRY(devices_list(&list, &count, e));
+    status s = devices_choose(list, count, o->selector, &index, why, sizeof why, e);
+    if (s == OK) {
+        opencl *b = xcalloc(1, sizeof *b);
+        *device = b->device.info = list[index];
+        b->min_indirect = gemm_params_base(device).value[PARAM_XGEMM_MIN_INDIRECT_SIZE];
+        s = gemm_list(b, g, g->micro, all, e);
+        free(b);
+    }
+    free(list);
+    return s;
 }
 
 status opencl_choose(const opencl_options *o, const graph *g, FILE *report, opencl_choice *c, error *e) {
@@ -205,13 +197,11 @@ status opencl_choose(const opencl_options *o, const graph *g, FILE *report, open
     product_list all;
     char model[HASH_HEX];
     double work = 0;
+    device_info device;
     *c = (opencl_choice){.gemm = NULL};
-    backend *b;
-    TRY(opencl_open(&(opencl_options){.selector = o->selector, .cap = o->cap, .gemm = PRODUCTS_CLBLAST}, &b, e));
-    device_info device = ((opencl *)b)->device.info;
-    status s = gemm_list((opencl *)b, g, g->micro, &all, e);
-    b->close(b);
-    for (int i = 0; i < all.n; i++) work += flops_of(&all.list[i]) * all.list[i].times;
+    TRY(list_products(o, g, &device, &all, e));
+    status s = OK;
+    for (int i = 0; i < all.n; i++) work += product_flops(&all.list[i]) * all.list[i].times;
     if (s == OK && work >= worth) {
         model_key(&all, model);
         bool known = recall(&device, model, c);

@@ -8,27 +8,21 @@
 #include "opencl/tune/tune.h"
 #include "base/sort.h"
 #include "base/progress.h"
+#include "opencl/product_tiles.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { SAMPLES = 6, TRIED_MAX = 4096 };
-
-typedef struct {
-    product p;     /* with its sides cut, so that a try takes some seconds at most */
-    double weight; /* how many products of the model it stands for */
-} sample;
+enum { TRIED_MAX = 4096 };
 
 struct tuner {
     FILE *report;  /* NULL: nothing is told */
     progress show; /* on it */
     backend *base;
     gemm_bench bench;
-    sample samples[SAMPLES];
-    int n_samples;
-    double flops; /* of all samples, weighted */
-    backend *own; /* snug's own products, where a device takes those without tuning; else NULL */
+    product_samples samples; /* with their sides cut, so that a try takes some seconds at most */
+    backend *own;            /* snug's own products, where a device takes those without tuning; else NULL */
     gemm_bench own_bench;
     tuner_clock *clock; /* for tests: instead of timing */
     void *clock_data;
@@ -40,45 +34,23 @@ struct tuner {
     double began, deadline;
 };
 
-static double flops_of(const product *p) { return 2 * (double)p->m * (double)p->n * (double)p->k; }
-static double rate(const tuner *t, double seconds) { return 1e-9 * t->flops / seconds; }
+static double rate(const tuner *t, double seconds) { return 1e-9 * t->samples.all / seconds; }
 
 /* ---- what is timed ---- */
-
-static int by_work(const void *a, const void *b) {
-    double x = flops_of(a) * ((const product *)a)->times, y = flops_of(b) * ((const product *)b)->times;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* Takes the products with most of the work as samples, with no side longer than `side`. It is assumed that those left
-   out become faster in the same proportion. */
-static void choose_samples(tuner *t, const product_list *all, int64_t side) {
-    t->n_samples = all->n < SAMPLES ? all->n : SAMPLES;
-    t->flops = 0;
-    for (int i = 0; i < t->n_samples; i++) {
-        product p = all->list[i];
-        double whole = flops_of(&p) * p.times;
-        p.m = p.m < side ? p.m : side;
-        p.n = p.n < side ? p.n : side;
-        p.k = p.k < side ? p.k : side;
-        t->samples[i] = (sample){p, whole / flops_of(&p)};
-        t->flops += whole;
-    }
-}
 
 /* The weighted seconds of all samples with the parameters in use; INFINITY as soon as they exceed twice `enough`, which
    is hopeless. The first run of each compiles its kernels and does not count. */
 static status time_samples(tuner *t, gemm_bench *bench, double enough, double *seconds, error *e) {
     *seconds = 0;
-    for (int i = 0; i < t->n_samples; i++) {
+    for (int i = 0; i < t->samples.n; i++) {
         double one;
-        const sample *s = &t->samples[i];
-        if (i == 0) TRY(gemm_bench_time(bench, &s->p, 1, &one, e));
-        TRY(gemm_bench_time(bench, &s->p, 2, &one, e));
-        double part = flops_of(&s->p) * s->weight / t->flops;
-        if (one * s->weight > 2 * enough * part && enough < INFINITY) TRY(gemm_bench_time(bench, &s->p, 2, &one, e));
-        *seconds += one * s->weight;
-        if (one * s->weight > 2 * enough * part && i < t->n_samples - 1) {
+        const product *p = &t->samples.p[i];
+        double weight = t->samples.weight[i], part = product_flops(p) * weight / t->samples.all;
+        if (i == 0) TRY(gemm_bench_time(bench, p, 1, &one, e));
+        TRY(gemm_bench_time(bench, p, 2, &one, e));
+        if (one * weight > 2 * enough * part && enough < INFINITY) TRY(gemm_bench_time(bench, p, 2, &one, e));
+        *seconds += one * weight;
+        if (one * weight > 2 * enough * part && i < t->samples.n - 1) {
             *seconds = INFINITY;
             break;
         }
@@ -311,15 +283,12 @@ static status compare(tuner *t, error *e) {
 static status fit_samples(tuner *t, product_list *all, error *e) {
     static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
     double seconds = 0;
-    qsort(all->list, (size_t)all->n, sizeof *all->list, by_work);
-    choose_samples(t, all, 256);
+    samples_take(&t->samples, all, 256);
     TRY(time_samples(t, &t->bench, INFINITY, &seconds, e));
     double slow = rate(t, seconds) * 1e9;
     for (int i = 0; i < 5; i++) {
-        double flops = 0;
-        choose_samples(t, all, sides[i]);
-        for (int k = 0; k < t->n_samples; k++) flops += flops_of(&t->samples[k].p);
-        if (flops < 0.5 * slow) return OK;
+        samples_take(&t->samples, all, sides[i]);
+        if (t->samples.once < 0.5 * slow) return OK;
     }
     return OK;
 }
@@ -341,15 +310,25 @@ static status start(tuner *t, const graph *g, error *e) {
     return OK;
 }
 
+/* Runs snug's own products until each sample's tile is decided (product_tiles.h), and tells. */
+static status try_tiles(tuner *t, error *e) {
+    double unused;
+    for (int i = 0; i < t->samples.n; i++)
+        TRY(gemm_bench_time(&t->own_bench, &t->samples.p[i], TILE_LAUNCHES, &unused, e));
+    if (!t->report) return OK;
+    progress_print(&t->show, "snug's own products, by the tiles that they may have:\n");
+    tile_trials_print(t->own_bench.b, t->report);
+    return OK;
+}
+
 /* Times what is used without tuning. Where that is a set, the search starts from it; else the first set that is right
    will be the best. */
 static status start_untuned(tuner *t, error *e) {
     gemm_params base;
     double seconds;
     if (t->own) {
-        product most[SAMPLES];
-        for (int i = 0; i < t->n_samples; i++) most[i] = t->samples[i].p;
-        TRY(gemm_bench_open(&t->own_bench, (opencl *)t->own, most, t->n_samples, e));
+        TRY(gemm_bench_open(&t->own_bench, (opencl *)t->own, t->samples.p, t->samples.n, e));
+        TRY(try_tiles(t, e));
     }
     const gemm_params *without = untuned(t, &base);
     TRY(time_state(t, without, INFINITY, &seconds, e));
@@ -361,7 +340,7 @@ static status start_untuned(tuner *t, error *e) {
     if (t->report)
         progress_print(&t->show,
                        "%d shapes; CLBlast's own parameters: %.1f GFLOP/s, what is used without tuning: %.1f\n",
-                       t->n_samples, t->best.own, t->best.untuned);
+                       t->samples.n, t->best.own, t->best.untuned);
     return OK;
 }
 

@@ -37,6 +37,22 @@ status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char w
    many. */
 status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e);
 
+/* ---- samples of a model's products (samples.c) ---- */
+
+double product_flops(const product *p); /* of one run */
+
+/* The products with most of the work, cut to sides that can be timed. It is assumed that those left out become faster
+   in the same proportion. */
+enum { SAMPLES = 6 };
+typedef struct {
+    product p[SAMPLES];
+    double weight[SAMPLES]; /* how many products of the model, as work, it stands for */
+    int n;
+    double all, once; /* operations: of all weighted; of each once */
+} product_samples;
+/* No side is longer than `side`. Sorts the list by work. */
+void samples_take(product_samples *s, product_list *all, int64_t side);
+
 /* ---- the search ---- */
 
 typedef struct tuner tuner;

@@ -1,0 +1,26 @@
+/* product_tiles.h: which of the family's tiles a product takes is measured while a run works: the first launches of
+   each shape take the tiles by turns, each timed by itself, and the fastest stays. No bit depends on it (R6), which
+   opening proves; so nothing of it is kept or recorded, and a start does not wait for it. */
+#ifndef SNUG_OPENCL_PRODUCT_TILES_H
+#define SNUG_OPENCL_PRODUCT_TILES_H
+
+#include "opencl/product.h"
+
+/* Launches of a shape after which its tile is decided; the first by each tile is not timed. */
+enum { TILE_LAUNCHES = 4 * PRODUCT_TILES };
+
+/* The shape that a product is tried for, of those that were tried or are; NULL where nothing is tried: once too many
+   shapes were, and for parts of sequences, whose lengths change from run to run (sampling). */
+tile_trial *tile_trial_of(opencl *b, int variant, const product_call *p);
+/* The tile of its next launch; `rule`: the one that stays where no other is 2 % faster. */
+int tile_trial_next(const tile_trial *t, int rule);
+/* Does the next launch have to be timed? */
+bool tile_trial_is_open(const tile_trial *t);
+/* Takes the seconds of a launch by that tile. The first of each tile, which a driver may still have to load, does not
+   count. */
+void tile_trial_note(tile_trial *t, int tile, double seconds);
+/* A line for each shape whose tile is decided: its sides, the tile, and how the others did. */
+void tile_trials_print(const opencl *b, FILE *f);
+void tile_trials_free(opencl *b);
+
+#endif
