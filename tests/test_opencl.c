@@ -355,6 +355,14 @@ START_TEST(more_rows_than_groups_in_a_dimension) {
 }
 END_TEST
 
+/* Does the driver know how much local memory a kernel declares? PoCL 6.0 says 0 of each. */
+static bool tells_local_memory(const opencl *b) {
+    cl_ulong bytes = 0;
+    clGetKernelWorkGroupInfo(b->kernel[KERNEL_attention], b->device.info.id, CL_KERNEL_LOCAL_MEM_SIZE, sizeof bytes,
+                             &bytes, NULL);
+    return bytes > 0;
+}
+
 /* A device with less of something: bind says so, and binds once there is enough. */
 START_TEST(bind_says_what_a_device_has_too_little_of) {
     static const shape small = {3, 40, 8, 2, 11, 16, 0.0, true};
@@ -370,7 +378,11 @@ START_TEST(bind_says_what_a_device_has_too_little_of) {
     graph_add_scratch(g, b->type->scratch, b->limits.real_bytes);
     ck_assert_int_eq(plan_make(g, &b->limits, &p, &e), OK);
     device_info *d = &((opencl *)b)->device.info, whole = *d;
+    ck_assert_msg(b->bind(b, g, &p, &e) == OK, "%s", e.text);
+    bool tells = tells_local_memory((opencl *)b);
+    b->unbind(b);
     for (int i = 0; i < 5; i++) {
+        if (i == 3 && !tells) continue;
         *d = whole;
         if (i < 3) d->groups[i] = 0;
         if (i == 3) d->local = 16;
