@@ -36,6 +36,7 @@ typedef struct {
     int launches;                /* so far */
     double least[PRODUCT_TILES]; /* seconds of a launch; INFINITY: not timed yet */
 } tile_trial;
+enum { TILE_LAUNCHES = 4 * PRODUCT_TILES }; /* then it is decided; the first by each tile is not timed */
 typedef struct {
     product_kernels variant[PRODUCT_VARIANTS];
     bool emulated;      /* matrix units in plain OpenCL C, for tests */
@@ -174,6 +175,9 @@ status gemm_run(opencl *b, bool ta, bool tb, int64_t m, int64_t n, int64_t k, ma
 status gemm_list(opencl *b, const graph *g, span s, product_list *list, error *e);
 /* Adds p to the list, or its times to those of one like it. */
 void gemm_list_add(product_list *list, product p);
+/* A line for each shape of snug's own products whose tile is decided: its sides, and the rate by each tile. product.c
+ */
+void gemm_tiles_print(const opencl *b, FILE *f);
 /* Does CLBlast take its direct kernel for such a product? */
 bool gemm_is_direct(const opencl *b, int64_t m, int64_t n, int64_t k);
 /* Can op o, a linear layer, do `next` in the same launch? Then run_op offers it as b->next. linear.c */

@@ -1,6 +1,7 @@
 /* product.c: see product.h. */
-#include "opencl/product_tiles.h"
+#include "opencl/product.h"
 #include "base/timer.h"
+#include "opencl/product_tiles.h"
 #include "opencl/tune/tune.h"
 #include <stdio.h>
 #include <string.h>
@@ -274,6 +275,34 @@ static status launch_timed(opencl *b, cl_kernel kernel, const kernel_grid *grid,
     return OK;
 }
 
+static tile_trial *trial_of(opencl *b, int variant, const product_call *p) {
+    const tile_trial shape = {.ta = p->ta,
+                              .tb = p->tb,
+                              .variant = variant,
+                              .end = (int)p->end,
+                              .m = p->m,
+                              .n = p->n,
+                              .k = p->k,
+                              .piece = p->piece};
+    return tile_trial_of(b, &shape);
+}
+
+void gemm_tiles_print(const opencl *b, FILE *f) {
+    for (int i = 0; i < b->products.n_trials; i++) {
+        const tile_trial *t = &b->products.trials[i];
+        if (tile_trial_is_open(t)) continue;
+        fprintf(f, "  %lld x %lld x %lld%s%s:", (long long)t->m, (long long)t->n, (long long)t->k,
+                t->ta ? ", A transposed" : "", t->tb ? ", B transposed" : "");
+        for (int k = 0; k < PRODUCT_TILES; k++) {
+            char name[32];
+            product_tile_print(b, k, name);
+            double rate = 2e-9 * (double)t->m * (double)t->n * (double)t->k / t->least[k];
+            fprintf(f, "%s tiles of %s %.1f GFLOP/s", k ? "," : "", name, rate);
+        }
+        fprintf(f, "\n");
+    }
+}
+
 status product_run(opencl *b, const product_call *p, error *e) {
     const int64_t most = INT32_MAX / 2;
     int64_t piece = p->piece ? p->piece : p->k, pieces = (p->k + piece - 1) / piece;
@@ -291,7 +320,7 @@ status product_run(opencl *b, const product_call *p, error *e) {
     bool cut = pieces > 1 && piece % 8;
     bool whole = is_whole(b, lda_of(p), p->A, !p->ta && cut) && is_whole(b, ldb_of(p), p->B, p->tb && cut);
     int i = whole ? choose_tile(b, tiles_of(b, variant), p, planes) : PRODUCT_TILES;
-    tile_trial *trial = whole && !b->products.tile ? tile_trial_of(b, variant, p) : NULL;
+    tile_trial *trial = whole && !b->products.tile ? trial_of(b, variant, p) : NULL;
     if (trial) i = tile_trial_next(trial, i);
     const tile *t = &tiles_of(b, variant)[i < PRODUCT_TILES ? i : PRODUCT_TILES - 1];
     cl_kernel kernel = kernels->kernel[i][p->ta][p->tb];

@@ -4,14 +4,11 @@
 #ifndef SNUG_OPENCL_PRODUCT_TILES_H
 #define SNUG_OPENCL_PRODUCT_TILES_H
 
-#include "opencl/product.h"
+#include "opencl/ops.h"
 
-/* Launches of a shape after which its tile is decided; the first by each tile is not timed. */
-enum { TILE_LAUNCHES = 4 * PRODUCT_TILES };
-
-/* The shape that a product is tried for, of those that were tried or are; NULL where nothing is tried: once too many
-   shapes were, and for parts of sequences, whose lengths change from run to run (sampling). */
-tile_trial *tile_trial_of(opencl *b, int variant, const product_call *p);
+/* The trial of `shape` (of which only the shape is read); NULL where nothing is tried: once too many shapes were, and
+   for parts of sequences, whose lengths change from run to run (sampling). */
+tile_trial *tile_trial_of(opencl *b, const tile_trial *shape);
 /* The tile of its next launch; `rule`: the one that stays where no other is 2 % faster. */
 int tile_trial_next(const tile_trial *t, int rule);
 /* Does the next launch have to be timed? */
@@ -19,8 +16,6 @@ bool tile_trial_is_open(const tile_trial *t);
 /* Takes the seconds of a launch by that tile. The first of each tile, which a driver may still have to load, does not
    count. */
 void tile_trial_note(tile_trial *t, int tile, double seconds);
-/* A line for each shape whose tile is decided: its sides, the tile, and how the others did. */
-void tile_trials_print(const opencl *b, FILE *f);
 void tile_trials_free(opencl *b);
 
 #endif

@@ -4,6 +4,7 @@
    by one: test_opencl.c. */
 #include "run/model.h"
 #include "graph/recompute.h"
+#include "opencl/product.h"
 #include "opencl/product_tiles.h"
 #include "opencl/tune/tune.h"
 #include "opencl_device.h"

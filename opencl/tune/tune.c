@@ -8,7 +8,6 @@
 #include "opencl/tune/tune.h"
 #include "base/sort.h"
 #include "base/progress.h"
-#include "opencl/product_tiles.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,14 +309,14 @@ static status start(tuner *t, const graph *g, error *e) {
     return OK;
 }
 
-/* Runs snug's own products until each sample's tile is decided (product_tiles.h), and tells. */
+/* Runs snug's own products until each sample's tile is decided (ops.h), and tells. */
 static status try_tiles(tuner *t, error *e) {
     double unused;
     for (int i = 0; i < t->samples.n; i++)
         TRY(gemm_bench_time(&t->own_bench, &t->samples.p[i], TILE_LAUNCHES, &unused, e));
     if (!t->report) return OK;
     progress_print(&t->show, "snug's own products, by the tiles that they may have:\n");
-    tile_trials_print(t->own_bench.b, t->report);
+    gemm_tiles_print(t->own_bench.b, t->report);
     return OK;
 }
 
