@@ -73,21 +73,22 @@ static memory_limits limits(compute_precision p, uint64_t cap) {
 }
 
 /* The costs are those of two cores of a desktop. Only their ratios are ever shown. */
-#define TYPE(p, ...)                                                                                                   \
+#define TYPE(p, as, text)                                                                                              \
     [p] = {.kind = BACKEND_CPU,                                                                                        \
            .precision = p,                                                                                             \
            .name = "cpu",                                                                                              \
            .planned_for = "the CPU backend",                                                                           \
            .memory = "RAM",                                                                                            \
            .scratch = cpu_scratch,                                                                                     \
-           .cost = {15e-6, {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, 1 / 10e9, false},                                \
+           .cost = {.launch = 15e-6, .flop = {1 / 100e9, 1 / 40e9, 1 / 80e9, 1 / 10e9}, .byte = 1 / 10e9},             \
            .limits = limits,                                                                                           \
-           __VA_ARGS__}
+           .stored = as,                                                                                               \
+           .assumed = text}
 
 static const backend_type types[PRECISION_COUNT] = {
-    TYPE(PRECISION_FLOAT32), TYPE(PRECISION_FLOAT64),
-    TYPE(PRECISION_BFLOAT16, .stored = TYPE_BF16_AS_REAL,
-         .assumed = "it gives bfloat16's numbers, but keeps each in a float: a plan for a GPU is smaller")};
+    TYPE(PRECISION_FLOAT32, TYPE_REAL, ""), TYPE(PRECISION_FLOAT64, TYPE_REAL, ""),
+    TYPE(PRECISION_BFLOAT16, TYPE_BF16_AS_REAL,
+         "it gives bfloat16's numbers, but keeps each in a float: a plan for a GPU is smaller")};
 
 const backend_type *cpu_type(compute_precision p) { return types[p].scratch ? &types[p] : NULL; }
 
