@@ -14,7 +14,9 @@
 #include "run/device.h"
 #include "run/train.h"
 #include "commands/tune.h"
+#include "base/excerpt.h"
 #include "base/host.h"
+#include "base/nearest.h"
 #include "base/terminal.h"
 #include "base/version.h"
 #include <stdlib.h>
@@ -40,23 +42,26 @@ static status command_tune(const config *c, error *e) { return tune_run(c, stdou
 static status command_help(const config *c, error *e);
 
 static const command COMMANDS[] = {
-    {"plan", "[CONFIG.py]", "the memory of a run to the byte; needs no device", plan_run},
-    {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", command_prepare},
-    {"train", "[CONFIG.py]", "train; init_from=scratch, resume, or a folder in Hugging Face GPT-2 layout", train_run},
-    {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", sample_run},
-    {"eval", "[DIR]", "train and val loss of a checkpoint", eval_run},
-    {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", grads_run},
-    {"logits", "DIR --batch=FILE --out=FILE", "the logits of a checkpoint on a given batch", logits_run},
+    {"plan", "[CONFIG.py]", "the memory of a run to the byte; needs no device", 0, plan_run},
+    {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", -1,
+     command_prepare},
+    {"train", "[CONFIG.py]", "train; init_from=scratch, resume, or a folder in Hugging Face GPT-2 layout", 0,
+     train_run},
+    {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", 1, sample_run},
+    {"eval", "[DIR]", "train and val loss of a checkpoint", 1, eval_run},
+    {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", 1, grads_run},
+    {"logits", "DIR --batch=FILE --out=FILE", "the logits of a checkpoint on a given batch", 1, logits_run},
     {"equivalence", "[CONFIG.py]", "is training the same however the batch is split? (without a config: a small model)",
-     equivalence_run},
-    {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", bench_run},
-    {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", report_run},
-    {"devices", "", "OpenCL devices, and which one device=auto takes; --check proves one", command_devices},
-    {"tune", "[CONFIG.py]", "faster matrix products for an OpenCL device, once, kept for all later runs", command_tune},
-    {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)",
+     0, equivalence_run},
+    {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", 0, bench_run},
+    {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", 1, report_run},
+    {"devices", "", "OpenCL devices, and which one device=auto takes; --check proves one", 0, command_devices},
+    {"tune", "[CONFIG.py]", "faster matrix products for an OpenCL device, once, kept for all later runs", 0,
+     command_tune},
+    {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)", 0,
      command_gradcheck},
-    {"version", "", "the program's version and build", command_version},
-    {"help", "[COMMAND | OPTION]", "this text, or more about one", command_help},
+    {"version", "", "the program's version and build", 0, command_version},
+    {"help", "[COMMAND | OPTION]", "this text, or more about one", 1, command_help},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 
@@ -69,6 +74,20 @@ static bool asks_for_help(int argc, char **argv) {
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
     return false;
+}
+
+static void refuse_command(const char *name, error *e) {
+    nearest near = {.typed = name};
+    for (int i = 0; i < N_COMMANDS; i++) nearest_try(&near, COMMANDS[i].name);
+    size_t n = strlen(name);
+    excerpt shown = excerpt_of(name, n);
+    if (near.word)
+        fail(e, BAD_INPUT, "%s is not a command: did you mean %s? 'snug help' lists them", shown.text, near.word);
+    else if (*name == '-' || (n > 3 && !strcmp(name + n - 3, ".py")))
+        fail(e, BAD_INPUT, "%s is not a command, which comes first: snug train %s; 'snug help' lists them", shown.text,
+             shown.text);
+    else
+        fail(e, BAD_INPUT, "%s is not a command; 'snug help' lists them", shown.text);
 }
 
 static int leave(const error *e) {
@@ -86,7 +105,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < N_COMMANDS; i++)
         if (!strcmp(COMMANDS[i].name, name)) found = &COMMANDS[i];
     if (!found) {
-        fail(&e, BAD_INPUT, "%s is not a command; 'snug help' lists them", name);
+        refuse_command(name, &e);
         return leave(&e);
     }
     if (asks_for_help(argc, argv)) {
@@ -95,7 +114,7 @@ int main(int argc, char **argv) {
     }
     host_settle_threads(stderr);
     config *c = xcalloc(1, sizeof *c);
-    status s = config_parse(c, argc > 2 ? argc - 2 : 0, argv + 2, &e);
+    status s = config_parse_for(c, found->name, found->words, argc > 2 ? argc - 2 : 0, argv + 2, &e);
     if (s == OK) {
         for (int i = 0; i < c->n_notes; i++) text_print(stderr, "note: %s\n", c->notes[i]);
         s = config_check(c, &e);

@@ -1,5 +1,5 @@
-/* config.c: the option table, and a config's defaults and end. config_parse.c reads command lines, config_file.c files,
-   config_value.c one value, config_store.c puts it into its place, and config_show.c makes what people see. */
+/* config.c: the option table, and a config's defaults and end. config_parse.c reads command lines, config_file.c
+   files, config_store.c puts one value into its place, and config_show.c makes what people see. */
 #include "config/config.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -42,12 +42,18 @@ void config_defaults(config *c) {
 #undef X
 }
 
-void config_free(config *c) {
-    for (int i = 0; i < OPTION_COUNT; i++) free(c->given[i]);
-    for (int i = 0; i < c->n_positional; i++) free(c->positional[i]);
-    for (int i = 0; i < c->n_notes; i++) free(c->notes[i]);
-    for (size_t i = 0; i < sizeof c->ignored / sizeof *c->ignored; i++) free(c->ignored[i]);
-    free(c->positional);
-    free(c->config_file);
-    *c = (config){0};
+bool option_read_by(const option_info *o, const char *command) {
+    size_t n = strlen(command);
+    for (const char *at = o->readers; (at = strstr(at, command)) != NULL; at += n)
+        if ((at == o->readers || at[-1] == ' ') && (!at[n] || at[n] == ' ')) return true;
+    return false;
+}
+
+const char *option_wanted(const option_info *o) {
+    static const char *const wanted[] = {[OPTION_INT] = "a whole number",
+                                         [OPTION_REAL] = "a number",
+                                         [OPTION_BOOL] = "True or False",
+                                         [OPTION_TEXT] = "text in quotes",
+                                         [OPTION_BYTES] = "a size in quotes, like '10.5GiB'"};
+    return wanted[o->type];
 }

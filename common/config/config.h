@@ -127,11 +127,14 @@ typedef struct {
     char *config_file;         /* NULL: none; its folder is where `dataset` is looked for too */
     char **positional;         /* arguments without --: prepare's paths, grads' folder */
     int n_positional;
-    char *
-        notes[8]; /* lines to show once, before the command begins: what was skipped, or taken otherwise than written */
+    char *notes[16]; /* lines to show once, before the command begins: what was skipped, or taken otherwise than
+                        written */
     int n_notes;
-    char *ignored[16]; /* the first of the given keys that are skipped, as wandb_log */
-    int n_ignored;     /* how many there were, which may be more than 16 */
+    char *ignored[16];   /* the first of the given keys that are skipped, as wandb_log */
+    int n_ignored;       /* how many there were, which may be more than 16 */
+    const char *command; /* whose arguments these are; NULL: no particular one's */
+    struct names *names; /* config_names.h: what names stand for in the files that were read */
+    bool asked;          /* a file asked whether there is a GPU */
 } config;
 
 /* One row of the option table, for help, the man page and tests. */
@@ -150,6 +153,10 @@ typedef struct {
 extern const option_info option_table[OPTION_COUNT];
 /* The option of that name; OPTION_COUNT when there is none. */
 option_id config_find(const char *name);
+/* Does the command read this option? The table says so. */
+bool option_read_by(const option_info *o, const char *command);
+/* What its values are: "a whole number", "True or False". */
+const char *option_wanted(const option_info *o);
 void config_defaults(config *c);
 /* An option's value as a config file would have it ("12", "1e-3", "True", "'text'"); returns text. */
 enum { VALUE_TEXT_MAX = 4 * TEXT_MAX + 4 };
@@ -161,6 +168,10 @@ char *config_value(const config *c, option_id id, char text[VALUE_TEXT_MAX]);
    first OpenCL GPU) for cuda:0 and mps; opencl:N for cuda:N. BAD_INPUT: e says in one line in which line of a file
    or in which option the mistake is and what to do, and c owns nothing. */
 status config_parse(config *c, int argc, char **argv, error *e);
+/* The same for one command, which takes `words` arguments without -- (-1: any number). A word that is one too many is
+   refused, as is one that names nothing; e says which file or option is near. Notes tell of settings that the command
+   does not read, and of names in files that are no settings and that nothing reads. */
+status config_parse_for(config *c, const char *command, int words, int argc, char **argv, error *e);
 /* Reads one config file on top of what c holds. config_read_text takes its text instead, which errors call `name` and
    which needs no zero at its end. */
 status config_read(config *c, const char *path, error *e);

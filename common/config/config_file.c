@@ -1,4 +1,9 @@
-/* config_file.c: nanoGPT's config files: Python of which only `key = value` lines are read. Nothing is executed. */
+/* config_file.c: reads nanoGPT's config files, which are Python. Nothing of it is executed: config_statement.c
+   evaluates what can be, names get values, and those that are settings' are stored at the end, as nanoGPT's
+   configurator does. */
+#include "base/nearest.h"
+#include "config/config_names.h"
+#include "config/config_statement.h"
 #include "config/config_store.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -7,67 +12,22 @@
 
 enum { FILE_BYTES_MAX = 1 << 20 };
 
-/* What follows a statement on its line: nothing but a comment is allowed. */
-static status statement_end(reader *r) {
-    reader_blank(r);
-    if (!*r->at || *r->at == '\n') return OK;
-    if (*r->at == ';') return reader_fail(r, "two statements on one line: give each key a line of its own");
-    return reader_fail(r, "can't read '%s' after the value: only numbers, strings, True, False and + - * / are read",
-                       excerpt_of(r->at, SIZE_MAX).text);
-}
-
-/* `import time` stands in nanoGPT's own files, for the name of a wandb run. */
-static status read_import(reader *r) {
-    const char *module = r->at + strspn(r->at, " \t");
-    if (name_length(module) != 4 || strncmp(module, "time", 4) != 0)
-        return reader_fail(r, "import %s: nothing is imported (only `import time` is skipped): remove the line",
-                           excerpt_of(module, SIZE_MAX).text);
-    r->at = module + 4;
-    return statement_end(r);
-}
-
-static status read_assignment(reader *r, config *c, const char *key, size_t n) {
-    char name[64] = "";
-    if (n < sizeof name) memcpy(name, key, n);
-    if (config_is_ignored(name)) {
-        reader_blank(r);
-        if (!*r->at || *r->at == '\n') return reader_fail(r, "a value is missing: write key = value");
-        config_ignore(c, name);
-        return reader_skip(r);
+/* Stores what the file has given to settings. A name that the command does not read may hold what is no setting's
+   value: `batch = 32` is then only a name. */
+static status store_names(config *c, error *e) {
+    for (int i = 0; i < c->names->n; i++) {
+        named_value *x = &c->names->list[i];
+        option_id id = config_find(x->name);
+        if (!x->fresh) continue;
+        x->fresh = false;
+        if (name_is_skipped(x->name)) config_ignore(c, x->name);
+        if (id == OPTION_COUNT) continue;
+        reader place = reader_of("", x->source, x->line, c->names, e);
+        place.now.line = x->line;
+        status s = config_store(c, id, x->v, &place);
+        if (s != OK && (!c->command || option_read_by(&option_table[id], c->command))) return s;
     }
-    option_id id = config_find(name);
-    if (id == OPTION_COUNT) return config_unknown(r, key, n);
-    const reader start = *r; /* messages name the line on which the key stands */
-    value v;
-    TRY(reader_value(r, &v));
-    TRY(statement_end(r));
-    return config_store(c, id, &v, &start);
-}
-
-static status read_statement(reader *r, config *c) {
-    const char *start = r->at, *line_end = strchr(start, '\n');
-    reader_blank(r);
-    if (!*r->at || *r->at == '\n') return OK;
-    if (r->at != start)
-        return reader_fail(r, "the line is indented: only `key = value` lines that start at the margin are read");
-    if (*r->at == '"' || *r->at == '\'') { /* a docstring */
-        TRY(reader_string(r, NULL));
-        return statement_end(r);
-    }
-    const char *key = r->at;
-    size_t n = name_length(key);
-    excerpt line = excerpt_of(start, line_end ? (size_t)(line_end - start) : strlen(start));
-    r->at += n;
-    if (n == 6 && strncmp(key, "import", n) == 0) return read_import(r);
-    reader_blank(r);
-    if (n && *r->at == '=' && r->at[1] != '=') {
-        r->at++;
-        return read_assignment(r, c, key, n);
-    }
-    if (n && *r->at && strchr("+-*/", *r->at) && strchr(r->at, '='))
-        return reader_fail(r, "'%s' changes a value in place: write key = value", line.text);
-    return reader_fail(r, "'%s' is not a `key = value` line: remove it, nothing else is read and nothing is executed",
-                       line.text);
+    return OK;
 }
 
 /* How many bytes come before the first that does not belong into UTF-8 text; `bytes` when all do. */
@@ -83,28 +43,34 @@ static size_t text_length(const char *text, size_t bytes) {
     return bytes;
 }
 
+/* The text with a zero at its end and line ends as LF, and without a byte order mark. */
+static char *copy_of(const char *text, size_t bytes) {
+    char *copy = xcalloc(bytes + 1, 1), *to = copy;
+    size_t mark = bytes >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0;
+    for (size_t i = mark; i < bytes; i++) { /* CR LF and CR become LF */
+        if (text[i] == '\r' && i + 1 < bytes && text[i + 1] == '\n') continue;
+        *to++ = text[i] == '\r' ? '\n' : text[i];
+    }
+    return copy;
+}
+
 status config_read_text(config *c, const char *name, const char *text, unsigned long bytes, error *e) {
-    reader r = {.source = name, .line = 1, .c = c, .e = e};
     if (bytes > FILE_BYTES_MAX)
         return fail(e, BAD_INPUT, "%.250s: larger than 1 MiB: is this a config file? It has lines of key = value",
                     name);
     size_t good = text_length(text, bytes);
+    config_names(c);
+    char *copy = copy_of(text, good);
+    reader r = reader_of(copy, name, 1, c->names, e);
+    status s = OK;
     if (good < bytes) {
-        for (size_t i = 0; i < good; i++) r.line += text[i] == '\n';
-        return reader_fail(&r, "byte 0x%02x is not text: is this a config file? It has lines of key = value in UTF-8",
+        for (const char *at = copy; *at; at++) r.line += *at == '\n';
+        s = reader_fail_at(&r, r.line,
+                           "byte 0x%02x is not text: is this a config file? It has lines of key = value in UTF-8",
                            (unsigned char)text[good]);
     }
-    char *copy = xcalloc(bytes + 1, 1), *to = copy;
-    for (size_t i = 0; i < bytes; i++) { /* CR LF and CR become LF */
-        if (text[i] == '\r' && i + 1 < bytes && text[i + 1] == '\n') continue;
-        *to++ = text[i] == '\r' ? '\n' : text[i];
-    }
-    r.at = strncmp(copy, "\xEF\xBB\xBF", 3) == 0 ? copy + 3 : copy; /* a byte order mark */
-    status s = OK;
-    while (s == OK && *r.at) {
-        s = read_statement(&r, c);
-        if (s == OK && *r.at == '\n') r.at++, r.line++;
-    }
+    if (s == OK) s = statements_run(&r);
+    if (s == OK) s = store_names(c, e);
     free(copy);
     return s;
 }
@@ -120,6 +86,10 @@ status config_read(config *c, const char *path, error *e) {
         problem = "this is a folder";
     else if (!S_ISREG(st.st_mode)) /* a pipe could wait for ever */
         problem = "this is not a regular file";
+    char *near = problem ? nearest_path(path, ".py") : NULL;
+    if (near) fail(e, BAD_INPUT, "%s: %s: did you mean %.200s?", shown, problem, near);
+    free(near);
+    if (near) return BAD_INPUT;
     if (problem) return fail(e, BAD_INPUT, "%s: %s: give the path of a config file, CONFIG.py", shown, problem);
     FILE *f = fopen(path, "rb");
     if (!f) return fail(e, BAD_INPUT, "%s: %s: make it readable, or give another config", shown, strerror(errno));

@@ -1,4 +1,6 @@
 /* config_parse.c: a command's arguments, in order, over the defaults; and the checks across options. */
+#include "config/config_expression.h"
+#include "config/config_names.h"
 #include "config/config_store.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +10,13 @@
 
 /* --key without an =: a switch becomes True. Any other option was most likely meant as "--key value", which is not
    supported. */
-static status store_switch(config *c, option_id id, const char *next, const reader *r) {
-    const option_info *o = &option_table[id];
+static status check_switch(const char *name, bool is_switch, const char *next, const reader *r) {
     bool has_next = next && strncmp(next, "--", 2) != 0;
     excerpt example = excerpt_of(has_next ? next : "VALUE", 40);
     bool truth = next && (strcasecmp(next, "True") == 0 || strcasecmp(next, "False") == 0);
-    if (o->type != OPTION_BOOL || truth)
-        return reader_fail(r, "the value must follow an =, without a space: write --%s=%s", o->name, example.text);
-    return config_store(c, id, &(value){.type = VALUE_BOOL, .truth = true}, r);
+    if (is_switch && !truth) return OK;
+    return reader_fail(r, "the value must follow an =, without a space: write --%s=%s", name,
+                       truth ? (strcasecmp(next, "True") ? "False" : "True") : example.text);
 }
 
 static bool is_quoted(const char *text) {
@@ -23,30 +24,53 @@ static bool is_quoted(const char *text) {
     return n >= 2 && (*text == '\'' || *text == '"') && text[n - 1] == *text;
 }
 
+static bool means_no(const char *text) {
+    static const char *const words[] = {"false", "no", "off", "none"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcasecmp(text, words[i])) return true;
+    return false;
+}
+
+/* Takes the value behind the =: text as it stands, or in quotes as a config file has it; anything else is an
+   expression. */
+static status read_given(const option_info *o, reader *r, value *v) {
+    const char *text = r->at;
+    if ((o->type == OPTION_TEXT || o->type == OPTION_BYTES) && !is_quoted(text)) {
+        *v = value_text(text, strlen(text), 0);
+        if (v->type == VALUE_UNKNOWN) return reader_fail(r, "the value is too long: at most %d bytes", TEXT_MAX - 1);
+        return OK;
+    }
+    TRY(reader_next(r));
+    if (r->now.kind == TOKEN_END) return reader_fail(r, "a value is missing: write --%s=VALUE", o->name);
+    TRY(expression_read(r, v));
+    if (r->now.kind != TOKEN_END)
+        return reader_fail(r, "can't read '%s' after the value: leave it out", reader_excerpt(r).text);
+    if (v->type != VALUE_UNKNOWN) return OK;
+    if (o->type == OPTION_BOOL)
+        return reader_fail(r, "%s; write --%s=%s", v->text, o->name, means_no(text) ? "False" : "True");
+    return reader_fail(r, "%s; %s must be %s", v->text, o->name, option_wanted(o));
+}
+
 static status parse_option(config *c, const char *argument, const char *next, error *e) {
     const char *key = argument + 2, *equals = strchr(key, '=');
     size_t n = equals ? (size_t)(equals - key) : strlen(key);
     char source[80];
     snprintf(source, sizeof source, "--%s", excerpt_of(key, n).text);
-    reader r = {.at = equals ? equals + 1 : "", .source = source, .c = c, .e = e};
-    if (strlen(source) != n + 2) return config_unknown(&r, key, n);
-    if (config_is_ignored(source + 2)) {
-        config_ignore(c, source + 2);
+    const char *name = source + 2;
+    reader r = reader_of(equals ? equals + 1 : "", source, 0, config_names(c), e);
+    option_id id = config_find(name);
+    value v = value_bool(true);
+    if (strlen(name) != n || (id == OPTION_COUNT && !name_is_skipped(name))) return config_unknown(&r, key, n);
+    if (id == OPTION_COUNT) {
+        if (!equals) TRY(check_switch(name, true, next, &r));
+        config_ignore(c, name);
         return OK;
     }
-    option_id id = config_find(source + 2);
-    if (id == OPTION_COUNT) return config_unknown(&r, key, n);
-    if (!equals) return store_switch(c, id, next, &r);
-    bool text = option_table[id].type == OPTION_TEXT || option_table[id].type == OPTION_BYTES;
-    value v = {.type = VALUE_TEXT};
-    if (text && !is_quoted(r.at)) {
-        if (strlen(r.at) >= TEXT_MAX) return reader_fail(&r, "the value is too long: at most %d bytes", TEXT_MAX - 1);
-        strcpy(v.text, r.at);
-    } else {
-        TRY(reader_value(&r, &v));
-        if (*r.at)
-            return reader_fail(&r, "can't read '%s' after the value: leave it out", excerpt_of(r.at, SIZE_MAX).text);
-    }
+    if (equals)
+        TRY(read_given(&option_table[id], &r, &v));
+    else
+        TRY(check_switch(name, option_table[id].type == OPTION_BOOL, next, &r));
+    names_forget(c->names, name);
     return config_store(c, id, &v, &r);
 }
 
@@ -73,7 +97,13 @@ static status parse_arguments(config *c, int argc, char **argv, error *e) {
     return OK;
 }
 
-static void note(config *c, char *line) { c->notes[c->n_notes++] = line; }
+void config_note(config *c, char *line) {
+    enum { KEPT = sizeof c->notes / sizeof *c->notes };
+    if (c->n_notes < KEPT)
+        c->notes[c->n_notes++] = line;
+    else
+        free(line);
+}
 
 /* Puts the values that take effect into the place of those that mean something else here, and notes each change. */
 static void take_effect(config *c) {
@@ -85,37 +115,56 @@ static void take_effect(config *c) {
             free(line);
             line = longer;
         }
-        note(c, c->n_ignored > KEPT ? xprintf("%s and others", line) : xstrdup(line));
+        config_note(c, c->n_ignored > KEPT ? xprintf("%s and others", line) : xstrdup(line));
         free(line);
     }
     if (strcmp(c->dtype, "float16") == 0) {
-        note(c, xstrdup("dtype 'float16': trains in bfloat16, which is as small and needs no loss scaling"));
+        config_note(c, xstrdup("dtype 'float16': trains in bfloat16, which is as small and needs no loss scaling"));
         strcpy(c->dtype, "bfloat16");
     }
     if (strcmp(c->dtype, "bfloat16") == 0 && strcmp(c->matmul_precision, "high") == 0)
-        note(c, xstrdup("matmul_precision 'high' means nothing with dtype=bfloat16, whose products are bf16"));
+        config_note(c, xstrdup("matmul_precision 'high' means nothing with dtype=bfloat16, whose products are bf16"));
+    if (c->asked)
+        config_note(c, xstrdup("a question whether there is a GPU is not executed and counts as True; device 'auto' "
+                               "takes the first, or the CPU"));
     char *end = c->device;
     long number = strncmp(c->device, "cuda:", 5) == 0 ? strtol(c->device + 5, &end, 10) : 0;
     if (number > 0 && number < 1000 && !*end) {
-        note(c, xprintf("device '%s' means opencl:%ld here: `snug devices` lists them", c->device, number));
+        config_note(c, xprintf("device '%s' means opencl:%ld here: `snug devices` lists them", c->device, number));
         snprintf(c->device, sizeof c->device, "opencl:%ld", number);
     } else if (!strcmp(c->device, "cuda") || !strcmp(c->device, "cuda:0") || !strcmp(c->device, "mps")) {
-        note(c, xprintf("device '%s' means the first OpenCL GPU here", c->device));
+        config_note(c, xprintf("device '%s' means the first OpenCL GPU here", c->device));
         strcpy(c->device, "cuda");
     }
     if (c->decay_lr && c->min_lr > c->learning_rate)
-        note(c, xprintf("min_lr %g is above learning_rate %g: the rate will rise, not decay", c->min_lr,
-                        c->learning_rate));
+        config_note(c, xprintf("min_lr %g is above learning_rate %g: the rate will rise, not decay", c->min_lr,
+                               c->learning_rate));
 }
 
-status config_parse(config *c, int argc, char **argv, error *e) {
+status config_parse(config *c, int argc, char **argv, error *e) { return config_parse_for(c, NULL, -1, argc, argv, e); }
+
+status config_parse_for(config *c, const char *command, int words, int argc, char **argv, error *e) {
     config_defaults(c);
+    c->command = command;
     status s = parse_arguments(c, argc, argv, e);
-    if (s == OK)
-        take_effect(c);
-    else
-        config_free(c);
+    if (s == OK && words >= 0) s = config_check_words(c, words, e);
+    if (s == OK) take_effect(c);
+    if (s == OK) s = config_command_notes(c, e);
+    names_free(c->names);
+    c->names = NULL;
+    if (s != OK) config_free(c);
     return s;
+}
+
+void config_free(config *c) {
+    names_free(c->names);
+    for (int i = 0; i < OPTION_COUNT; i++) free(c->given[i]);
+    for (int i = 0; i < c->n_positional; i++) free(c->positional[i]);
+    for (int i = 0; i < c->n_notes; i++) free(c->notes[i]);
+    for (size_t i = 0; i < sizeof c->ignored / sizeof *c->ignored; i++) free(c->ignored[i]);
+    free(c->positional);
+    free(c->config_file);
+    *c = (config){0};
 }
 
 /* ---- checks across options ---- */

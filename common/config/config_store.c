@@ -1,21 +1,14 @@
 /* config_store.c: one value, already read, goes into its option, or a message says why it cannot; what to do with keys
    that mean nothing here, and what to say to unknown ones. */
 #include "config/config_store.h"
+#include "base/nearest.h"
+#include "config/config_names.h"
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* ---- keys that mean nothing here, and unknown ones ---- */
-
-/* Weights & Biases, torch.compile, DDP, and two switches of nanoGPT's bench.py. */
-bool config_is_ignored(const char *name) {
-    static const char *const names[] = {"compile", "backend", "profile", "real_data"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0) return true;
-    return strncmp(name, "wandb_", 6) == 0;
-}
 
 void config_ignore(config *c, const char *name) {
     enum { KEPT = sizeof c->ignored / sizeof *c->ignored };
@@ -25,40 +18,21 @@ void config_ignore(config *c, const char *name) {
     if (c->n_ignored < INT_MAX) c->n_ignored++;
 }
 
-/* Levenshtein's distance, for which case makes no difference, nor - in the place of _. */
-static int edit_distance(const char *a, const char *b) {
-    enum { LONGEST = 64 };
-    int row[LONGEST + 1], m = (int)strlen(b);
-    if (m > LONGEST) return INT_MAX;
-    for (int j = 0; j <= m; j++) row[j] = j;
-    for (int i = 1; *a; a++, i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= m; j++) {
-            char pair[2][2] = {{*a == '-' ? '_' : *a}, {b[j - 1]}};
-            int change = diagonal + (strcasecmp(pair[0], pair[1]) != 0);
-            int shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = change < shift ? change : shift;
-        }
-    }
-    return row[m];
+struct names *config_names(config *c) {
+    if (!c->names) c->names = xcalloc(1, sizeof *c->names);
+    c->names->c = c;
+    return c->names;
 }
 
 status config_unknown(const reader *r, const char *name, size_t bytes) {
     excerpt shown = excerpt_of(name, bytes);
-    int nearest = 0, distance = INT_MAX;
-    for (int i = 0; i < OPTION_COUNT; i++) {
-        int d = edit_distance(shown.text, option_table[i].name);
-        if (d < distance) nearest = i, distance = d;
-    }
-    /* Where more than half of the name (or two letters) would have to change, it is better not to guess. */
-    int trusted = (int)strlen(shown.text) / 2 > 2 ? (int)strlen(shown.text) / 2 : 2;
-    const char *dashes = r->line ? "" : "--", *kind = r->line ? "key " : "option";
-    if (r->line == 0) shown.text[0] = 0; /* an option's name stands before the message already */
-    if (distance > trusted) return reader_fail(r, "unknown %s%s: `snug help` lists what there is", kind, shown.text);
-    return reader_fail(r, "unknown %s%s: did you mean %s%s? `snug help` lists all", kind, shown.text, dashes,
-                       option_table[nearest].name);
+    nearest n = {.typed = shown.text};
+    for (int i = 0; i < OPTION_COUNT; i++) nearest_try(&n, option_table[i].name);
+    const char *dashes = r->now.line ? "" : "--", *kind = r->now.line ? "key " : "option";
+    if (!n.word)
+        return reader_fail(r, "unknown %s%s: `snug help` lists what there is", kind, r->now.line ? shown.text : "");
+    return reader_fail(r, "unknown %s%s: did you mean %s%s? `snug help` lists all", kind, r->now.line ? shown.text : "",
+                       dashes, n.word);
 }
 
 /* ---- storing one value ---- */
@@ -70,11 +44,20 @@ static bool word_allowed(const char *words, const char *word) {
     return false;
 }
 
+/* The fewest digits that mean this number and no other: a limit of 0.9999999 is not 1. */
+static excerpt shown(double x) {
+    excerpt e;
+    int digits = 1;
+    do snprintf(e.text, sizeof e.text, "%.*g", digits, x);
+    while (strtod(e.text, NULL) != x && digits++ < 17);
+    return e;
+}
+
 static status store_int(const option_info *o, int64_t *to, const value *v, const reader *r) {
     int64_t i = v->integer;
     if (v->type == VALUE_REAL) { /* as in max_iters = 6e5; beyond 2^53 a double may stand for several integers */
         if (floor(v->real) < v->real || fabs(v->real) > 9007199254740992.0)
-            return reader_fail(r, "%s is %g, but must be a whole number", o->name, v->real);
+            return reader_fail(r, "%s is %s, but must be a whole number", o->name, shown(v->real).text);
         i = (int64_t)v->real;
     }
     if (i < o->low || i > o->high)
@@ -87,7 +70,7 @@ static status store_int(const option_info *o, int64_t *to, const value *v, const
 static status store_bytes(const option_info *o, uint64_t *to, const value *v, const reader *r) {
     error inner;
     if (v->type == VALUE_TEXT && config_bytes(v->text, to, &inner) != OK)
-        return reader_fail(r, "%s%s%s", r->line ? o->name : "", r->line ? ": " : "", inner.text);
+        return reader_fail(r, "%s%s%s", r->now.line ? o->name : "", r->now.line ? ": " : "", inner.text);
     if (v->type == VALUE_TEXT) return OK;
     if (v->real != 0 || v->type == VALUE_BOOL)
         return reader_fail(r, "%s needs a size with its unit: write %s='10.5GiB' or '12GB'", o->name, o->name);
@@ -96,28 +79,31 @@ static status store_bytes(const option_info *o, uint64_t *to, const value *v, co
 }
 
 status config_store(config *c, option_id id, const value *v, const reader *r) {
-    static const char *const wanted[] = {[OPTION_INT] = "a whole number",
-                                         [OPTION_REAL] = "a number",
-                                         [OPTION_BOOL] = "True or False",
-                                         [OPTION_TEXT] = "text in quotes",
-                                         [OPTION_BYTES] = "a size"};
-    static const char *const found[] = {"a whole number", "a number with a point", "True or False", "text"};
     const option_info *o = &option_table[id];
     void *to = (char *)c + o->offset;
     bool number = v->type == VALUE_INT || v->type == VALUE_REAL;
     bool fits = o->type == OPTION_BYTES || (o->type == OPTION_BOOL && v->type == VALUE_BOOL) ||
                 (o->type == OPTION_TEXT && v->type == VALUE_TEXT) ||
                 ((o->type == OPTION_INT || o->type == OPTION_REAL) && number);
-    if (!fits) return reader_fail(r, "%s must be %s, not %s", o->name, wanted[o->type], found[v->type]);
+    if (v->type == VALUE_UNKNOWN) return reader_fail_at(r, v->line, "%s", v->text);
+    if (v->type == VALUE_NONE)
+        return reader_fail(r, "%s can't be None: leave the line out to get the default", o->name);
+    if (!fits) return reader_fail(r, "%s must be %s, not %s", o->name, option_wanted(o), value_kind(v));
+    c->asked = c->asked || v->asked;
     switch (o->type) {
     case OPTION_INT: TRY(store_int(o, to, v, r)); break;
     case OPTION_REAL:
         if (v->real < o->least || v->real > o->most)
-            return reader_fail(r, "%s is %g, out of range: it must be %g to %g", o->name, v->real, o->least, o->most);
+            return reader_fail(r, "%s is %s, out of range: it must be %s to %s", o->name, shown(v->real).text,
+                               shown(o->least).text, shown(o->most).text);
         *(double *)to = v->real;
         break;
-    case OPTION_BOOL: *(bool *)to = v->truth; break;
+    case OPTION_BOOL: *(bool *)to = v->integer != 0; break;
     case OPTION_TEXT:
+        if (id == OPTION_device && v->asked) { /* "cuda", if there is a GPU */
+            strcpy(to, "auto");
+            break;
+        }
         if (o->words && !word_allowed(o->words, v->text))
             return reader_fail(r, "%s is '%s', but must be one of %s", o->name,
                                excerpt_of(v->text, sizeof v->text).text, o->words);
@@ -130,6 +116,6 @@ status config_store(config *c, option_id id, const value *v, const reader *r) {
         break;
     }
     free(c->given[id]);
-    c->given[id] = r->line ? xprintf("%s:%d", r->source, r->line) : xstrdup(r->source);
+    c->given[id] = r->now.line ? xprintf("%s:%d", r->source, r->now.line) : xstrdup(r->source);
     return OK;
 }

@@ -2,14 +2,23 @@
 #ifndef SNUG_CONFIG_STORE_H
 #define SNUG_CONFIG_STORE_H
 
+#include "config/config_token.h"
 #include "config/config_value.h"
 
 /* Stores v as the option's value and r's place as where it was given. BAD_INPUT: it is of another type, or out of the
    option's limits. */
 status config_store(config *c, option_id id, const value *v, const reader *r);
-/* Is this a key of nanoGPT's that means nothing here? config_ignore remembers that it was given. */
-bool config_is_ignored(const char *name);
+/* Remembers that a key was given that means nothing here (name_is_skipped), for a note. */
 void config_ignore(config *c, const char *name);
+/* The names that files have given values: made when there are none yet. */
+struct names *config_names(config *c);
+/* What is to be said once every argument has been read, of names in files and settings that the command does not read.
+   BAD_INPUT: a name that nothing reads is close to a setting's. */
+status config_command_notes(config *c, error *e);
+/* Adds a line that is the config's from now on. */
+void config_note(config *c, char *line);
+/* BAD_INPUT: there are more words among the arguments than the command takes. */
+status config_check_words(const config *c, int words, error *e);
 /* BAD_INPUT: there is no such option; the message guesses which one was meant. */
 status config_unknown(const reader *r, const char *name, size_t bytes);
 

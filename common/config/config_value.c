@@ -1,316 +1,241 @@
-/* config_value.c: values of config files: literals and a little arithmetic, read by recursive descent. Runs nothing. */
+/* config_value.c: see config_value.h. Whole numbers have 64 bits: what would need more is refused, never rounded. */
 #include "config/config_value.h"
-#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, NUMBER_MAX = 64 };
+/* ---- making values ---- */
 
-/* ---- messages ---- */
+value value_int(int64_t i) { return (value){.type = VALUE_INT, .integer = i, .real = (double)i}; }
+value value_real(double x) { return (value){.type = VALUE_REAL, .real = x}; }
+value value_bool(bool truth) { return (value){.type = VALUE_BOOL, .integer = truth, .real = truth}; }
 
-excerpt excerpt_of(const char *s, size_t bytes) {
-    enum { SHOWN = 40 };
-    excerpt x = {{0}};
-    size_t n = 0;
-    while (n < bytes && n < SHOWN && s[n] && s[n] != '\n') n++;
-    bool cut = n < bytes && s[n] && s[n] != '\n';
-    while (cut && n > 0 && ((unsigned char)s[n] & 0xC0) == 0x80) n--; /* not inside a UTF-8 sequence */
-    memcpy(x.text, s, n);
-    for (size_t i = 0; i < n; i++)
-        if (iscntrl((unsigned char)x.text[i])) x.text[i] = ' ';
-    if (cut) strcpy(x.text + n, "...");
-    return x;
-}
-
-status reader_fail(const reader *r, const char *format, ...) {
-    char message[700];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    enum { SHOWN = 250 }; /* a path may be longer than an error: its end tells more than its start */
-    size_t n = strlen(r->source);
-    const char *dots = n > SHOWN ? "..." : "", *source = n > SHOWN ? r->source + n - SHOWN : r->source;
-    if (r->line) return fail(r->e, BAD_INPUT, "%s%s:%d: %s", dots, source, r->line, message);
-    return fail(r->e, BAD_INPUT, "%s%s: %s", dots, source, message);
-}
-
-/* ---- words, blanks, strings ---- */
-
-size_t name_length(const char *at) {
-    size_t n = 0;
-    if (isdigit((unsigned char)*at)) return 0;
-    while (isalnum((unsigned char)at[n]) || at[n] == '_') n++;
-    return n;
-}
-
-void reader_blank(reader *r) {
-    for (;; r->at++) {
-        if (*r->at == '#')
-            while (r->at[1] && r->at[1] != '\n') r->at++;
-        else if (*r->at == '\\' && r->at[1] == '\n')
-            r->at++, r->line++;
-        else if (*r->at == '\n' && r->brackets)
-            r->line++;
-        else if (*r->at != ' ' && *r->at != '\t' && *r->at != '\f')
-            return;
-    }
-}
-
-/* Reads what follows a backslash. As in Python, an escape that means nothing stands for its own two characters. */
-static status read_escape(reader *r, char out[2], size_t *n) {
-    static const char letters[] = "ntr\\'\"", meanings[] = "\n\t\r\\'\"";
-    const char *letter = *r->at ? strchr(letters, *r->at) : NULL;
-    *n = 1;
-    if (letter) {
-        out[0] = meanings[letter - letters];
-        r->at++;
-    } else if (*r->at == '\n') { /* a continued line */
-        *n = 0;
-        r->at++, r->line++;
-    } else if (*r->at == 'x' && isxdigit((unsigned char)r->at[1]) && isxdigit((unsigned char)r->at[2])) {
-        char digits[3] = {r->at[1], r->at[2], 0};
-        long byte = strtol(digits, NULL, 16);
-        if (byte < 1 || byte > 127) return reader_fail(r, "\\x%s in a string: write the character itself", digits);
-        out[0] = (char)byte;
-        r->at += 3;
-    } else if (*r->at && strchr("xuUN01234567ab", *r->at)) {
-        return reader_fail(r, "\\%c in a string is not read: write the character itself, or \\\\ for a backslash",
-                           *r->at);
-    } else {
-        out[0] = '\\';
-    }
-    return OK;
-}
-
-status reader_string(reader *r, char *text) {
-    const char quote = *r->at;
-    const reader start = *r;
-    bool triple = r->at[1] == quote && r->at[2] == quote;
-    size_t n = 0;
-    r->at += triple ? 3 : 1;
-    while (triple ? strncmp(r->at, (char[]){quote, quote, quote, 0}, 3) != 0 : *r->at != quote) {
-        char part[2] = {*r->at};
-        size_t bytes = 1;
-        if (!*r->at || (*r->at == '\n' && !triple))
-            return reader_fail(&start, "the string that starts here has no end: add a %s%c", triple ? "triple " : "",
-                               quote);
-        r->line += *r->at == '\n';
-        r->at++;
-        if (part[0] == '\\' && text) {
-            TRY(read_escape(r, part, &bytes));
-        } else if (part[0] == '\\' && *r->at) { /* skipping: only an escaped quote or line end matters */
-            r->line += *r->at == '\n';
-            r->at++;
-        }
-        if (!text || !bytes) continue;
-        if (n + 1 >= TEXT_MAX) return reader_fail(&start, "this string is too long: at most %d bytes", TEXT_MAX - 1);
-        text[n++] = part[0];
-    }
-    r->at += triple ? 3 : 1;
-    if (text) text[n] = 0;
-    return OK;
-}
-
-status reader_skip(reader *r) {
-    const reader start = *r;
-    for (r->brackets = 0;;) {
-        reader_blank(r);
-        if (*r->at == '"' || *r->at == '\'') {
-            TRY(reader_string(r, NULL));
-            continue;
-        }
-        if (!*r->at && r->brackets) return reader_fail(&start, "a bracket opened here is never closed");
-        if (!*r->at || *r->at == '\n') break;
-        if (strchr("([{", *r->at)) r->brackets++;
-        if (strchr(")]}", *r->at) && r->brackets) r->brackets--;
-        r->at++;
-    }
-    r->brackets = 0;
-    return OK;
-}
-
-/* ---- literals ---- */
-
-static const char *digits_copy(const char *at, char *copy, size_t *n) {
-    for (; isdigit((unsigned char)*at) || (*at == '_' && isdigit((unsigned char)at[1]) && *n && copy[*n - 1] != '.');
-         at++)
-        if (*at != '_' && *n < NUMBER_MAX) copy[(*n)++] = *at;
-    return at;
-}
-
-static status read_number(reader *r, value *v) {
-    char copy[NUMBER_MAX + 4] = "";
-    size_t n = 0;
-    bool real = false;
-    const char *at = digits_copy(r->at, copy, &n);
-    if (*at == '.') {
-        real = true;
-        copy[n++] = '.';
-        at = digits_copy(at + 1, copy, &n);
-    }
-    if ((*at == 'e' || *at == 'E') && isdigit((unsigned char)at[1 + (at[1] == '+' || at[1] == '-')])) {
-        real = true;
-        if (n < NUMBER_MAX) copy[n++] = *at;
-        at++;
-        if (*at == '+' || *at == '-') copy[n++] = *at++;
-        at = digits_copy(at, copy, &n);
-    }
-    static const char word[] = "0123456789_.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    excerpt shown = excerpt_of(r->at, (size_t)(at - r->at) + strspn(at, word));
-    if (strspn(at, word) || (!real && copy[0] == '0' && n > 1))
-        return reader_fail(r, "can't read the number %s: write it like 12, 5_000, 0.1 or 1e-3", shown.text);
-    if (n >= NUMBER_MAX)
-        return reader_fail(r, "the number %s is too long: at most %d digits", shown.text, NUMBER_MAX - 1);
-    copy[n] = 0;
-    *v = (value){.type = real ? VALUE_REAL : VALUE_INT, .real = strtod(copy, NULL)};
-    if (!isfinite(v->real)) return reader_fail(r, "the number %s is too large: at most 1.7e308", shown.text);
-    for (size_t i = 0; !real && i < n; i++)
-        if (__builtin_mul_overflow(v->integer, 10, &v->integer) ||
-            __builtin_add_overflow(v->integer, copy[i] - '0', &v->integer))
-            return reader_fail(r, "the number %s is too large: at most 9223372036854775807", shown.text);
-    r->at = at;
-    return OK;
-}
-
-/* The value that an option has so far; not for BYTES. */
-static value value_of_option(const config *c, option_id id) {
-    const void *from = (const char *)c + option_table[id].offset;
-    value v = {0};
-    switch (option_table[id].type) {
-    case OPTION_INT: v.type = VALUE_INT, v.integer = *(const int64_t *)from, v.real = (double)v.integer; break;
-    case OPTION_REAL: v.type = VALUE_REAL, v.real = *(const double *)from; break;
-    case OPTION_BOOL: v.type = VALUE_BOOL, v.truth = *(const bool *)from; break;
-    default: v.type = VALUE_TEXT, strcpy(v.text, from);
-    }
+value value_text(const char *text, size_t bytes, int line) {
+    value v = {.type = VALUE_TEXT};
+    if (bytes >= TEXT_MAX) return value_unknown(line, false, "this string is too long: at most %d bytes", TEXT_MAX - 1);
+    memcpy(v.text, text, bytes);
     return v;
 }
 
-static status read_name(reader *r, value *v) {
-    size_t n = name_length(r->at);
-    char name[NUMBER_MAX] = "";
-    if (n < sizeof name) memcpy(name, r->at, n);
-    excerpt shown = excerpt_of(r->at, n);
-    bool truth = strcmp(name, "True") == 0;
-    option_id id = config_find(name);
-    const char *next = r->at + n + strspn(r->at + n, " \t");
-    if (r->at[n] == '\'' || r->at[n] == '"')
-        return reader_fail(r, "strings with a letter before the quote (%s'...') are not read: write a plain '...'",
-                           shown.text);
-    if (*next == '(' || *next == '.' || *next == '[')
-        return reader_fail(r, "%s%s is not read, because nothing is executed: write the value itself", shown.text,
-                           *next == '('   ? "(...)"
-                           : *next == '.' ? ".(...)"
-                                          : "[...]");
-    if (truth || strcmp(name, "False") == 0)
-        *v = (value){.type = VALUE_BOOL, .truth = truth};
-    else if (strcmp(name, "None") == 0)
-        return reader_fail(r, "None is not read: leave the line out to get the default");
-    else if (id == OPTION_COUNT)
-        return reader_fail(r, "%s is neither a number nor a key with a value: write a number, or 'text' in quotes",
-                           shown.text);
-    else if (option_table[id].type == OPTION_BYTES)
-        return reader_fail(r, "%s can't be used in arithmetic: write the value itself", name);
-    else
-        *v = value_of_option(r->c, id);
-    r->at += n;
-    return OK;
+value value_unknown(int line, bool wrong, const char *format, ...) {
+    value v = {.type = VALUE_UNKNOWN, .wrong = wrong, .line = line};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(v.text, sizeof v.text, format, arguments);
+    va_end(arguments);
+    return v;
+}
+
+static value too_large(int line) { return value_unknown(line, true, "the result is too large: write a smaller value"); }
+
+static value whole_or_too_large(bool overflow, int64_t i, int line) {
+    return overflow || i == INT64_MIN ? too_large(line) : value_int(i);
+}
+
+static value finite_or_too_large(double x, int line) { return isfinite(x) ? value_real(x) : too_large(line); }
+
+/* ---- asking values ---- */
+
+bool value_is_whole(const value *v) { return v->type == VALUE_INT || v->type == VALUE_BOOL; }
+bool value_is_number(const value *v) { return value_is_whole(v) || v->type == VALUE_REAL; }
+bool value_truth(const value *v) { return v->type == VALUE_TEXT ? *v->text != 0 : value_is_number(v) && v->real != 0; }
+
+const char *value_kind(const value *v) {
+    static const char *const kinds[] = {[VALUE_INT] = "a whole number", [VALUE_REAL] = "a number with a point",
+                                        [VALUE_BOOL] = "True or False", [VALUE_TEXT] = "text",
+                                        [VALUE_NONE] = "None",          [VALUE_UNKNOWN] = "unknown"};
+    return kinds[v->type];
 }
 
 /* ---- arithmetic ---- */
 
-static status read_sum(reader *r, value *v);
+static int64_t floor_divide(int64_t i, int64_t j) { return i / j - (i % j != 0 && (i < 0) != (j < 0)); }
 
-static status read_operand(reader *r, value *v) {
-    reader_blank(r);
-    if (r->depth >= DEPTH_MAX)
-        return reader_fail(r, "parentheses or signs are nested more than %d deep: write the value itself", DEPTH_MAX);
-    r->depth++;
-    status s = OK;
-    if (*r->at == '(') {
-        r->at++, r->brackets++;
-        s = read_sum(r, v);
-        if (s == OK && *r->at != ')')
-            s = reader_fail(r, "a ) is missing before '%s'", excerpt_of(r->at, SIZE_MAX).text);
-        r->at += s == OK;
-        r->brackets--;
-    } else if (*r->at == '-' || *r->at == '+') {
-        bool minus = *r->at++ == '-';
-        s = read_operand(r, v);
-        if (s == OK && v->type != VALUE_INT && v->type != VALUE_REAL)
-            s = reader_fail(r, "a sign stands before something that is not a number");
-        if (s == OK && minus) v->real = -v->real, v->integer = -v->integer; /* no literal or result is INT64_MIN */
-    } else if (*r->at == '"' || *r->at == '\'') {
-        *v = (value){.type = VALUE_TEXT};
-        s = reader_string(r, v->text);
-    } else if (isdigit((unsigned char)*r->at) || (*r->at == '.' && isdigit((unsigned char)r->at[1]))) {
-        s = read_number(r, v);
-    } else if (name_length(r->at)) {
-        s = read_name(r, v);
-    } else if (!*r->at || *r->at == '\n') {
-        s = reader_fail(r, "a value is missing: write key = value");
+static value whole_power(int64_t base, int64_t exponent, int line) {
+    int64_t power = 1;
+    if (base == 0 || base == 1) return value_int(exponent ? base : 1);
+    if (base == -1) return value_int(exponent % 2 ? -1 : 1);
+    while (exponent-- > 0) /* at most 63 times */
+        if (__builtin_mul_overflow(power, base, &power)) return too_large(line);
+    return whole_or_too_large(false, power, line);
+}
+
+__extension__ typedef unsigned __int128 wide; /* not in C11, but in both compilers */
+
+/* i / j, rounded once. Both become doubles exactly up to 2^53; above that the quotient is taken to 64 bits or more, of
+   which the last says whether anything is left, and rounded by its conversion. */
+static double true_divide(int64_t i, int64_t j) {
+    uint64_t a = (uint64_t)llabs(i), b = (uint64_t)llabs(j);
+    if (a <= 1ull << 53 && b <= 1ull << 53) return (double)i / (double)j;
+    int shift = 64 + __builtin_clzll(a) - 1;
+    wide shifted = (wide)a << shift, quotient = shifted / b;
+    double x = ldexp((double)(quotient | (shifted % b != 0)), -shift);
+    return (i < 0) != (j < 0) ? -x : x;
+}
+
+/* The remainder has y's sign; floor is the quotient that belongs to it. */
+static void real_divide(double x, double y, double *floored, double *remainder) {
+    *remainder = fmod(x, y);
+    double quotient = (x - *remainder) / y;
+    if (*remainder == 0) {
+        *remainder = copysign(0, y);
+    } else if ((*remainder < 0) != (y < 0)) {
+        *remainder += y;
+        quotient -= 1;
+    }
+    *floored = quotient == 0 ? copysign(0, x / y) : floor(quotient) + (quotient - floor(quotient) > 0.5);
+}
+
+static value operate_whole(const char *operation, int64_t i, int64_t j, int line) {
+    int64_t k = 0;
+    bool overflow = false;
+    if (strchr("<>", *operation) && j < 0) return value_unknown(line, true, "a shift by a negative number");
+    switch (*operation) {
+    case '+': overflow = __builtin_add_overflow(i, j, &k); break;
+    case '-': overflow = __builtin_sub_overflow(i, j, &k); break;
+    case '*':
+        if (operation[1]) return j < 0 ? finite_or_too_large(pow((double)i, (double)j), line) : whole_power(i, j, line);
+        overflow = __builtin_mul_overflow(i, j, &k);
+        break;
+    case '/':
+        if (!operation[1]) return value_real(true_divide(i, j));
+        k = floor_divide(i, j);
+        break;
+    case '%':
+        k = i % j;
+        if (k && (k < 0) != (j < 0)) k += j;
+        break;
+    case '<': overflow = i != 0 && (j > 62 || __builtin_mul_overflow(i, (int64_t)1 << j, &k)); break;
+    case '>': k = j > 62 ? -(i < 0) : floor_divide(i, (int64_t)1 << j); break;
+    case '&': k = i & j; break;
+    case '|': k = i | j; break;
+    default: k = i ^ j;
+    }
+    return whole_or_too_large(overflow, k, line);
+}
+
+static value operate_real(const char *operation, double x, double y, int line) {
+    double floored, remainder;
+    switch (*operation) {
+    case '+': return finite_or_too_large(x + y, line);
+    case '-': return finite_or_too_large(x - y, line);
+    case '*':
+        if (!operation[1]) return finite_or_too_large(x * y, line);
+        if (x < 0 && floor(y) < y)
+            return value_unknown(line, false, "a negative number to the power of a fraction is not read");
+        return finite_or_too_large(pow(x, y), line);
+    case '/':
+        if (!operation[1]) return finite_or_too_large(x / y, line);
+        real_divide(x, y, &floored, &remainder);
+        return finite_or_too_large(floored, line);
+    case '%': real_divide(x, y, &floored, &remainder); return value_real(remainder);
+    default: return value_unknown(line, true, "%s needs whole numbers on both sides", operation);
+    }
+}
+
+static value repeated(const value *text, int64_t times, int line) {
+    size_t n = strlen(text->text);
+    value v = {.type = VALUE_TEXT};
+    if (times > 0 && n > 0 && times > (int64_t)((TEXT_MAX - 1) / n)) return value_text("", TEXT_MAX, line);
+    for (int64_t i = 0; i < times && n; i++) memcpy(v.text + (size_t)i * n, text->text, n);
+    return v;
+}
+
+static value operate_text(const char *operation, const value *a, const value *b, int line) {
+    if (!strcmp(operation, "+") && a->type == VALUE_TEXT && b->type == VALUE_TEXT) {
+        char both[2 * TEXT_MAX];
+        return value_text(both, (size_t)snprintf(both, sizeof both, "%s%s", a->text, b->text), line);
+    }
+    if (!strcmp(operation, "*") && a->type == VALUE_TEXT && value_is_whole(b)) return repeated(a, b->integer, line);
+    if (!strcmp(operation, "*") && b->type == VALUE_TEXT && value_is_whole(a)) return repeated(b, a->integer, line);
+    if (!strcmp(operation, "%") && a->type == VALUE_TEXT)
+        return value_unknown(line, false, "%% after a string is not read: write f'...{name}...'");
+    return value_unknown(line, true,
+                         "arithmetic needs numbers on both sides (+ also joins two strings), but %s stands between %s "
+                         "and %s",
+                         operation, value_kind(a), value_kind(b));
+}
+
+void value_operate(const char *operation, value *a, const value *b, int line) {
+    bool asked = a->asked || b->asked;
+    if (a->type == VALUE_UNKNOWN) return;
+    if (b->type == VALUE_UNKNOWN)
+        *a = *b;
+    else if (!value_is_number(a) || !value_is_number(b))
+        *a = operate_text(operation, a, b, line);
+    else if ((*operation == '/' || *operation == '%') && b->real == 0)
+        *a = value_unknown(line, true, "division by zero");
+    else if (!strcmp(operation, "**") && a->real == 0 && b->real < 0)
+        *a = value_unknown(line, true, "division by zero: 0 to a negative power");
+    else if (a->type == VALUE_BOOL && b->type == VALUE_BOOL && strchr("&|^", *operation))
+        *a = value_bool(operate_whole(operation, a->integer, b->integer, line).integer != 0);
+    else if (value_is_whole(a) && value_is_whole(b))
+        *a = operate_whole(operation, a->integer, b->integer, line);
+    else
+        *a = operate_real(operation, a->real, b->real, line);
+    a->asked = asked;
+}
+
+void value_sign(char operation, value *v, int line) {
+    if (v->type == VALUE_UNKNOWN) return;
+    bool asked = v->asked;
+    if (operation == 'n')
+        *v = value_bool(!value_truth(v));
+    else if (!value_is_number(v) || (operation == '~' && !value_is_whole(v)))
+        *v = value_unknown(line, true, "a sign stands before something that is not a number");
+    else if (operation == '~')
+        *v = whole_or_too_large(false, ~v->integer, line);
+    else if (value_is_whole(v))
+        *v = value_int(operation == '-' ? -v->integer : v->integer);
+    else if (operation == '-')
+        v->real = -v->real;
+    v->asked = asked;
+}
+
+void value_round(char way, value *v, int line) {
+    if (v->type != VALUE_REAL) return;
+    double x = way == 'd' ? floor(v->real) : way == 'u' ? ceil(v->real) : way == 'e' ? rint(v->real) : trunc(v->real);
+    *v = fabs(x) < 0x1p63 ? value_int((int64_t)x) : too_large(line);
+}
+
+/* ---- comparing ---- */
+
+/* -1, 0 or 1. A long double holds every int64_t and every double exactly. */
+static int order_of(const value *a, const value *b) {
+    if (a->type == VALUE_TEXT) {
+        int d = strcmp(a->text, b->text); /* in UTF-8 the order of bytes is that of characters */
+        return (d > 0) - (d < 0);
+    }
+    long double x = value_is_whole(a) ? (long double)a->integer : (long double)a->real;
+    long double y = value_is_whole(b) ? (long double)b->integer : (long double)b->real;
+    return (x > y) - (x < y);
+}
+
+value value_compare(const char *comparison, const value *a, const value *b, int line) {
+    if (a->type == VALUE_UNKNOWN) return *a;
+    if (b->type == VALUE_UNKNOWN) return *b;
+    bool not = comparison[0] == '!' || !strcmp(comparison, "isnot") || !strcmp(comparison, "notin");
+    bool alike = (value_is_number(a) && value_is_number(b)) || (a->type == VALUE_TEXT && b->type == VALUE_TEXT);
+    value v;
+    if (!strncmp(comparison, "is", 2)) {
+        if (a->type != VALUE_NONE && b->type != VALUE_NONE && a->type != VALUE_BOOL && b->type != VALUE_BOOL)
+            return value_unknown(line, false, "`is` is read beside None, True and False only: write ==");
+        v = value_bool((a->type == b->type && a->integer == b->integer) != not );
+    } else if (strstr(comparison, "in")) {
+        if (a->type != VALUE_TEXT || b->type != VALUE_TEXT)
+            return value_unknown(line, false, "`in` is read in text, and in (...) or [...] that stands there");
+        v = value_bool((strstr(b->text, a->text) != NULL) != not );
+    } else if (*comparison == '=' || *comparison == '!') {
+        bool same = alike ? order_of(a, b) == 0 : a->type == VALUE_NONE && b->type == VALUE_NONE;
+        v = value_bool(same != not );
+    } else if (!alike) {
+        return value_unknown(line, true, "%s can't be compared with %s by %s", value_kind(a), value_kind(b),
+                             comparison);
     } else {
-        s = reader_fail(r, "can't read '%s': write a number, 'text' in quotes, True or False",
-                        excerpt_of(r->at, SIZE_MAX).text);
+        int d = order_of(a, b);
+        v = value_bool((d < 0 && *comparison == '<') || (d > 0 && *comparison == '>') || (d == 0 && comparison[1]));
     }
-    r->depth--;
-    return s;
-}
-
-/* operation: + - * / or 'f' for //. a = a operation b. */
-static status combine(const reader *r, char operation, value *a, const value *b) {
-    if (operation == '+' && a->type == VALUE_TEXT && b->type == VALUE_TEXT) {
-        size_t n = strlen(a->text), m = strlen(b->text);
-        if (n + m >= TEXT_MAX) return reader_fail(r, "this string is too long: at most %d bytes", TEXT_MAX - 1);
-        memcpy(a->text + n, b->text, m + 1);
-        return OK;
-    }
-    if ((a->type != VALUE_INT && a->type != VALUE_REAL) || (b->type != VALUE_INT && b->type != VALUE_REAL))
-        return reader_fail(r, "arithmetic needs numbers on both sides (+ also joins two strings)");
-    if ((operation == '/' || operation == 'f') && b->real == 0) return reader_fail(r, "division by zero");
-    double x = a->real, y = b->real;
-    bool whole = a->type == VALUE_INT && b->type == VALUE_INT && operation != '/', overflow = false;
-    int64_t i = a->integer, j = b->integer, k = 0;
-    switch (operation) {
-    case '+': x += y, overflow = whole && __builtin_add_overflow(i, j, &k); break;
-    case '-': x -= y, overflow = whole && __builtin_sub_overflow(i, j, &k); break;
-    case '*': x *= y, overflow = whole && __builtin_mul_overflow(i, j, &k); break;
-    case '/': x /= y; break;
-    default: x = floor(x / y), k = whole ? i / j - (i % j != 0 && (i < 0) != (j < 0)) : 0;
-    }
-    if (overflow || (whole && k == INT64_MIN) || !isfinite(x))
-        return reader_fail(r, "the result is too large: write a smaller value");
-    *a = (value){.type = whole ? VALUE_INT : VALUE_REAL, .integer = k, .real = whole ? (double)k : x};
-    return OK;
-}
-
-static status read_product(reader *r, value *v) {
-    TRY(read_operand(r, v));
-    for (reader_blank(r); *r->at == '*' || *r->at == '/'; reader_blank(r)) {
-        char operation = *r->at++;
-        value right;
-        if (operation == '*' && *r->at == '*') return reader_fail(r, "** is not read: write the number itself");
-        if (operation == '/' && *r->at == '/') operation = 'f', r->at++;
-        TRY(read_operand(r, &right));
-        TRY(combine(r, operation, v, &right));
-    }
-    return OK;
-}
-
-static status read_sum(reader *r, value *v) {
-    TRY(read_product(r, v));
-    for (reader_blank(r); *r->at == '+' || *r->at == '-'; reader_blank(r)) {
-        char operation = *r->at++;
-        value right;
-        TRY(read_product(r, &right));
-        TRY(combine(r, operation, v, &right));
-    }
-    return OK;
-}
-
-status reader_value(reader *r, value *v) {
-    r->brackets = r->depth = 0;
-    return read_sum(r, v);
+    v.asked = a->asked || b->asked;
+    return v;
 }

@@ -1,6 +1,7 @@
 /* help.c: see help.h. The man page is help_man.c's; what it says of each command is in help_text.c. */
 #include "config/help.h"
 #include "config/help_text.h"
+#include "base/nearest.h"
 #include <string.h>
 
 /* ---- options as lines ---- */
@@ -40,7 +41,7 @@ void help_options(FILE *f, const char *command) {
         bool titled = false;
         for (option_id id = 0; id < OPTION_COUNT; id++) {
             const option_info *o = &option_table[id];
-            if (strcmp(o->group, help_groups[g].group) != 0 || (command && !help_reads(command, o))) continue;
+            if (strcmp(o->group, help_groups[g].group) != 0 || (command && !option_read_by(o, command))) continue;
             if (!titled) fprintf(f, "%s%s:\n", any ? "\n" : "", help_groups[g].title);
             titled = any = true;
             print_option(f, &initial, id);
@@ -76,7 +77,7 @@ static void print_option_topic(FILE *f, const command *commands, int n, option_i
     if (help_of_option(id)) print_wrapped(f, help_of_option(id), 0, 2);
     fprintf(f, "  read by");
     for (int i = 0; i < n; i++)
-        if (help_reads(commands[i].name, &option_table[id])) fprintf(f, " %s", commands[i].name);
+        if (option_read_by(&option_table[id], commands[i].name)) fprintf(f, " %s", commands[i].name);
     fprintf(f, "; in a config file: %s = VALUE\n", option_table[id].name);
 }
 
@@ -86,8 +87,13 @@ status help_print(FILE *f, const command *commands, int n, const char *topic, er
     for (int i = 0; i < n; i++)
         if (!strcmp(commands[i].name, topic)) return print_command(f, &commands[i]), OK;
     option_id id = config_find(topic);
-    if (id == OPTION_COUNT)
-        return fail(e, BAD_INPUT, "%.100s is neither a command nor an option; 'snug help' lists them", topic);
+    if (id == OPTION_COUNT) {
+        nearest near = {.typed = topic};
+        for (int i = 0; i < n; i++) nearest_try(&near, commands[i].name);
+        for (option_id o = 0; o < OPTION_COUNT; o++) nearest_try(&near, option_table[o].name);
+        return fail(e, BAD_INPUT, "%.100s is neither a command nor an option%s%s; 'snug help' lists them", topic,
+                    near.word ? ": did you mean " : "", near.word ? near.word : "");
+    }
     print_option_topic(f, commands, n, id);
     return OK;
 }

@@ -7,6 +7,7 @@
 
 typedef struct {
     const char *name, *arguments, *help; /* "plan", "[CONFIG.py]", one line */
+    int words;                           /* arguments without -- that it takes; -1: any number */
     status (*run)(const config *, error *);
 } command;
 

@@ -100,16 +100,9 @@ const char *help_of_option(option_id id) {
     }
 }
 
-bool help_reads(const char *command, const option_info *o) {
-    size_t n = strlen(command);
-    for (const char *at = o->readers; (at = strstr(at, command)) != NULL; at += n)
-        if ((at == o->readers || at[-1] == ' ') && (!at[n] || at[n] == ' ')) return true;
-    return false;
-}
-
 bool help_reads_any(const char *command) {
     for (option_id id = 0; id < OPTION_COUNT; id++)
-        if (help_reads(command, &option_table[id])) return true;
+        if (option_read_by(&option_table[id], command)) return true;
     return false;
 }
 

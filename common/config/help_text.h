@@ -20,9 +20,8 @@ typedef struct {
 const help_text *help_text_of(const char *command);
 /* What there is to say about an option beyond its line, at most five lines; NULL when there is nothing. */
 const char *help_of_option(option_id id);
-/* Does the command read this option, or any? The option table says so. */
+/* Does the command read any option? */
 bool help_reads_any(const char *command);
-bool help_reads(const char *command, const option_info *o);
 /* " (1..1024)", " (random|sequential)" or "". */
 char *help_limits(const option_info *o, char *text, size_t size);
 

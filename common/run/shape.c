@@ -1,6 +1,6 @@
 /* shape.c: see shape.h. */
 #include "run/shape.h"
-#include "config/config_value.h"
+#include "base/excerpt.h"
 #include "save/checkpoint.h"
 #include "save/foreign.h"
 #include "save/runs.h"
