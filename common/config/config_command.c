@@ -23,8 +23,7 @@ static bool lacks_dashes(const char *word, error *e) {
     return true;
 }
 
-/* A file near to the one that the word may mean: beside it, and where configs usually lie. */
-static char *near_file(const char *word, const char *suffix) {
+char *config_near_file(const char *word, const char *suffix) {
     static const char *const folders[] = {"config", "configs", "data/configs"};
     char *near = nearest_path(word, suffix);
     for (size_t i = 0; i < sizeof folders / sizeof *folders && !near && suffix && !strchr(word, '/'); i++) {
@@ -40,7 +39,7 @@ static char *near_file(const char *word, const char *suffix) {
 static status check_path(const char *word, error *e) {
     struct stat st;
     if (stat(word, &st) == 0) return OK;
-    char *near = near_file(word, NULL);
+    char *near = config_near_file(word, NULL);
     if (near)
         fail(e, BAD_INPUT, "%s: No such file or directory: did you mean %.200s?", excerpt_of(word, TEXT_MAX).text,
              near);
@@ -54,14 +53,14 @@ static status refuse_word(const char *command, const char *word, int words, erro
     bool there = stat(word, &st) == 0, takes_config = words == 0;
     if (words > 0)
         return fail(e, BAD_INPUT, "%s: unknown argument: %s takes %d without --", shown.text, command, words);
-    if (lacks_dashes(word, e)) return BAD_INPUT;
+    if (!there && lacks_dashes(word, e)) return BAD_INPUT;
     if (there && S_ISDIR(st.st_mode))
         return fail(e, BAD_INPUT, "%s: unknown argument: %s takes no folder; options are written --key=%s", shown.text,
                     command, shown.text);
     if (there)
         return fail(e, BAD_INPUT, "%s: unknown argument: this is not a config file, whose name ends in .py",
                     shown.text);
-    char *near = takes_config ? near_file(word, ".py") : NULL;
+    char *near = takes_config ? config_near_file(word, ".py") : NULL;
     if (near)
         fail(e, BAD_INPUT, "%s: unknown argument: did you mean %.200s?", shown.text, near);
     else
@@ -106,11 +105,21 @@ static const named_value *name_in_files(const config *c, const char *name) {
     return NULL;
 }
 
+/* Commands that open a checkpoint refuse a shape that is not the checkpoint's: there such a setting is not without
+   effect. */
+static bool is_checked(const option_info *o, const char *command) {
+    return !strcmp(o->group, "MODEL") && strcmp(o->name, "dropout") != 0 &&
+           (!strcmp(command, "sample") || !strcmp(command, "eval") || !strcmp(command, "grads") ||
+            !strcmp(command, "logits"));
+}
+
 static void note_unread_settings(config *c) {
     list unread = {0};
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         const named_value *x = name_in_files(c, option_table[id].name);
-        if (!c->given[id] || option_read_by(&option_table[id], c->command) || (x && x->used)) continue;
+        if (!c->given[id] || option_read_by(&option_table[id], c->command) || (x && x->used) ||
+            is_checked(&option_table[id], c->command))
+            continue;
         char *shown = xprintf("%s%s", strncmp(c->given[id], "--", 2) ? "" : "--", option_table[id].name);
         list_add(&unread, shown);
         free(shown);

@@ -214,7 +214,7 @@ static status read_membership(reader *r, const value *left, value *found) {
         value element = {0}, same;
         TRY(expression_read(r, &element));
         same = value_compare("==", left, &element, line);
-        if (same.type == VALUE_UNKNOWN || !value_truth(found)) *found = same;
+        if (found->type != VALUE_UNKNOWN && (same.type == VALUE_UNKNOWN || !value_truth(found))) *found = same;
         if (!reader_is(r, end)) TRY(reader_expect(r, ","));
     }
     r->depth--;
@@ -251,6 +251,10 @@ static status read_comparison(reader *r, const value *left, value *right, value 
     if (strstr(comparison, "in")) TRY(begins_list(r, &list));
     if (list) {
         TRY(read_membership(r, left, result));
+        const int after = operator_here(r);
+        if ((after >= 0 && operators[after].level > COMPARISON) || reader_is(r, "**") || reader_is(r, ".") ||
+            reader_is(r, "(") || reader_is(r, "["))
+            return reader_fail(r, "can't read '%s' after a list", reader_excerpt(r).text);
         if (negated) value_sign('n', result, line);
         *right = value_unknown(line, false, "a list can't be compared further");
         return OK;
@@ -311,12 +315,15 @@ static status binary(reader *r, level least, value *v) {
 
 /* ---- expressions ---- */
 
-/* Steps over a lambda: up to a comma or a closing bracket that is not its own. */
+/* Steps over a lambda: its names up to the colon, and then up to a comma or a closing bracket that is not its own. */
 static status skip_lambda(reader *r, value *v) {
     const int outside = r->brackets;
+    bool body = false;
     *v = value_unknown(r->now.line, false, "%s is not read: write the value itself", reader_excerpt(r).text);
-    while (!reader_at_end(r) && r->brackets >= outside && !(r->brackets == outside && reader_is(r, ",")))
+    while (!reader_at_end(r) && r->brackets >= outside && !(body && r->brackets == outside && reader_is(r, ","))) {
+        body = body || (r->brackets == outside && reader_is(r, ":"));
         TRY(reader_next(r));
+    }
     return OK;
 }
 

@@ -1,7 +1,6 @@
 /* config_file.c: reads nanoGPT's config files, which are Python. Nothing of it is executed: config_statement.c
    evaluates what can be, names get values, and those that are settings' are stored at the end, as nanoGPT's
    configurator does. */
-#include "base/nearest.h"
 #include "config/config_names.h"
 #include "config/config_statement.h"
 #include "config/config_store.h"
@@ -86,7 +85,7 @@ status config_read(config *c, const char *path, error *e) {
         problem = "this is a folder";
     else if (!S_ISREG(st.st_mode)) /* a pipe could wait for ever */
         problem = "this is not a regular file";
-    char *near = problem ? nearest_path(path, ".py") : NULL;
+    char *near = problem ? config_near_file(path, ".py") : NULL;
     if (near) fail(e, BAD_INPUT, "%s: %s: did you mean %.200s?", shown, problem, near);
     free(near);
     if (near) return BAD_INPUT;

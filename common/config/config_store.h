@@ -17,6 +17,9 @@ struct names *config_names(config *c);
 status config_command_notes(config *c, error *e);
 /* Adds a line that is the config's from now on. */
 void config_note(config *c, char *line);
+/* A file near to the one that `word` may mean: beside it, and with a suffix also where configs usually lie. The caller
+   frees it; NULL: none. */
+char *config_near_file(const char *word, const char *suffix);
 /* BAD_INPUT: there are more words among the arguments than the command takes. */
 status config_check_words(const config *c, int words, error *e);
 /* BAD_INPUT: there is no such option; the message guesses which one was meant. */

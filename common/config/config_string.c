@@ -111,7 +111,7 @@ static status append_formatted(const reader *r, const char *at, size_t bytes, bo
         } else if (*brace == '}') {
             return reader_fail(r, "a single } in an f-string: write }}");
         } else {
-            size_t field;
+            size_t field = 0;
             TRY(read_field(r, brace + 1, bytes - i - plain - 1, &field, b));
             used += 1 + field;
         }

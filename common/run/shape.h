@@ -14,7 +14,8 @@ status shape_of_checkpoint(const config *c, const char *folder, gpt_shape *shape
    model's, with the vocabulary of the dataset if there is one. *vocabulary_from says in words where that came from. */
 status shape_of_settings(const config *c, gpt_shape *shape, int *length, const char **vocabulary_from, error *e);
 
-/* BAD_INPUT unless init_from is "scratch", "resume" or a folder; e says what it is instead, and what to do. */
+/* BAD_INPUT unless init_from is "scratch", "resume", a folder, or for commands that need no weights one of gpt2's four
+   sizes by name; e says what it is instead, and what to do. */
 status shape_check_source(const config *c, error *e);
 
 #endif
