@@ -8,7 +8,7 @@ for target in "$@"; do
     name=${target##*/fuzz_}
     mkdir -p "$build/corpora/$name"
     seeds=tests/corpora/$name
-    if [ "$name" = config ]; then seeds="$seeds data/configs"; fi
+    if [ "$name" = config ]; then seeds="$seeds data/configs tests/configs"; fi
     # shellcheck disable=SC2086
     ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 "$target" -max_total_time="$seconds" -timeout=10 \
         -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 -artifact_prefix="$build/finding-$name-" \

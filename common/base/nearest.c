@@ -70,8 +70,13 @@ static char *nearest_entry(const char *folder, const char *part, const char *suf
         const char *name = entry->d_name;
         if (!strcmp(name, ".") || !strcmp(name, "..")) continue;
         nearest n = {.typed = part};
+        char *stem = xstrdup(name); /* compared without its suffix, too: both may be mistyped and forgotten */
+        size_t bytes = strlen(name), ending = suffix ? strlen(suffix) : 0;
+        if (ending && bytes > ending && !strcmp(name + bytes - ending, suffix)) stem[bytes - ending] = 0;
         nearest_try(&n, name);
+        nearest_try(&n, stem);
         int found = suffix && holds(name, part, suffix) ? 0 : n.word ? n.distance : INT_MAX;
+        free(stem);
         if (found == INT_MAX || found > distance || (found == distance && strcmp(name, best) > 0)) continue;
         free(best);
         best = xstrdup(name);

@@ -70,7 +70,7 @@ static status refuse_word(const char *command, const char *word, int words, erro
 }
 
 status config_check_words(const config *c, int words, error *e) {
-    if (c->n_positional > words) return refuse_word(c->command, c->positional[words], words, e);
+    if (words >= 0 && c->n_positional > words) return refuse_word(c->command, c->positional[words], words, e);
     for (int i = 0; i < c->n_positional; i++)
         if (strcmp(c->command, "help") != 0) TRY(check_path(c->positional[i], e));
     return OK;

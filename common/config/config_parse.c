@@ -147,7 +147,7 @@ status config_parse_for(config *c, const char *command, int words, int argc, cha
     config_defaults(c);
     c->command = command;
     status s = parse_arguments(c, argc, argv, e);
-    if (s == OK && words >= 0) s = config_check_words(c, words, e);
+    if (s == OK && command) s = config_check_words(c, words, e);
     if (s == OK) take_effect(c);
     if (s == OK) s = config_command_notes(c, e);
     names_free(c->names);

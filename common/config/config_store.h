@@ -20,7 +20,8 @@ void config_note(config *c, char *line);
 /* A file near to the one that `word` may mean: beside it, and with a suffix also where configs usually lie. The caller
    frees it; NULL: none. */
 char *config_near_file(const char *word, const char *suffix);
-/* BAD_INPUT: there are more words among the arguments than the command takes. */
+/* BAD_INPUT: there are more words among the arguments than the command takes (-1: any number), or one is a path that
+   is not there and is near to one that is. */
 status config_check_words(const config *c, int words, error *e);
 /* BAD_INPUT: there is no such option; the message guesses which one was meant. */
 status config_unknown(const reader *r, const char *name, size_t bytes);

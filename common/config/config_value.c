@@ -144,7 +144,7 @@ static value repeated(const value *text, int64_t times, int line) {
 
 static value operate_text(const char *operation, const value *a, const value *b, int line) {
     if (!strcmp(operation, "+") && a->type == VALUE_TEXT && b->type == VALUE_TEXT) {
-        char both[2 * TEXT_MAX];
+        char both[2 * TEXT_MAX] = "";
         return value_text(both, (size_t)snprintf(both, sizeof both, "%s%s", a->text, b->text), line);
     }
     if (!strcmp(operation, "*") && a->type == VALUE_TEXT && value_is_whole(b)) return repeated(a, b->integer, line);

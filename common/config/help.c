@@ -91,8 +91,8 @@ status help_print(FILE *f, const command *commands, int n, const char *topic, er
         nearest near = {.typed = topic};
         for (int i = 0; i < n; i++) nearest_try(&near, commands[i].name);
         for (option_id o = 0; o < OPTION_COUNT; o++) nearest_try(&near, option_table[o].name);
-        return fail(e, BAD_INPUT, "%.100s is neither a command nor an option%s%s; 'snug help' lists them", topic,
-                    near.word ? ": did you mean " : "", near.word ? near.word : "");
+        return fail(e, BAD_INPUT, "%.100s is neither a command nor an option%s%s%s 'snug help' lists them", topic,
+                    near.word ? ": did you mean " : "", near.word ? near.word : "", near.word ? "?" : ";");
     }
     print_option_topic(f, commands, n, id);
     return OK;
