@@ -184,11 +184,11 @@ model="--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=5030
 title="GPT-2 124M, 16 x 1024 tokens a step" tune_minutes=0.4
 # NAME:SECONDS that it takes about, on the slowest card of interest; the most important first.
 timings="bench_16:45 bench_16_high:35 rates:45 bench_16_medium:30 torch:45 cap_small:40 train_20:50 bench_4:30 bench_4_high:25 tune:50 cap_large:35
-    torch_bf16:30"
+    torch_bf16:30 nanogpt:60 nanogpt_compile:120"
 if [ $toy = 1 ]; then
     model="--n_layer=2 --n_head=2 --n_embd=64 --block_size=64 --vocab_size=500 --device=$device"
     title="a toy" tune_minutes=0.02
-    timings="bench_16:9 bench_16_high:9 torch:9 cap_small:9 train_20:9 tune:9"
+    timings="bench_16:9 bench_16_high:9 torch:9 nanogpt:9 cap_small:9 train_20:9 tune:9"
 fi
 batch="--batch_size=16 --gradient_accumulation_steps=1"
 mkdir "$work/data" # any tokens do: memory and time don't depend on them
@@ -276,6 +276,20 @@ torch() { # NAME SECONDS MICRO PRECISIONS
     done
 }
 
+# What nanoGPT needs, measured beside what `snug plan --for=nanogpt` says; a toy on the CPU where there is PyTorch at all.
+nanogpt() { # NAME SECONDS OPTIONS...
+    name=$1 seconds=$2
+    shift 2
+    if [ $toy = 1 ]; then set -- --device=cpu --sizes=toy,deep --micro=3 --precision=float32; fi
+    if ! timeout 60 python3 -c "import sys, torch; sys.exit(not ($toy or torch.cuda.is_available()))" >/dev/null 2>&1; then
+        figure "$name" "no PyTorch with a GPU here: not measured"
+        return 0
+    fi
+    foreign_step "$name" "$seconds" env SNUG_LIBRARIES="$libraries" python3 tests/nanogpt_card.py --snug="$snug" \
+        --seconds=$((seconds * 3 / 4)) "$@" || true
+    { echo; cat "$work/$name.log"; } >>"$work/tables"
+}
+
 timing() { # NAME SECONDS
     case $1 in
     bench_16) bench "$@" 16 highest ;;
@@ -290,6 +304,8 @@ timing() { # NAME SECONDS
     tune) tune "$@" ;;
     torch) torch "$@" 16,4 float32,tf32 ;;
     torch_bf16) torch "$@" 16,8,4 bf16 ;;
+    nanogpt) nanogpt "$@" ;;
+    nanogpt_compile) nanogpt "$@" --compile=1 --sizes=124M --precision=bfloat16,float32 --micro=8,4 ;;
     esac
 }
 

@@ -34,8 +34,8 @@ static bool is_same(const fit_request *a, const fit_request *b) {
 
 /* fit_measure; but what has been measured for the report is not measured again. */
 static status measure(const plan_report *p, const fit_request *r, fit_option *o, error *e) {
-    const fit_option *known[] = {&p->chosen, &p->asked, &p->nanogpt};
-    for (int i = 0; i < 3 && is_same(r, &p->request); i++)
+    const fit_option *known[] = {&p->chosen, &p->asked};
+    for (int i = 0; i < 2 && is_same(r, &p->request); i++)
         if (known[i]->peak && known[i]->micro_batch == o->micro_batch && known[i]->policy == o->policy) {
             *o = *known[i];
             return OK;
@@ -164,20 +164,6 @@ static status add_unforced(plan_report *p, error *e) {
     return s == OK ? add_row(p, &r, o.micro_batch, o.policy, e) : OK;
 }
 
-static status find_nanogpt(plan_report *p, error *e) {
-    for (int k = p->asked_micro_batch; k >= 1; k--) {
-        if (p->request.run.sequences % k) continue;
-        fit_option o = {.policy = &recompute_policies[0], .micro_batch = k};
-        p->nanogpt = o;
-        if (fit_is_hopeless(&p->request, k, o.policy)) continue;
-        status s = measure(p, &p->request, &o, e);
-        if (s == FAILED) return s;
-        if (s == OK) p->nanogpt = o;
-        if (s == OK && (!p->request.limits.cap || o.peak <= p->request.limits.cap)) return OK;
-    }
-    return OK;
-}
-
 /* ---- the report ---- */
 
 static status gather(plan_report *p, error *nothing_fits, error *e) {
@@ -190,7 +176,8 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     p->rows[0].chosen = true;
     TRY(add_unforced(p, e));
     TRY(add_rounding(p, e));
-    TRY(find_nanogpt(p, e));
+    if (plan_nanogpt_gather(p->config, &p->request.shape, p->request.run.length, &p->nanogpt, NULL) != OK)
+        p->nanogpt.n_splits = 0; /* not a run for nanoGPT: float64 */
     TRY(add_row(p, &p->request, p->asked_micro_batch, keep_all(p), e));
     for (int i = 0; i < p->n_rows; i++)
         p->rows[i].base = p->rows[i].option.micro_batch == p->asked_micro_batch &&
@@ -228,6 +215,7 @@ char *plan_command_line(const plan_report *p) {
 }
 
 status plan_run(const config *c, error *e) {
+    if (!strcmp(c->_for, "nanogpt")) return plan_nanogpt_run(c, e);
     error nothing_fits = {""};
     plan_report *p = xcalloc(1, sizeof *p);
     p->config = c;

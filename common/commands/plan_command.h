@@ -3,6 +3,7 @@
 #ifndef SNUG_PLAN_COMMAND_H
 #define SNUG_PLAN_COMMAND_H
 
+#include "commands/plan_nanogpt.h"
 #include "config/config.h"
 #include "graph/fit.h"
 
@@ -36,8 +37,7 @@ typedef struct {
     char peak_op[32];
     plan_row rows[PLAN_ROWS_MAX]; /* the chosen one first */
     int n_rows;
-    fit_option nanogpt;       /* its micro_batch: the largest divisor of the effective batch, up to what was asked for,
-                                 that fits here without recomputing, which nanoGPT does not do; 1 when none fits */
+    nanogpt_report nanogpt;
     const plan_row *rounding; /* the row that fits once batch_invariant is given up; NULL where it isn't needed */
 } plan_report;
 

@@ -106,9 +106,7 @@ static cJSON *report(const plan_report *p) {
     char *line = plan_command_line(p);
     cJSON_AddStringToObject(root, "command", line);
     free(line);
-    cJSON *nanogpt = cJSON_AddObjectToObject(root, "nanogpt");
-    cJSON_AddNumberToObject(nanogpt, "batch_size", p->nanogpt.micro_batch);
-    cJSON_AddNumberToObject(nanogpt, "gradient_accumulation_steps", (double)(run->sequences / p->nanogpt.micro_batch));
+    plan_nanogpt_json(&p->nanogpt, cJSON_AddObjectToObject(root, "nanogpt"));
     return root;
 }
 

@@ -256,9 +256,6 @@ static void print_lines(const plan_report *p, FILE *f) {
     char *line = plan_command_line(p);
     text_print(f, "\n%s:\n  %s\n", p->fits ? "To run" : "To run, giving up equal bits", line);
     free(line);
-    fprintf(f, "The same effective batch in nanoGPT (PyTorch needs other amounts of memory, not computed here):\n");
-    fprintf(f, "  batch_size = %d\n  gradient_accumulation_steps = %lld\n", p->nanogpt.micro_batch,
-            (long long)(p->request.run.sequences / p->nanogpt.micro_batch));
 }
 
 void plan_text(const plan_report *p, FILE *f) {
@@ -273,4 +270,5 @@ void plan_text(const plan_report *p, FILE *f) {
     print_table(p, &s);
     print_speed(p, f);
     print_lines(p, f);
+    plan_nanogpt_short(&p->nanogpt, f);
 }

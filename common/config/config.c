@@ -13,7 +13,7 @@
 #define LIMITS_TEXT(a, b) .words = b
 #define LIMITS_BYTES(a, b) .low = a, .high = b
 #define X(kind, key, initial, a, b, in, by, decides, text)                                                             \
-    [OPTION_##key] = {.name = #key,                                                                                    \
+    [OPTION_##key] = {.name = &#key[#key[0] == '_'],                                                                   \
                       .type = OPTION_##kind,                                                                           \
                       .group = #in,                                                                                    \
                       .help = text,                                                                                    \

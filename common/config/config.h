@@ -22,7 +22,8 @@ enum { TEXT_MAX = 512 };
    TEXT char[TEXT_MAX], BYTES uint64_t with a unit ("10.5GiB", "12GB"; 0 alone needs none). low and high bound INT and
    REAL; for TEXT, high is NULL or the allowed words, "a|b|c". readers: the commands that read it, with spaces between.
    BITS: the weights that a run arrives at depend on it, so that a resumed run says when it has changed. The others of
-   the model are FREE because they come with the checkpoint, and the batch's two because only their product counts. */
+   the model are FREE because they come with the checkpoint, and the batch's two because only their product counts.
+   A leading _ is no part of the option's name, which without it would be a word of C. */
 #define OPTIONS(X)                                                                                                     \
     X(INT, n_layer, 12, 1, 1024, MODEL, BY_MODELS, FREE, "transformer blocks")                                         \
     X(INT, n_head, 12, 1, 1024, MODEL, BY_MODELS, FREE, "attention heads; must divide n_embd")                         \
@@ -104,7 +105,9 @@ enum { TEXT_MAX = 512 };
       "equivalence: steps at each split (5 for the built-in model)")                                                   \
     X(BOOL, json, false, 0, 0, OUTPUT, "plan bench", FREE, "plan, bench: machine-readable")                            \
     X(BOOL, graph, false, 0, 0, OUTPUT, "plan", FREE, "plan: dump the graph")                                          \
-    X(TEXT, svg, "", 0, NULL, OUTPUT, "plan", FREE, "plan: draw the memory map into this file")
+    X(TEXT, svg, "", 0, NULL, OUTPUT, "plan", FREE, "plan: draw the memory map into this file")                        \
+    X(TEXT, _for, "snug", 0, "snug|nanogpt", OUTPUT, "plan", FREE,                                                     \
+      "plan: nanogpt: what this config needs in nanoGPT (PyTorch), and which batch_size fits the card")
 
 /* clang-format on */
 
@@ -135,6 +138,9 @@ typedef struct {
     const char *command; /* whose arguments these are; NULL: no particular one's */
     struct names *names; /* config_names.h: what names stand for in the files that were read */
     bool asked;          /* a file asked whether there is a GPU */
+    /* For `plan --for=nanogpt`, what snug itself has no use for: dtype as it was written, and compile = False. */
+    char written_dtype[TEXT_MAX];
+    bool compile_is_off;
 } config;
 
 /* One row of the option table, for help, the man page and tests. */

@@ -19,7 +19,7 @@ static status store_names(config *c, error *e) {
         option_id id = config_find(x->name);
         if (!x->fresh) continue;
         x->fresh = false;
-        if (name_is_skipped(x->name)) config_ignore(c, x->name);
+        if (name_is_skipped(x->name)) config_ignore(c, x->name, x->v->type != VALUE_UNKNOWN && !value_truth(x->v));
         if (id == OPTION_COUNT) continue;
         reader place = reader_of("", x->source, x->line, c->names, e);
         place.now.line = x->line;

@@ -63,7 +63,7 @@ static status parse_option(config *c, const char *argument, const char *next, er
     if (strlen(name) != n || (id == OPTION_COUNT && !name_is_skipped(name))) return config_unknown(&r, key, n);
     if (id == OPTION_COUNT) {
         if (!equals) TRY(check_switch(name, true, next, &r));
-        config_ignore(c, name);
+        config_ignore(c, name, equals && means_no(equals + 1));
         return OK;
     }
     if (equals)
@@ -97,9 +97,10 @@ static status parse_arguments(config *c, int argc, char **argv, error *e) {
     return OK;
 }
 
+/* What snug makes of the settings is nothing to a plan for another program. */
 void config_note(config *c, char *line) {
     enum { KEPT = sizeof c->notes / sizeof *c->notes };
-    if (c->n_notes < KEPT)
+    if (c->n_notes < KEPT && !strcmp(c->_for, "snug"))
         c->notes[c->n_notes++] = line;
     else
         free(line);
@@ -108,6 +109,7 @@ void config_note(config *c, char *line) {
 /* Puts the values that take effect into the place of those that mean something else here, and notes each change. */
 static void take_effect(config *c) {
     enum { KEPT = sizeof c->ignored / sizeof *c->ignored };
+    strcpy(c->written_dtype, c->given[OPTION_dtype] ? c->dtype : "");
     if (c->n_ignored) {
         char *line = xstrdup("skipped, because they mean nothing here:");
         for (int i = 0; i < c->n_ignored && i < KEPT; i++) {

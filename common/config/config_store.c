@@ -10,8 +10,9 @@
 
 /* ---- keys that mean nothing here, and unknown ones ---- */
 
-void config_ignore(config *c, const char *name) {
+void config_ignore(config *c, const char *name, bool is_off) {
     enum { KEPT = sizeof c->ignored / sizeof *c->ignored };
+    if (!strcmp(name, "compile")) c->compile_is_off = is_off;
     for (int i = 0; i < c->n_ignored && i < KEPT; i++)
         if (strcmp(c->ignored[i], name) == 0) return;
     if (c->n_ignored < KEPT) c->ignored[c->n_ignored] = xstrdup(name);

@@ -8,8 +8,8 @@
 /* Stores v as the option's value and r's place as where it was given. BAD_INPUT: it is of another type, or out of the
    option's limits. */
 status config_store(config *c, option_id id, const value *v, const reader *r);
-/* Remembers that a key was given that means nothing here (name_is_skipped), for a note. */
-void config_ignore(config *c, const char *name);
+/* Remembers that a key was given that means nothing here (name_is_skipped), for a note. is_off: its value is False. */
+void config_ignore(config *c, const char *name, bool is_off);
 /* The names that files have given values: made when there are none yet. */
 struct names *config_names(config *c);
 /* What is to be said once every argument has been read, of names in files and settings that the command does not read.
