@@ -20,7 +20,7 @@ SIZES = {
     "355M": dict(layers=24, heads=16, channels=1024, length=1024, vocabulary=50304),
     "774M": dict(layers=36, heads=20, channels=1280, length=1024, vocabulary=50304),
     "char": dict(layers=6, heads=6, channels=384, length=256, vocabulary=65),
-    # for --device cpu: the peak is in the loss, in a layer, and where the embeddings' gradients come last
+    # for --device cpu
     "toy": dict(layers=2, heads=2, channels=64, length=48, vocabulary=1009),
     "deep": dict(layers=6, heads=4, channels=64, length=128, vocabulary=65),
     "wide": dict(layers=2, heads=2, channels=64, length=16, vocabulary=5003),
@@ -28,39 +28,11 @@ SIZES = {
 CUBLAS = 32 << 20  # bytes that the plan has for cuBLAS, which the CPU does not have
 
 
-class Trainer:
-    """The loop of nanoGPT's train.py: two micro-batches or one; `logits` stays until the next forward pass returns."""
-
-    def __init__(self, o, compiled, device):
-        torch.manual_seed(1)
-        self.o, self.device = o, device
-        self.model = nanogpt_saved.GPT(o).to(device)
-        self.run = torch.compile(self.model) if compiled else self.model
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
-        self.logits, self.batch = None, self.draw()
-
-    def draw(self):
-        shape = (self.o.batch, self.o.length)
-        return tuple(torch.randint(self.o.vocabulary, shape).to(self.device) for _ in range(2))
-
-    def step(self):
-        for _ in range(self.o.micro_batches):
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.o.dtype == "bfloat16"):
-                self.logits, loss = self.run(*self.batch)
-                loss = loss / self.o.micro_batches
-            self.batch = self.draw()
-            loss.backward()
-            del loss
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-
-
 # ---- measuring ----
 
 
 def on_card(o, compiled):
-    trainer = Trainer(o, compiled, "cuda")
+    trainer = nanogpt_saved.Trainer(o, compiled, "cuda")
     for _ in range(3):
         trainer.step()
     torch.cuda.synchronize()
@@ -70,24 +42,7 @@ def on_card(o, compiled):
 
 
 def on_cpu(o, compiled):
-    """The most bytes of a step that were alive at once, by the profiler's record of each allocation."""
-    trainer = Trainer(o, compiled, "cpu")
-    trainer.step()
-    trainer.step()
-    before = 12 * sum(p.numel() for p in trainer.model.parameters()) + 4 * trainer.logits.numel() + 16 * trainer.batch[0].numel()
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        trainer.step()
-    changes, nodes = [], list(profile.profiler.kineto_results.experimental_event_tree())
-    while nodes:
-        node = nodes.pop()
-        nodes += node.children
-        if "Allocation" in str(node.tag):
-            changes.append((node.start_time_ns, node.extra_fields.alloc_size))
-    alive = most = 0
-    for _, change in sorted(changes, key=lambda c: c[0]):
-        alive += change
-        most = max(most, alive)
-    return dict(allocated=before + most + CUBLAS, reserved=0, context=0)
+    return dict(allocated=nanogpt_saved.peak(o) + CUBLAS, reserved=0, context=0)
 
 
 def child(measure, o, compiled, pipe):

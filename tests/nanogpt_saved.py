@@ -157,6 +157,59 @@ def kept(o):
     return bytes_of
 
 
+# ---- the peak of a step ----
+
+
+class Trainer:
+    """The loop of nanoGPT's train.py: two micro-batches or one; `logits` stays until the next forward pass returns."""
+
+    def __init__(self, o, compiled, device):
+        torch.manual_seed(1)
+        self.o, self.device = o, device
+        self.model = GPT(o).to(device)
+        self.run = torch.compile(self.model) if compiled else self.model
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
+        self.logits, self.batch = None, self.draw()
+
+    def draw(self):
+        shape = (self.o.batch, self.o.length)
+        return tuple(torch.randint(self.o.vocabulary, shape).to(self.device) for _ in range(2))
+
+    def step(self):
+        for _ in range(self.o.micro_batches):
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.o.dtype == "bfloat16"):
+                self.logits, loss = self.run(*self.batch)
+                loss = loss / self.o.micro_batches
+            self.batch = self.draw()
+            loss.backward()
+            del loss
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+
+def peak(o):
+    """The most bytes that are alive at once in a step on the CPU, in eager mode, by the profiler's record of allocations."""
+    trainer = Trainer(o, False, "cpu")
+    trainer.step()
+    trainer.step()
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    before = 12 * parameters + sum(b.nbytes for b in trainer.model.buffers())  # weights, moments; what else is old goes soon
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        trainer.step()
+    changes, nodes = [], list(profile.profiler.kineto_results.experimental_event_tree())
+    while nodes:
+        node = nodes.pop()
+        nodes += node.children
+        if "Allocation" in str(node.tag):
+            changes.append((node.start_time_ns, node.extra_fields.alloc_size))
+    alive = most = 0
+    for _, change in sorted(changes, key=lambda c: c[0]):
+        alive += change
+        most = max(most, alive)
+    return before + most
+
+
 # ---- shapes ----
 
 FIELDS = "batch length layers heads channels vocabulary bias dropout flash dtype".split()
@@ -178,14 +231,33 @@ def shapes():
             yield argparse.Namespace(**{**plain, **change, "dtype": dtype})
 
 
+def steps():
+    """Runs whose fullest moment is in the loss, in a layer's MLP or attention, or among the last gradients."""
+    plain = dict(batch=2, length=48, layers=2, heads=2, channels=64, vocabulary=65, bias=0, dropout=0.0, flash=1, dtype="float32")
+    changes = [{}, {"vocabulary": 5003}, {"vocabulary": 1009, "batch": 5}, {"layers": 6, "batch": 1, "length": 16}, {"length": 128, "batch": 6},
+               {"length": 256, "channels": 96, "heads": 6, "layers": 3, "batch": 4}, {"length": 256, "dropout": 0.2, "batch": 4},
+               {"length": 256, "flash": 0}, {"length": 256, "flash": 0, "heads": 4, "dropout": 0.2}]
+    for change in changes:
+        for micro_batches in 1, 2:
+            yield argparse.Namespace(**{**plain, **change, "micro_batches": micro_batches})
+
+
+def print_table(note, columns, rows):
+    print(f"# made by nanogpt_saved.py with PyTorch {torch.__version__.split('+')[0]}: {note}")
+    print(" ".join(FIELDS + columns))
+    for o, bytes_of in rows:
+        print(" ".join(str(getattr(o, f)) for f in FIELDS), " ".join(map(str, bytes_of)), flush=True)
+
+
 def main():
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    print(f"# made by nanogpt_saved.py with PyTorch {torch.__version__.split('+')[0]}: bytes that autograd keeps, by module")
-    print(" ".join(FIELDS + ["copies"] + MODULES))
-    for o in shapes():
-        b = kept(o)
-        assert not set(b) - set(MODULES) - {"copies"}, b
-        print(" ".join(str(getattr(o, f)) for f in FIELDS), " ".join(str(b[m]) for m in ["copies"] + MODULES), flush=True)
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--peaks", action="store_true", help="print tests/golden/nanogpt_peaks.txt instead: the peaks of whole steps")
+    if p.parse_args().peaks:
+        rows = ((o, [o.micro_batches, peak(o)]) for o in steps())
+        print_table("the most bytes alive in a step", ["micro_batches", "peak"], rows)
+    else:
+        rows = ((o, kept(o)) for o in shapes())
+        print_table("bytes that autograd keeps, by module", ["copies"] + MODULES, ((o, [b[m] for m in ["copies"] + MODULES]) for o, b in rows))
 
 
 if __name__ == "__main__":

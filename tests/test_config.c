@@ -353,6 +353,7 @@ START_TEST(nanogpt_configs_work_as_they_are) {
     ck_assert(c.weight_decay == 0.1 && !c.always_save_checkpoint);
     ck_assert_str_eq(c.dataset, "shakespeare_char");
     ck_assert_str_eq(c.config_file, path);
+    ck_assert(c.compile_is_off);
     ck_assert_int_eq(c.n_notes, 1);
     ck_assert_str_eq(c.notes[0],
                      "skipped, because they mean nothing here: wandb_log, wandb_run_name, compile, backend");
@@ -366,6 +367,7 @@ START_TEST(values_of_keys_that_mean_nothing_here_need_not_make_sense) {
                "--wandb_log", "--compile=no", "--wandb_project=x y");
     ck_assert_int_eq(c.n_layer, 5);
     ck_assert(has_note(&c, "wandb_tags, wandb_x, wandb_log, compile, wandb_project"));
+    ck_assert(!c.compile_is_off);
     config_free(&c);
 }
 END_TEST

@@ -11,8 +11,8 @@
 
 /* ---- what modules keep ---- */
 
-/* One line of the table: the run, and the bytes of `copies` and then of each module. False: no more lines. */
-static bool read_shape(FILE *f, nanogpt_run *r, double bytes[1 + NANOGPT_MODULE_COUNT]) {
+/* One line of a table: the run, and the n numbers after it. False: no more lines. */
+static bool read_shape(FILE *f, nanogpt_run *r, double *numbers, int n_numbers) {
     int bias, flash;
     long vocabulary;
     double dropout;
@@ -29,28 +29,37 @@ static bool read_shape(FILE *f, nanogpt_run *r, double bytes[1 + NANOGPT_MODULE_
     r->dropout = dropout > 0;
     r->flash = flash;
     r->mixed = !strcmp(dtype, "bfloat16");
-    for (int i = 0; i < 1 + NANOGPT_MODULE_COUNT; i++) ck_assert_int_eq(fscanf(f, "%lf", &bytes[i]), 1);
+    for (int i = 0; i < n_numbers; i++) ck_assert_int_eq(fscanf(f, "%lf", &numbers[i]), 1);
     return true;
 }
 
-/* The columns of the table are the modules, in order. */
-static FILE *open_table(void) {
-    char line[1000], expected[1000] = "batch length layers heads channels vocabulary bias dropout flash dtype copies";
-    FILE *f = fopen("tests/golden/nanogpt_saved.txt", "r");
+enum { KEPT_COLUMNS = 1 + NANOGPT_MODULE_COUNT };
+
+/* Opens a table and checks that its columns after the run are `columns`. */
+static FILE *open_table(const char *path, const char *columns) {
+    char line[1000], expected[1000];
+    FILE *f = fopen(path, "r");
     ck_assert_ptr_nonnull(f);
     ck_assert(fgets(line, sizeof line, f) && line[0] == '#');
-    for (int i = 0; i < NANOGPT_MODULE_COUNT; i++) strcat(strcat(expected, " "), nanogpt_module_names[i]);
+    snprintf(expected, sizeof expected, "batch length layers heads channels vocabulary bias dropout flash dtype%s\n",
+             columns);
     ck_assert_ptr_nonnull(fgets(line, sizeof line, f));
-    ck_assert_str_eq(line, strcat(expected, "\n"));
+    ck_assert_str_eq(line, expected);
     return f;
 }
 
+static FILE *open_kept(void) {
+    char columns[600] = " copies";
+    for (int i = 0; i < NANOGPT_MODULE_COUNT; i++) strcat(strcat(columns, " "), nanogpt_module_names[i]);
+    return open_table("tests/golden/nanogpt_saved.txt", columns);
+}
+
 START_TEST(modules_keep_what_pytorch_keeps) {
-    FILE *f = open_table();
+    FILE *f = open_kept();
     nanogpt_run r;
-    double there[1 + NANOGPT_MODULE_COUNT];
+    double there[KEPT_COLUMNS];
     int shapes = 0;
-    for (; read_shape(f, &r, there); shapes++) {
+    for (; read_shape(f, &r, there, KEPT_COLUMNS); shapes++) {
         double sum = (double)nanogpt_copies(&r), sum_there = there[0];
         ck_assert_msg(sum == there[0], "shape %d: copies are %.0f bytes, not %.0f", shapes, there[0], sum);
         for (int i = 0; i < NANOGPT_MODULE_COUNT; i++) {
@@ -109,6 +118,29 @@ START_TEST(peaks_are_those_of_a_card) {
 }
 END_TEST
 
+/* Of toys on the CPU, where the fullest moment is not always in the loss: it falls into all of these. */
+START_TEST(peaks_of_whole_steps_are_pytorch_s) {
+    FILE *f = open_table("tests/golden/nanogpt_peaks.txt", " micro_batches peak");
+    nanogpt_run r;
+    double there[2];
+    bool in_loss = false, in_mlp = false, in_attention = false;
+    while (read_shape(f, &r, there, 2)) {
+        nanogpt_memory m;
+        error e;
+        r.accumulates = there[0] > 1;
+        ck_assert_int_eq(nanogpt_measure(&r, &m, &e), OK);
+        double peak = (double)(m.allocated - m.parts[NANOGPT_WORKSPACE]);
+        ck_assert_msg(fabs(peak / there[1] - 1) < 0.03, "%d x %d, %d layers, %d heads: %.0f bytes in %s, not %.0f",
+                      r.micro_batch, r.length, r.shape.layers, r.shape.heads, peak, m.moment, there[1]);
+        in_loss = in_loss || strstr(m.moment, "loss");
+        in_mlp = in_mlp || strstr(m.moment, "MLP");
+        in_attention = in_attention || strstr(m.moment, "attention");
+    }
+    ck_assert(in_loss && in_mlp && in_attention);
+    fclose(f);
+}
+END_TEST
+
 START_TEST(a_card_of_12_gb_fits_4_and_is_at_its_edge_with_8) {
     const nanogpt_verdict expected[] = {NANOGPT_DOES_NOT_FIT, NANOGPT_AT_THE_EDGE, NANOGPT_FITS};
     for (int i = 0; i < 3; i++) {
@@ -123,10 +155,10 @@ END_TEST
 
 /* Whatever the run: its parts make up the peak, and another sequence, word, layer or dropout never needs less. */
 START_TEST(parts_add_up_and_more_needs_more) {
-    FILE *f = open_table();
+    FILE *f = open_kept();
     nanogpt_run r;
-    double unused[1 + NANOGPT_MODULE_COUNT];
-    while (read_shape(f, &r, unused)) {
+    double unused[KEPT_COLUMNS];
+    while (read_shape(f, &r, unused, KEPT_COLUMNS)) {
         nanogpt_memory m, more;
         error e;
         uint64_t sum = 0;
@@ -218,8 +250,9 @@ START_TEST(json_is_of_the_config_as_it_stands) {
     double sum = 0;
     cJSON_ArrayForEach(o, cJSON_GetObjectItem(n, "bytes_at_peak")) sum += o->valuedouble;
     ck_assert(sum == (double)m.allocated);
-    cJSON_ArrayForEach(o, cJSON_GetObjectItem(n, "splits"))
+    cJSON_ArrayForEach(o, cJSON_GetObjectItem(n, "splits")) {
         ck_assert(number(o, "batch_size") * number(o, "gradient_accumulation_steps") == 512);
+    }
     ck_assert_int_eq(cJSON_GetArraySize(cJSON_GetObjectItem(n, "unknown")), 1);
     cJSON_Delete(root);
     free(text);
@@ -232,7 +265,7 @@ START_TEST(settings_mean_what_nanogpt_makes_of_them) {
     error e = {""};
     char *text = PLAN(&s, &e, GPT2, "--dtype=float32");
     expect(text, "dtype float32,");
-    expect(text, "30.2");
+    expect(text, "tensors take up to 23.27 GiB (allocated)");
     ck_assert_ptr_null(strstr(text, "autocast"));
     free(text);
     text = PLAN(&s, &e, GPT2, "--dtype=float16");
@@ -323,6 +356,7 @@ Suite *nanogpt_suite(void) {
     TCase *t = tcase_create("memory");
     tcase_add_test(t, modules_keep_what_pytorch_keeps);
     tcase_add_test(t, peaks_are_those_of_a_card);
+    tcase_add_test(t, peaks_of_whole_steps_are_pytorch_s);
     tcase_add_test(t, a_card_of_12_gb_fits_4_and_is_at_its_edge_with_8);
     tcase_add_test(t, parts_add_up_and_more_needs_more);
     suite_add_tcase(suite, t);

@@ -32,7 +32,8 @@ typedef struct {
 /* The command: opens nothing and asks for no plan of snug's. NO_MEMORY: no batch_size fits; all is printed even then.
  */
 status plan_nanogpt_run(const config *c, error *e);
-/* For a model that is known already. */
+/* For a model that is known already. BAD_INPUT: nanoGPT has no such run; that is no error of a plan for snug, whose
+   report then has no splits, and says nothing of nanoGPT. */
 status plan_nanogpt_gather(const config *c, const gpt_shape *shape, int length, nanogpt_report *r, error *e);
 /* Some lines at the end of `plan`. */
 void plan_nanogpt_short(const nanogpt_report *r, FILE *f);

@@ -30,46 +30,23 @@ static void print_head(const nanogpt_report *r, FILE *f) {
         fprintf(f, "card     not given: say what it has, like --vram_cap=12GB\n");
 }
 
-static void print_amount(const char *what, uint64_t bytes, const char *note, FILE *f) {
-    fprintf(f, "  %-36s%8.2f GiB%s\n", what, gib(bytes), note);
-}
-
-static void print_parts(const nanogpt_report *r, FILE *f) {
-    const nanogpt_memory *m = &r->splits[0].memory;
-    fprintf(f, "\nAs the config stands, most memory is taken in %s:\n", m->moment);
-    for (int p = 0; p < NANOGPT_PART_COUNT; p++) {
-        bool fused = p == NANOGPT_OPTIMIZER;
-        if (m->parts[p] || fused) print_amount(nanogpt_part_names[p], m->parts[p], fused ? "  (fused: none)" : "", f);
-    }
-    print_amount("allocated, all together", m->allocated, "", f);
-    print_amount("reserved by PyTorch for it, about", m->reserved, "", f);
-    print_amount("the CUDA context on top, about", NANOGPT_CONTEXT, "", f);
-}
+/* ---- the answer ---- */
 
 static void print_verdict(const nanogpt_report *r, FILE *f) {
     const nanogpt_split *s = &r->splits[0];
-    if (!r->card) return;
-    double over = gib(s->memory.allocated + NANOGPT_CONTEXT) - gib(r->card);
-    if (s->verdict == NANOGPT_DOES_NOT_FIT)
-        fprintf(f, "DOES NOT FIT: \"CUDA out of memory\". Tensors and context alone are %.2f GiB more than the card.\n",
-                over);
-    else if (s->verdict == NANOGPT_AT_THE_EDGE)
-        fprintf(f,
-                "AT THE EDGE: the tensors fit, but perhaps not what is reserved beside them. It may run, or stop with\n"
-                "\"CUDA out of memory\", also after a long while.\n");
-    else
-        fprintf(f, "FITS: about %.2f GiB are left.\n", gib(r->card - s->memory.reserved - NANOGPT_CONTEXT));
-}
-
-static void print_splits(const nanogpt_report *r, FILE *f) {
-    fprintf(f, "\nThe same %lld sequences a step, and so the same training:\n", (long long)r->sequences);
-    fprintf(f, "  batch_size x gradient_accumulation_steps   allocated     reserved\n");
-    for (int i = 0; i < r->n_splits; i++) {
-        const nanogpt_split *s = &r->splits[i];
-        fprintf(f, "%c %10d x %-28lld%8.2f GiB %8.2f GiB%s%s%s\n", i == r->best && r->card ? '>' : ' ', s->batch_size,
-                (long long)steps_of(r, s->batch_size), gib(s->memory.allocated), gib(s->memory.reserved),
-                r->card ? "  " : "", r->card ? verdict_words[s->verdict] : "", i == 0 ? "  (as it stands)" : "");
-    }
+    char allocated[32], reserved[32], more[32];
+    bytes_print(s->memory.allocated, allocated, sizeof allocated);
+    bytes_print(s->memory.reserved, reserved, sizeof reserved);
+    fputc('\n', f);
+    if (r->card && s->verdict == NANOGPT_DOES_NOT_FIT)
+        fprintf(f, "DOES NOT FIT: \"CUDA out of memory\". ");
+    else if (r->card)
+        fprintf(f, s->verdict == NANOGPT_FITS ? "FITS. "
+                                              : "AT THE EDGE: it may run, or end with \"CUDA out of memory\". ");
+    fprintf(f,
+            "As it stands, tensors take up to %s (allocated), for which\n"
+            "PyTorch takes about %s from the card (reserved); the CUDA context comes on top, about %s.\n",
+            allocated, reserved, bytes_print(NANOGPT_CONTEXT, more, sizeof more));
 }
 
 static void print_lines(const nanogpt_report *r, FILE *f) {
@@ -82,9 +59,10 @@ static void print_advice(const nanogpt_report *r, FILE *f) {
     const char *file = r->config->config_file, *slash = file ? strrchr(file, '/') : NULL;
     if (!r->card) return;
     if (r->best < 0) {
-        fprintf(f, "\nNo batch_size fits: it takes a smaller model, a shorter block_size or a larger card. snug itself "
-                   "may fit,\n"
-                   "since it can compute activations again: `snug plan` without --for says.\n");
+        fprintf(
+            f,
+            "\nNo batch_size fits: it takes a smaller model, a shorter block_size or a larger card. snug itself may\n"
+            "fit, since it can compute activations again: `snug plan` without --for says.\n");
         return;
     }
     if (r->best == 0 && r->splits[0].verdict == NANOGPT_FITS)
@@ -93,6 +71,34 @@ static void print_advice(const nanogpt_report *r, FILE *f) {
         text_print(f, "\nTo paste into %s%s:\n", file ? (slash ? slash + 1 : file) : "your config",
                    r->splits[r->best].verdict == NANOGPT_AT_THE_EDGE ? ", the best there is, and at the edge" : "");
     print_lines(r, f);
+}
+
+static void print_splits(const nanogpt_report *r, FILE *f) {
+    fprintf(f, "\nThe same %lld sequences a step, and so the same training:\n", (long long)r->sequences);
+    fprintf(f, "  batch_size x gradient_accumulation_steps    allocated     reserved\n");
+    for (int i = 0; i < r->n_splits; i++) {
+        const nanogpt_split *s = &r->splits[i];
+        char allocated[32], reserved[32];
+        fprintf(f, "%c %10d x %-28lld%13s%13s%s%s%s\n", i == r->best && r->card ? '>' : ' ', s->batch_size,
+                (long long)steps_of(r, s->batch_size), bytes_print(s->memory.allocated, allocated, sizeof allocated),
+                bytes_print(s->memory.reserved, reserved, sizeof reserved), r->card ? "  " : "",
+                r->card ? verdict_words[s->verdict] : "", i == 0 ? "  (as it stands)" : "");
+    }
+}
+
+/* ---- the reasons ---- */
+
+static void print_parts(const nanogpt_report *r, FILE *f) {
+    const nanogpt_memory *m = &r->splits[0].memory;
+    char size[32];
+    fprintf(f, "\nWhat takes it as it stands, at the fullest moment, in %s:\n", m->moment);
+    for (int p = 0; p < NANOGPT_PART_COUNT; p++) {
+        bool fused = p == NANOGPT_OPTIMIZER;
+        if (m->parts[p] || fused)
+            fprintf(f, "  %-34s%12s%s\n", nanogpt_part_names[p], bytes_print(m->parts[p], size, sizeof size),
+                    fused ? " (fused)" : "");
+    }
+    fprintf(f, "  %-34s%12s\n", "allocated, all together", bytes_print(m->allocated, size, sizeof size));
 }
 
 static void print_certainty(const nanogpt_report *r, FILE *f) {
@@ -110,14 +116,15 @@ static void print_certainty(const nanogpt_report *r, FILE *f) {
 
 void plan_nanogpt_text(const nanogpt_report *r, FILE *f) {
     print_head(r, f);
-    print_parts(r, f);
     print_verdict(r, f);
-    print_splits(r, f);
     print_advice(r, f);
+    print_splits(r, f);
+    print_parts(r, f);
     print_certainty(r, f);
 }
 
 void plan_nanogpt_short(const nanogpt_report *r, FILE *f) {
+    if (!r->n_splits) return;
     const nanogpt_split *s = &r->splits[0];
     fprintf(f, "\nIn nanoGPT (PyTorch) batch_size %d allocates %.2f GiB and reserves about %.2f GiB", s->batch_size,
             gib(s->memory.allocated), gib(s->memory.reserved));
@@ -171,6 +178,7 @@ void plan_nanogpt_json(const nanogpt_report *r, cJSON *to) {
         cJSON_AddNullToObject(to, "batch_size");
         cJSON_AddNullToObject(to, "gradient_accumulation_steps");
     }
+    if (!r->n_splits) return;
     add_peaks(to, m);
     cJSON_AddNumberToObject(to, "context_bytes", (double)NANOGPT_CONTEXT);
     if (r->card)

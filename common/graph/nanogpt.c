@@ -194,10 +194,21 @@ static void backward_mlp(walk *w) {
     give(w, NANOGPT_TEMPORARIES, 4 * w->B_T * w->C); /* added to the stream's, in place */
 }
 
+/* PyTorch's kernels: q's gradient is added up in float32 under autocast, and each row of scores has a sum. */
+static void backward_flash(walk *w, uint64_t one) {
+    uint64_t working = 4 * w->B_T * ((uint64_t)w->r->shape.heads + (w->r->mixed ? w->C : 0));
+    take(w, NANOGPT_TEMPORARIES, 3 * one);
+    take(w, NANOGPT_TEMPORARIES, working);
+    give(w, NANOGPT_TEMPORARIES, working);
+    give(w, NANOGPT_TEMPORARIES, one);
+}
+
 /* Attention written out: the gradients of the scores go from op to op, each into a new tensor. */
-static void backward_scores(walk *w) {
+static void backward_written(walk *w, uint64_t one) {
     uint64_t scores = w->B_T * (uint64_t)w->r->shape.heads * w->T;
+    take(w, NANOGPT_TEMPORARIES, one); /* of v */
     take(w, NANOGPT_TEMPORARIES, w->half * scores);
+    give(w, NANOGPT_TEMPORARIES, one);
     if (w->r->mixed) {
         take(w, NANOGPT_TEMPORARIES, 4 * scores);
         give(w, NANOGPT_TEMPORARIES, 2 * scores);
@@ -208,25 +219,22 @@ static void backward_scores(walk *w) {
     }
     take(w, NANOGPT_TEMPORARIES, 4 * scores);
     give(w, NANOGPT_TEMPORARIES, 4 * scores);
+    take(w, NANOGPT_TEMPORARIES, 2 * one); /* of q and k */
     give(w, NANOGPT_TEMPORARIES, 4 * scores);
 }
 
 static void backward_attention(walk *w) {
-    uint64_t one = w->half * w->B_T * w->C,
-             working = 4 * w->B_T * ((uint64_t)w->r->shape.heads + (w->r->mixed ? w->C : 0));
+    uint64_t one = w->half * w->B_T * w->C;
     w->module = "attention";
     product(w, NANOGPT_MODULE_c_proj, w->C, w->C, enter_branch(w, NANOGPT_MODULE_resid_dropout));
     weight_gradient(w, w->C * w->C);
-    take(w, NANOGPT_TEMPORARIES, 3 * one); /* of q, k and v */
-    if (w->r->flash) {
-        take(w, NANOGPT_TEMPORARIES, working); /* dq is added up in float32; a sum for each row of scores */
-        give(w, NANOGPT_TEMPORARIES, working);
-    } else
-        backward_scores(w);
+    if (w->r->flash)
+        backward_flash(w, one);
+    else
+        backward_written(w, one);
     release(w, NANOGPT_MODULE_attn_dropout);
     release(w, NANOGPT_MODULE_attention);
-    give(w, NANOGPT_TEMPORARIES, one);
-    take(w, NANOGPT_TEMPORARIES, 3 * one); /* joined */
+    take(w, NANOGPT_TEMPORARIES, 3 * one); /* q's, k's and v's, joined */
     give(w, NANOGPT_TEMPORARIES, 3 * one);
     product(w, NANOGPT_MODULE_c_attn, w->C, 3 * w->C, 3 * one);
     weight_gradient(w, 3 * w->C * w->C);

@@ -14,12 +14,12 @@
     X(OPTIMIZER, "optimizer_temporaries", "AdamW's temporaries")                                                       \
     X(COPIES, "autocast_copies", "autocast's 16-bit weights")                                                          \
     X(BATCHES, "token_batches", "batches of tokens")                                                                   \
-    X(KEPT_EMBEDDINGS, "kept_embeddings", "kept: embeddings")                                                          \
-    X(KEPT_NORMS, "kept_norms", "kept: layer norms' inputs")                                                           \
-    X(KEPT_ATTENTION, "kept_attention", "kept: attention")                                                             \
-    X(KEPT_MLP, "kept_mlp", "kept: MLP")                                                                               \
-    X(KEPT_HEAD, "kept_lm_head", "kept: lm_head's input")                                                              \
-    X(KEPT_LOSS, "kept_loss", "kept: log-softmax, float32")                                                            \
+    X(KEPT_EMBEDDINGS, "activations_embeddings", "activations: embeddings")                                            \
+    X(KEPT_NORMS, "activations_norms", "activations: layer norms")                                                     \
+    X(KEPT_ATTENTION, "activations_attention", "activations: attention")                                               \
+    X(KEPT_MLP, "activations_mlp", "activations: MLP")                                                                 \
+    X(KEPT_HEAD, "activations_lm_head", "activations: lm_head")                                                        \
+    X(KEPT_LOSS, "activations_loss", "activations: log-softmax, float32")                                              \
     X(LOGITS, "logits", "logits and their gradients")                                                                  \
     X(TEMPORARIES, "temporaries", "gradients in passing")                                                              \
     X(WORKSPACE, "workspace", "cuBLAS's workspace")
