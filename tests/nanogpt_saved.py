@@ -234,7 +234,7 @@ def shapes():
 def steps():
     """Runs whose fullest moment is in the loss, in a layer's MLP or attention, or among the last gradients."""
     plain = dict(batch=2, length=48, layers=2, heads=2, channels=64, vocabulary=65, bias=0, dropout=0.0, flash=1, dtype="float32")
-    changes = [{}, {"vocabulary": 5003}, {"vocabulary": 1009, "batch": 5}, {"layers": 6, "batch": 1, "length": 16}, {"length": 128, "batch": 6},
+    changes = [{}, {"vocabulary": 5003}, {"vocabulary": 1009, "batch": 5}, {"layers": 6, "batch": 1, "length": 16}, {"length": 16, "batch": 3, "vocabulary": 5003}, {"length": 128, "batch": 6},
                {"length": 256, "channels": 96, "heads": 6, "layers": 3, "batch": 4}, {"length": 256, "dropout": 0.2, "batch": 4},
                {"length": 256, "flash": 0}, {"length": 256, "flash": 0, "heads": 4, "dropout": 0.2}]
     for change in changes:

@@ -123,7 +123,7 @@ START_TEST(peaks_of_whole_steps_are_pytorch_s) {
     FILE *f = open_table("tests/golden/nanogpt_peaks.txt", " micro_batches peak");
     nanogpt_run r;
     double there[2];
-    bool in_loss = false, in_mlp = false, in_attention = false;
+    bool in_loss = false, in_mlp = false, in_attention = false, in_embeddings = false;
     while (read_shape(f, &r, there, 2)) {
         nanogpt_memory m;
         error e;
@@ -135,8 +135,9 @@ START_TEST(peaks_of_whole_steps_are_pytorch_s) {
         in_loss = in_loss || strstr(m.moment, "loss");
         in_mlp = in_mlp || strstr(m.moment, "MLP");
         in_attention = in_attention || strstr(m.moment, "attention");
+        in_embeddings = in_embeddings || strstr(m.moment, "embeddings");
     }
-    ck_assert(in_loss && in_mlp && in_attention);
+    ck_assert(in_loss && in_mlp && in_attention && in_embeddings);
     fclose(f);
 }
 END_TEST

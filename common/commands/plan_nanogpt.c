@@ -1,7 +1,6 @@
 /* plan_nanogpt.c: see plan_nanogpt.h. The bytes are graph/nanogpt.c's; here stands which settings are asked for, and in
    plan_nanogpt_text.c what is printed. */
 #include "commands/plan_nanogpt.h"
-#include "commands/plan_nanogpt_text.h"
 #include "run/shape.h"
 #include <stdlib.h>
 #include <string.h>

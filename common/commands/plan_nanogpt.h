@@ -35,7 +35,9 @@ status plan_nanogpt_run(const config *c, error *e);
 /* For a model that is known already. BAD_INPUT: nanoGPT has no such run; that is no error of a plan for snug, whose
    report then has no splits, and says nothing of nanoGPT. */
 status plan_nanogpt_gather(const config *c, const gpt_shape *shape, int length, nanogpt_report *r, error *e);
-/* Some lines at the end of `plan`. */
+
+/* The report for people; some lines of it for the end of `plan`. */
+void plan_nanogpt_text(const nanogpt_report *r, FILE *f);
 void plan_nanogpt_short(const nanogpt_report *r, FILE *f);
 /* All of it, into the object that `plan` calls nanogpt. */
 void plan_nanogpt_json(const nanogpt_report *r, cJSON *to);

@@ -1,5 +1,5 @@
 /* plan_nanogpt_text.c: the report of `plan --for=nanogpt` as text and as JSON, in nanoGPT's and PyTorch's words. */
-#include "commands/plan_nanogpt_text.h"
+#include "commands/plan_nanogpt.h"
 #include "base/terminal.h"
 #include <string.h>
 

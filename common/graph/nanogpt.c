@@ -275,7 +275,9 @@ static void backward_embeddings(walk *w) {
     if (!w->r->accumulates) take(w, NANOGPT_GRADIENTS, 4 * positions * w->C);
     give(w, NANOGPT_TEMPORARIES, 4 * positions * w->C);
     give(w, NANOGPT_TEMPORARIES, 4 * w->T * w->C);
-    take(w, NANOGPT_TEMPORARIES, 4 * w->V * w->C); /* beside the head's, with which it is added up */
+    take(w, NANOGPT_TEMPORARIES, 4 * w->V * w->C); /* beside the head's; */
+    take(w, NANOGPT_TEMPORARIES, 4 * w->V * w->C); /* the sum of both */
+    give(w, NANOGPT_TEMPORARIES, 4 * w->V * w->C);
     give(w, NANOGPT_TEMPORARIES, 4 * w->V * w->C);
     if (!w->r->accumulates) take(w, NANOGPT_GRADIENTS, 4 * w->V * w->C);
     give(w, NANOGPT_TEMPORARIES, 4 * w->V * w->C);
