@@ -5,6 +5,7 @@ bytes. Runs on the CPU with saved-tensor hooks and prints tests/golden/nanogpt_s
 CUDA does, and a comment says so. Needs torch; the model is also what tests/nanogpt_card.py runs on a card."""
 import argparse
 import collections
+import gc
 import math
 
 import torch
@@ -189,13 +190,12 @@ class Trainer:
 
 
 def peak(o):
-    """The most bytes that are alive at once in a step on the CPU, in eager mode, by the profiler's record of allocations."""
-    trainer = Trainer(o, False, "cpu")
-    trainer.step()
-    trainer.step()
-    parameters = sum(p.numel() for p in trainer.model.parameters())
-    before = 12 * parameters + sum(b.nbytes for b in trainer.model.buffers())  # weights, moments; what else is old goes soon
+    """The most bytes that are alive at once on the CPU, in eager mode, from making the model to the end of the second step, by
+    the profiler's record of allocations. The first step makes the moments; so the peak is the second's."""
+    gc.collect()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        trainer = Trainer(o, False, "cpu")
+        trainer.step()
         trainer.step()
     changes, nodes = [], list(profile.profiler.kineto_results.experimental_event_tree())
     while nodes:
@@ -207,7 +207,7 @@ def peak(o):
     for _, change in sorted(changes, key=lambda c: c[0]):
         alive += change
         most = max(most, alive)
-    return before + most
+    return most
 
 
 # ---- shapes ----

@@ -15,7 +15,8 @@ static const help_text TEXTS[] = {
      "Works out what a run needs and prints it before anything is allocated: the bytes by what they are for, against "
      "the cap; the micro-batch and the recompute policy that fit it (how they are chosen: snug help micro_batch_size), "
      "with what they cost; and the command line to type. "
-     "Needs no device. Exit status 1 when nothing fits that keeps the effective batch. With --for=nanogpt it says the same "
+     "Needs no device. Exit status 1 when nothing fits that keeps the effective batch. With --for=nanogpt it says the "
+     "same "
      "of nanoGPT (PyTorch on a CUDA card of vram_cap bytes): what the config as it stands allocates and reserves, by "
      "what it is for, and which batch_size x gradient_accumulation_steps fits; nothing of snug's is planned then.",
      "snug plan config/train_gpt2.py --vram_cap=10.5GiB --svg=map.svg"},
