@@ -119,8 +119,7 @@ int main(int argc, char **argv) {
         for (int i = 0; i < c->n_notes; i++) text_print(stderr, "note: %s\n", c->notes[i]);
         s = config_check(c, &e);
         c->program = strchr(argv[0], '/') ? argv[0] : NULL;
-        /* nanoGPT knows other sources: the plan for it says so. */
-        if (s == OK && !strcmp(c->_for, "snug")) s = shape_check_source(c, &e);
+        if (s == OK) s = shape_check_source(c, &e);
         if (s == OK) s = found->run(c, &e);
         config_free(c);
     }

@@ -367,7 +367,7 @@ START_TEST(values_of_keys_that_mean_nothing_here_need_not_make_sense) {
                "--wandb_log", "--compile=no", "--wandb_project=x y");
     ck_assert_int_eq(c.n_layer, 5);
     ck_assert(has_note(&c, "wandb_tags, wandb_x, wandb_log, compile, wandb_project"));
-    ck_assert(!c.compile_is_off);
+    ck_assert(c.compile_is_off);
     config_free(&c);
 }
 END_TEST

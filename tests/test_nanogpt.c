@@ -282,10 +282,6 @@ START_TEST(settings_mean_what_nanogpt_makes_of_them) {
     expect(text, "1558M parameters: n_layer 48, n_head 25, n_embd 1600, bias True");
     expect(text, "vocabulary 50257");
     free(text);
-    text = PLAN(&s, &e, "--init_from=nowhere");
-    ck_assert_int_eq(s, BAD_INPUT);
-    expect(e.text, "is not a folder");
-    free(text);
 }
 END_TEST
 

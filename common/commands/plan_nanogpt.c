@@ -5,32 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the model ---- */
-
-/* nanoGPT's init_from = 'gpt2...' means OpenAI's weights, which have biases and 50257 words. False: it is no such name.
- */
-static bool shape_by_name(const config *c, gpt_shape *s, int *length) {
-    static const struct {
-        const char *name;
-        int layers, heads, channels;
-    } sizes[] = {
-        {"gpt2", 12, 12, 768}, {"gpt2-medium", 24, 16, 1024}, {"gpt2-large", 36, 20, 1280}, {"gpt2-xl", 48, 25, 1600}};
-    enum { WORDS = 50257, POSITIONS = 1024 };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        if (strcmp(c->init_from, sizes[i].name) != 0) continue;
-        *length = c->block_size < POSITIONS ? (int)c->block_size : POSITIONS;
-        *s = (gpt_shape){.layers = sizes[i].layers,
-                         .heads = sizes[i].heads,
-                         .channels = sizes[i].channels,
-                         .positions = *length,
-                         .vocabulary = WORDS,
-                         .bias = true,
-                         .norm_epsilon = 1e-5};
-        return true;
-    }
-    return false;
-}
-
 /* ---- what is asked, and what is not known of it ---- */
 
 static void add_unknown(nanogpt_report *r, const char *text) { r->unknown[r->n_unknown++] = text; }
@@ -114,12 +88,8 @@ status plan_nanogpt_run(const config *c, error *e) {
     nanogpt_report *r = xcalloc(1, sizeof *r);
     gpt_shape shape;
     int length;
-    const char *vocabulary_from = "OpenAI's GPT-2";
-    status s = OK;
-    if (!shape_by_name(c, &shape, &length)) {
-        s = shape_check_source(c, e);
-        if (s == OK) s = shape_of_settings(c, &shape, &length, &vocabulary_from, e);
-    }
+    const char *vocabulary_from = "";
+    status s = shape_of_settings(c, &shape, &length, &vocabulary_from, e);
     if (s == OK) s = plan_nanogpt_gather(c, &shape, length, r, e);
     r->vocabulary_from = vocabulary_from;
     if (s == OK && c->json)

@@ -30,6 +30,8 @@ option_id config_find(const char *name) {
     return id;
 }
 
+bool option_in_files(option_id id) { return id != OPTION__for; }
+
 #define SET_INT(member, initial) member = initial
 #define SET_REAL(member, initial) member = initial
 #define SET_BOOL(member, initial) member = initial

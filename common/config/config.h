@@ -159,6 +159,8 @@ typedef struct {
 extern const option_info option_table[OPTION_COUNT];
 /* The option of that name; OPTION_COUNT when there is none. */
 option_id config_find(const char *name);
+/* May it stand in a config file? Not where its name is a word of Python (`for`). */
+bool option_in_files(option_id id);
 /* Does the command read this option? The table says so. */
 bool option_read_by(const option_info *o, const char *command);
 /* What its values are: "a whole number", "True or False". */

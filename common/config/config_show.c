@@ -55,7 +55,7 @@ void config_print(const config *c, FILE *f) {
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         char now[VALUE_TEXT_MAX], usual[VALUE_TEXT_MAX];
         config_value(c, id, now);
-        if (strcmp(now, config_value(&initial, id, usual)) == 0) continue;
+        if (!option_in_files(id) || strcmp(now, config_value(&initial, id, usual)) == 0) continue;
         text_print(f, "%s = %s", option_table[id].name, now);
         if (option_table[id].type == OPTION_BYTES) { /* both units: 12GB and 12GiB are easily taken for each other */
             char size[32];

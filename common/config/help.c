@@ -78,7 +78,8 @@ static void print_option_topic(FILE *f, const command *commands, int n, option_i
     fprintf(f, "  read by");
     for (int i = 0; i < n; i++)
         if (option_read_by(&option_table[id], commands[i].name)) fprintf(f, " %s", commands[i].name);
-    fprintf(f, "; in a config file: %s = VALUE\n", option_table[id].name);
+    if (option_in_files(id)) fprintf(f, "; in a config file: %s = VALUE", option_table[id].name);
+    fputc('\n', f);
 }
 
 status help_print(FILE *f, const command *commands, int n, const char *topic, error *e) {
