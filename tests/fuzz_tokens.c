@@ -31,13 +31,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_split(data, size, &first, &tokens, &rest);
     char *meta = fuzz_file("meta.json", data, first), *path = fuzz_file("train.bin", tokens, rest);
     if (!first) unlink(meta);
-    status s = data_open(fuzz_folder(), "train.bin", LENGTH, &f, &e);
+    status s = token_file_open(fuzz_folder(), "train.bin", LENGTH, &f, &e);
     fuzz_check_error(s, &e);
     if (s == OK) {
-        FUZZ_ASSERT(data_vocabulary(&f) >= 1 && f.tokens > LENGTH);
+        FUZZ_ASSERT(token_file_vocabulary(&f) >= 1 && f.tokens > LENGTH);
         draw(&f, false);
         draw(&f, true);
-        data_close(&f);
+        token_file_close(&f);
     }
     fuzz_check_error(data_vocabulary_of(fuzz_folder(), &vocabulary, &e), &e);
     free(meta);

@@ -58,7 +58,7 @@ static void assert_clear(const char *says) {
 
 static void opens_badly(const char *says, int64_t length) {
     token_file f;
-    ck_assert_int_eq(data_open(folder, "train.bin", length, &f, &e), BAD_INPUT);
+    ck_assert_int_eq(token_file_open(folder, "train.bin", length, &f, &e), BAD_INPUT);
     assert_clear(says);
 }
 
@@ -75,8 +75,8 @@ START_TEST(a_short_file_says_how_long_it_must_be) {
     token_file f;
     put_counting("train.bin", 8);
     opens_badly("8 tokens, but one sequence needs block_size + 1 = 9", 8);
-    ck_assert(data_open(folder, "train.bin", 7, &f, &e) == OK);
-    data_close(&f);
+    ck_assert(token_file_open(folder, "train.bin", 7, &f, &e) == OK);
+    token_file_close(&f);
     put("train.bin", "", 0);
     opens_badly("0 tokens", 8);
 }
@@ -125,10 +125,10 @@ START_TEST(uint32_files_are_read_as_meta_json_says) {
     token_file f;
     put("train.bin", ids, sizeof ids);
     put_text("meta.json", "{\"dtype\": \"uint32\", \"train_tokens\": 4}");
-    ck_assert(data_open(folder, "train.bin", 3, &f, &e) == OK);
+    ck_assert(token_file_open(folder, "train.bin", 3, &f, &e) == OK);
     ck_assert_int_eq(f.tokens, 4);
-    ck_assert_int_eq(data_vocabulary(&f), 70001);
-    data_close(&f);
+    ck_assert_int_eq(token_file_vocabulary(&f), 70001);
+    token_file_close(&f);
 }
 END_TEST
 
@@ -203,7 +203,7 @@ START_TEST(sequential_order_wraps_at_the_last_token) {
     enum { N = 3, TOKENS = 17 };
     int32_t x[T], y[T];
     put_counting("train.bin", TOKENS);
-    ck_assert(data_open(folder, "train.bin", T, &f, &e) == OK);
+    ck_assert(token_file_open(folder, "train.bin", T, &f, &e) == OK);
     data_order order = {.sequential = true, .sequences = N, .length = T, .ignore_token = -1, .vocabulary = TOKENS};
     for (int64_t step = 0; step < 40; step++)
         for (int64_t number = 0; number < N; number++) {
@@ -217,7 +217,7 @@ START_TEST(sequential_order_wraps_at_the_last_token) {
     order.sequences = INT64_C(1) << 40;
     order.length = T;
     ck_assert(data_sequence(&f, &order, 0, INT64_C(1000000000000), 2, x, y, &e) == OK);
-    data_close(&f);
+    token_file_close(&f);
 }
 END_TEST
 
@@ -227,7 +227,7 @@ START_TEST(random_order_draws_every_place_equally_often) {
     int32_t x[T], y[T];
     int count[PLACES] = {0};
     put_counting("train.bin", TOKENS);
-    ck_assert(data_open(folder, "train.bin", T, &f, &e) == OK);
+    ck_assert(token_file_open(folder, "train.bin", T, &f, &e) == OK);
     data_order order = {.seed = 1337, .sequences = 4, .length = T, .ignore_token = -1, .vocabulary = TOKENS};
     for (int i = 0; i < DRAWS; i++) {
         ck_assert(data_sequence(&f, &order, 0, i / 4, i % 4, x, y, &e) == OK);
@@ -238,7 +238,7 @@ START_TEST(random_order_draws_every_place_equally_often) {
     double chi_squared = 0, expected = (double)DRAWS / PLACES;
     for (int i = 0; i < PLACES; i++) chi_squared += (count[i] - expected) * (count[i] - expected) / expected;
     ck_assert_double_le(chi_squared, 43.8); /* 19 degrees of freedom, 0.1 % */
-    data_close(&f);
+    token_file_close(&f);
 }
 END_TEST
 
@@ -246,7 +246,7 @@ START_TEST(a_sequence_depends_on_its_number_step_stream_and_seed_alone) {
     token_file f;
     int32_t x[T], again[T], y[T];
     put_counting("train.bin", 60000);
-    ck_assert(data_open(folder, "train.bin", T, &f, &e) == OK);
+    ck_assert(token_file_open(folder, "train.bin", T, &f, &e) == OK);
     data_order order = {.seed = 5, .sequences = 8, .length = T, .ignore_token = -1, .vocabulary = 65536}, other = order;
     ck_assert(data_sequence(&f, &order, 0, 3, 2, x, y, &e) == OK);
     ck_assert(data_sequence(&f, &order, 0, 2, 7, again, y, &e) == OK);
@@ -262,7 +262,7 @@ START_TEST(a_sequence_depends_on_its_number_step_stream_and_seed_alone) {
     other.sequences = 1000; /* a larger step starts with the same sequences */
     ck_assert(data_sequence(&f, &other, 0, 3, 2, again, y, &e) == OK);
     ck_assert_mem_eq(x, again, sizeof x);
-    data_close(&f);
+    token_file_close(&f);
 }
 END_TEST
 
@@ -270,14 +270,14 @@ START_TEST(ignored_targets_become_minus_one_and_stay_inputs) {
     token_file f;
     int32_t x[T], y[T];
     put_counting("train.bin", T + 1);
-    ck_assert(data_open(folder, "train.bin", T, &f, &e) == OK);
+    ck_assert(token_file_open(folder, "train.bin", T, &f, &e) == OK);
     data_order order = {.sequential = true, .sequences = 1, .length = T, .ignore_token = 3, .vocabulary = 6};
     ck_assert(data_sequence(&f, &order, 0, 0, 0, x, y, &e) == OK);
     for (int i = 0; i < T; i++) {
         ck_assert_int_eq(x[i], i);
         ck_assert_int_eq(y[i], i + 1 == 3 ? -1 : i + 1);
     }
-    data_close(&f);
+    token_file_close(&f);
 }
 END_TEST
 
@@ -285,7 +285,7 @@ START_TEST(an_id_past_the_vocabulary_is_named_with_its_place) {
     token_file f;
     int32_t x[T], y[T];
     put_counting("train.bin", T + 1);
-    ck_assert(data_open(folder, "train.bin", T, &f, &e) == OK);
+    ck_assert(token_file_open(folder, "train.bin", T, &f, &e) == OK);
     data_order order = {.sequential = true, .sequences = 1, .length = T, .ignore_token = -1, .vocabulary = 5};
     ck_assert_int_eq(data_sequence(&f, &order, 0, 0, 0, x, y, &e), BAD_INPUT); /* only y's last is 5 */
     assert_clear("token 5 has id 5, but the vocabulary ends at 4; give --vocab_size=6");
@@ -295,7 +295,7 @@ START_TEST(an_id_past_the_vocabulary_is_named_with_its_place) {
     order.vocabulary = 4;
     ck_assert_int_eq(data_sequence(&f, &order, 0, 0, 0, x, y, &e), BAD_INPUT);
     assert_clear("token 4 has id 4");
-    data_close(&f);
+    token_file_close(&f);
 }
 END_TEST
 
@@ -320,12 +320,12 @@ static status prepare(const char *tokenizer, double val_fraction, const char *pa
 static char *ids_of(const char *name) {
     char *out = inside("out"), *text = xcalloc(1 << 16, 1);
     token_file f;
-    ck_assert_msg(data_open(out, name, -1, &f, &e) == OK, "%s", e.text);
+    ck_assert_msg(token_file_open(out, name, -1, &f, &e) == OK, "%s", e.text);
     for (int64_t i = 0; i < f.tokens; i++) {
-        unsigned id = f.token_bytes == 2 ? ((const uint16_t *)f.map)[i] : ((const uint32_t *)f.map)[i];
+        unsigned id = (unsigned)token_at(&f, (int64_t)i);
         snprintf(text + strlen(text), 12, "%u ", id);
     }
-    data_close(&f);
+    token_file_close(&f);
     free(out);
     return text;
 }
@@ -403,11 +403,11 @@ START_TEST(more_than_65535_ids_are_written_as_uint32) {
     ck_assert_msg(prepare("char", 0, "text", NULL) == OK, "%s", e.text);
     char *out = inside("out");
     token_file f;
-    ck_assert_msg(data_open(out, "train.bin", 4, &f, &e) == OK, "%s", e.text);
-    ck_assert_int_eq(f.token_bytes, 4);
+    ck_assert_msg(token_file_open(out, "train.bin", 4, &f, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(f.layout.type, TOKENS_UINT32);
     ck_assert_int_eq(f.tokens, 65536);
-    ck_assert_int_eq(data_vocabulary(&f), 65536);
-    data_close(&f);
+    ck_assert_int_eq(token_file_vocabulary(&f), 65536);
+    token_file_close(&f);
     free(out);
 }
 END_TEST

@@ -128,7 +128,7 @@ static void train_case(size_t real_bytes, int micro, unsigned dropped, double dr
     model m;
     token_file f;
     open_case("tests/golden/train", real_bytes, GRAPH_TRAIN, micro, dropped, N, T, dropout, invariant, &m);
-    ck_assert_msg(data_open("tests/golden/train", "stream.bin", T, &f, &e) == OK, "%s", e.text);
+    ck_assert_msg(token_file_open("tests/golden/train", "stream.bin", T, &f, &e) == OK, "%s", e.text);
     data_order order = {
         .sequential = true, .sequences = N, .length = T, .ignore_token = ignore ? 3 : -1, .vocabulary = 128};
     batch b = batch_new(N, T);
@@ -142,7 +142,7 @@ static void train_case(size_t real_bytes, int micro, unsigned dropped, double dr
     }
     ck_assert(model_hash(&m, sha256, &e) == OK);
     batch_free(&b);
-    data_close(&f);
+    token_file_close(&f);
     model_close(&m);
 }
 

@@ -40,7 +40,8 @@ static status find_run(equivalence *q, error *e) {
     int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
     if (!q->built_in) TRY(data_folder(c, &data, e));
     status s = find_shape(q, data, &shape, &length, e);
-    if (s == OK && data) s = data_open(data, "train.bin", length, &q->text, e);
+    if (s == OK && data) s = token_file_open(data, "train.bin", length, &q->text, e);
+    if (s == OK && data) s = token_file_check(&q->text, shape.vocabulary, c->ignore_token, e);
     free(data);
     TRY(s);
     if (q->built_in) equivalence_text_open(&q->text);
@@ -295,7 +296,7 @@ status equivalence_run(const config *c, error *e) {
     if (built_in)
         equivalence_text_free(&q.text);
     else if (q.text.map)
-        data_close(&q.text);
+        token_file_close(&q.text);
     free(with);
     return s;
 }

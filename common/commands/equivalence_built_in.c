@@ -49,7 +49,6 @@ void equivalence_text_open(token_file *text) {
     *text = (token_file){.path = xstrdup("the built-in text"),
                          .map = tokens,
                          .map_bytes = (size_t)n * sizeof *tokens,
-                         .token_bytes = 2,
                          .tokens = n};
 }
 

@@ -94,8 +94,8 @@ enum { TEXT_MAX = 512 };
     X(INT, top_k, 200, 0, 16777216, SAMPLE, "sample", FREE, "choose among the likeliest k; 0 = all")                   \
     X(TEXT, batch, "", 0, NULL, FILES, "grads logits", FREE, "grads, logits: safetensors file with x and y")           \
     X(TEXT, out, "", 0, NULL, FILES, "grads logits prepare", FREE, "grads, logits, prepare: where to write")           \
-    X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare", FREE,                                                         \
-      "prepare: char, byte, bpe:SIZE, or a folder with GPT-2's tokenizer")                                             \
+    X(TEXT, tokenizer, "char", 0, NULL, DATA, "prepare sample", FREE,                                                  \
+      "prepare: char, byte, bpe:SIZE, or a folder with one; sample: such a folder, for a checkpoint without one")      \
     X(REAL, val_fraction, 0.1, 0, 0.9, DATA, "prepare", FREE, "prepare: share of the text that becomes val.bin")       \
     X(BOOL, check, false, 0, 0, CHECK, "devices", FREE,                                                                \
       "devices: prove gradients, cap and splits on the device, for a report")                                          \

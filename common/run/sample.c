@@ -117,6 +117,24 @@ status sample_text(FILE *f, model *m, const tokenizer *t, const config *c, int n
     return s;
 }
 
+/* That of --tokenizer, or else the checkpoint's own. */
+static status open_tokenizer(const config *c, const char *folder, tokenizer **t, error *e) {
+    tokenizer *own = NULL;
+    if (!c->given[OPTION_tokenizer]) {
+        if (tokenizer_is_in(folder)) return tokenizer_open(folder, t, e);
+        return fail(e, BAD_INPUT,
+                    "%s has no tokenizer: say by --tokenizer=DIR where the one of its data is: a folder with "
+                    "tokenizer.json, with vocab.json and merges.txt, or with nanoGPT's meta.pkl",
+                    folder);
+    }
+    TRY(tokenizer_open(c->tokenizer, t, e));
+    if (tokenizer_is_in(folder) && tokenizer_open(folder, &own, NULL) == OK && !tokenizer_same(*t, own))
+        text_print(stderr, "note: %s is another tokenizer than the checkpoint's own: ids stand for other text\n",
+                   c->tokenizer);
+    tokenizer_close(own);
+    return OK;
+}
+
 status sample_run(const config *c, error *e) {
     gpt_shape shape;
     fit_request r;
@@ -128,7 +146,7 @@ status sample_run(const config *c, error *e) {
     TRY(run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e));
     status s = run_check_model(folder, e);
     if (s == OK) s = shape_of_checkpoint(c, folder, &shape, &length, e);
-    if (s == OK) s = tokenizer_open(folder, &t, e);
+    if (s == OK) s = open_tokenizer(c, folder, &t, e);
     if (s == OK) s = backend_open(c, &b, NULL, e);
     if (s == OK) {
         open_request(c, &shape, GRAPH_EVAL, length, 1, &r);

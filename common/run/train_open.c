@@ -7,19 +7,52 @@
 #include "run/open.h"
 #include "run/resume.h"
 #include "run/shape.h"
+#include "text/meta_pickle.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static int64_t effective_batch(const config *c) { return c->batch_size * c->gradient_accumulation_steps; }
 
+/* ---- the data ---- */
+
+/* Says how a file is read when nothing but its ids tells. */
+static void note_layout(const token_file *f) {
+    if (!f->layout.guessed) return;
+    const char *name = token_type_name(f->layout.type);
+    text_print(stderr,
+               "note: %s is read as %s: its numbers look like it, and no meta.json says {\"dtype\": \"%s\"} or another\n",
+               f->path, name, name);
+}
+
+/* All ids are looked at before anything else is done: see token_file_check. */
+static status check_ids(const token_file *f, int64_t vocabulary, int64_t ignore_token, error *e) {
+    waiting wait;
+    waiting_begin(&wait, stdout, "looking at all ids of the data, once", WAITING_SECONDS);
+    status s = token_file_check(f, vocabulary, ignore_token, e);
+    waiting_end(&wait);
+    return s;
+}
+
+/* A val.bin may be missing, or empty, as `prepare` once left it for --val_fraction=0. */
+static status open_val(run *r, int length, error *e) {
+    char *path = xprintf("%s/val.bin", r->folder);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    if (!there) return OK;
+    TRY(token_file_open(r->folder, "val.bin", -1, &r->val, e));
+    bool empty = r->val.tokens == 0;
+    token_file_close(&r->val);
+    return empty ? OK : token_file_open(r->folder, "val.bin", length, &r->val, e);
+}
+
 static status open_data(run *r, int64_t vocabulary, int length, error *e) {
     const config *c = r->c;
-    TRY(data_open(r->folder, "train.bin", length, &r->train, e));
-    char *path = xprintf("%s/val.bin", r->folder);
-    bool has_val = access(path, F_OK) == 0;
-    free(path);
-    if (has_val) TRY(data_open(r->folder, "val.bin", length, &r->val, e));
+    TRY(token_file_open(r->folder, "train.bin", length, &r->train, e));
+    TRY(open_val(r, length, e));
+    note_layout(&r->train);
+    TRY(check_ids(&r->train, vocabulary, c->ignore_token, e));
+    if (r->val.map) TRY(check_ids(&r->val, vocabulary, c->ignore_token, e));
     r->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
                             .seed = (uint64_t)c->seed,
                             .sequences = effective_batch(c),
@@ -30,21 +63,38 @@ static status open_data(run *r, int64_t vocabulary, int length, error *e) {
     return OK;
 }
 
+/* ---- the tokenizer ---- */
+
+/* That of `folder` to *t, which stays NULL where there is none. One in Hugging Face's files has to be good; nanoGPT's
+   meta.pkl may hold what is no tokenizer, which *why then says. */
+static status open_tokenizer_in(const char *folder, tokenizer **t, error *why, error *e) {
+    *t = NULL;
+    if (tokenizer_is_in(folder)) return tokenizer_open(folder, t, e);
+    char *meta = xprintf("%s/meta.pkl", folder);
+    if (access(meta, F_OK) == 0) meta_pickle_tokenizer(meta, t, why);
+    free(meta);
+    return OK;
+}
+
 status train_open_tokenizer(run *r, const char *checkpoint, error *e) {
-    char *path = xprintf("%s/tokenizer.json", r->folder);
-    status s = access(path, F_OK) == 0 ? tokenizer_open(path, &r->tokenizer, e) : OK;
     tokenizer *other = NULL;
-    free(path);
-    if (s != OK || !checkpoint || tokenizer_open(checkpoint, &other, NULL) != OK) return s;
-    if (!r->tokenizer) {
-        r->tokenizer = other;
-        return OK;
-    }
-    if (!tokenizer_same(r->tokenizer, other))
+    error why = {""};
+    TRY(open_tokenizer_in(r->folder, &r->tokenizer, &why, e));
+    if (checkpoint && tokenizer_is_in(checkpoint) && tokenizer_open(checkpoint, &other, &why) != OK)
+        text_print(stderr, "note: the model's own tokenizer is left out: %s\n", why.text);
+    if (r->tokenizer && other && !tokenizer_same(r->tokenizer, other))
         text_print(stderr,
                    "note: %s has another tokenizer than %s: its ids stand for other text than the model learnt\n",
                    r->folder, checkpoint);
-    tokenizer_close(other);
+    if (r->tokenizer)
+        tokenizer_close(other);
+    else
+        r->tokenizer = other;
+    if (r->tokenizer || r->c->eval_only) return OK;
+    text_print(stderr,
+               "note: %s has no tokenizer%s%s%s: checkpoints carry none, the report has no samples, and `snug sample` "
+               "needs --tokenizer=DIR\n",
+               r->folder, *why.text ? " (" : "", why.text, *why.text ? ")" : "");
     return OK;
 }
 
@@ -100,8 +150,8 @@ status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *
 void train_close(run *r) {
     progress_clear(&r->show);
     if (r->m.backend) model_close(&r->m);
-    if (r->train.map) data_close(&r->train);
-    if (r->val.map) data_close(&r->val);
+    if (r->train.map) token_file_close(&r->train);
+    if (r->val.map) token_file_close(&r->val);
     if (r->out_open) run_close(&r->out);
     if (r->log_open) run_log_close(&r->log);
     run_state_free(&r->state);

@@ -1,36 +1,21 @@
-/* data.h: token files as nanoGPT writes them (train.bin, val.bin: little-endian uint16; uint32 where a "dtype":
-   "uint32" in the folder's meta.json says so), memory-mapped with 64-bit offsets, and which sequences a step sees. */
+/* data.h: the folder of a dataset, with train.bin and val.bin (token_file.h) and what says their vocabulary; and which
+   sequences a step sees. */
 #ifndef SNUG_DATA_H
 #define SNUG_DATA_H
 
 #include "base/random_sites.h"
-#include "config/config.h"
 #include "base/status.h"
+#include "config/config.h"
+#include "text/token_file.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct {
-    char *path;
-    const void *map;
-    size_t map_bytes;
-    int token_bytes; /* 2 or 4 */
-    int64_t tokens;
-    int64_t vocabulary; /* data_sequence demands ids below it; 0: below data_order's vocabulary only */
-} token_file;
-
 /* The dataset's folder, which the caller frees: of `dataset` itself, data/NAME here, data/NAME and NAME beside the
    config file, and data/NAME beside the config file's folder, the first that holds a train.bin. */
 status data_folder(const config *c, char **folder, error *e);
-/* name: "train.bin" or "val.bin". BAD_INPUT when the file is missing, is not a whole number of tokens, has another
-   length than meta.json says, or is too short for one sequence of `length` + 1 tokens. data_close releases what f
-   owns. */
-status data_open(const char *folder, const char *name, int64_t length, token_file *f, error *e);
-void data_close(token_file *f);
-/* The largest id in the file, plus 1. Reads the whole file. */
-int64_t data_vocabulary(const token_file *f);
-/* How many ids a model needs for this folder: as many as tokenizer.json has; without one, where nanoGPT's meta.pkl lies
-   there (which is never unpickled), 1 + the largest id in train.bin and val.bin; else 0, for not known. */
+/* How many ids a model needs for this folder: as many as its tokenizer has (tokenizer_is_in); without one, what nanoGPT's
+   meta.pkl says (meta_pickle.h), or else meta.json's vocab_size; 0: not known. */
 status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e);
 
 typedef struct {

@@ -170,15 +170,24 @@ static status write_meta(const char *folder, const tokenizer *t, const token_wri
     return s;
 }
 
+/* With val_fraction 0 there is no val.bin, and none of another text may stay. */
+static status remove_val(const char *folder, error *e) {
+    char *path = xprintf("%s/val.bin", folder);
+    status s = OK;
+    if (unlink(path) < 0 && errno != ENOENT) s = fail(e, FAILED, "%s: cannot remove: %s", path, strerror(errno));
+    free(path);
+    return s;
+}
+
 /* Everything is encoded before the first old file is replaced. meta.json comes last: should this be interrupted, the
-   old one's numbers of tokens do not fit the new files, and data_open notices. */
+   old one's numbers of tokens do not fit the new files, and token_file_open notices. */
 static status write_folder(const corpus *c, const tokenizer *t, int64_t cut, const char *folder, token_writer w[2],
                            progress *show, error *e) {
     static const char *const names[] = {"train.bin", "val.bin"};
     int64_t begin[] = {0, cut}, end[] = {cut, c->units};
     status s = OK;
-    int made = 0;
-    for (; made < 2 && s == OK; made += s == OK) {
+    int made = 0, files = cut < c->units ? 2 : 1;
+    for (; made < files && s == OK; made += s == OK) {
         char *path = xprintf("%s/%s", folder, names[made]);
         w[made].t = t;
         w[made].show = show;
@@ -189,6 +198,7 @@ static status write_folder(const corpus *c, const tokenizer *t, int64_t cut, con
         free(path);
     }
     if (s == OK) s = tokenizer_save_folder(t, folder, e);
+    if (s == OK && files == 1) s = remove_val(folder, e);
     for (int i = 0; i < made; i++) {
         if (s == OK)
             s = file_finish(&w[i].file, true, NULL, e);
@@ -209,8 +219,11 @@ static void say(FILE *report, const config *c, const corpus *k, const tokenizer 
     if (tokenizer_size(t) < wanted)
         fprintf(report, "            fewer than the %lld asked for: no further pair occurs twice\n", (long long)wanted);
     const char *type = w[0].token_bytes == 2 ? "uint16" : "uint32";
-    fprintf(report, "train.bin   %lld tokens, %s\nval.bin     %lld tokens, %s\n", (long long)w[0].tokens, type,
-            (long long)w[1].tokens, type);
+    fprintf(report, "train.bin   %lld tokens, %s\n", (long long)w[0].tokens, type);
+    if (w[1].t)
+        fprintf(report, "val.bin     %lld tokens, %s\n", (long long)w[1].tokens, type);
+    else
+        fputs("val.bin     none, since val_fraction leaves nothing for it: training then shows no val loss\n", report);
     text_print(report, "train on it with  snug train --dataset=%s\n", c->out);
 }
 

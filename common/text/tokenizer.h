@@ -10,8 +10,11 @@
 
 typedef struct tokenizer tokenizer;
 
-/* path: a tokenizer.json, or a folder that holds one, or one that holds vocab.json and merges.txt. */
+/* path: a tokenizer.json, or a folder that holds one, or one that holds vocab.json and merges.txt, or nanoGPT's meta.pkl
+   (meta_pickle.h). */
 status tokenizer_open(const char *path, tokenizer **t, error *e);
+/* Does the folder hold a tokenizer.json, or vocab.json and merges.txt? */
+bool tokenizer_is_in(const char *folder);
 /* A vocabulary of the code points that occur in text, sorted; tokenizer_bytes: one of the 256 bytes. */
 status tokenizer_from_characters(const char *text, size_t bytes, tokenizer **t, error *e);
 tokenizer *tokenizer_bytes(void);

@@ -2,6 +2,7 @@
    Accepts tokenizers like GPT-2's and snug's own two simple ones; of any other it says which part is not supported. */
 #include "base/json_file.h"
 #include "base/mapped_file.h"
+#include "text/meta_pickle.h"
 #include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <stdlib.h>
@@ -346,23 +347,44 @@ static status open_file(const char *path, const char *merges, tokenizer **t, err
     return s;
 }
 
+static bool has(const char *folder, const char *name) {
+    char *path = xprintf("%s/%s", folder, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+bool tokenizer_is_in(const char *folder) {
+    return has(folder, "tokenizer.json") || (has(folder, "vocab.json") && has(folder, "merges.txt"));
+}
+
+static bool ends_in_pkl(const char *path) {
+    size_t n = strlen(path);
+    return n > 4 && !strcmp(path + n - 4, ".pkl");
+}
+
 status tokenizer_open(const char *path, tokenizer **t, error *e) {
     struct stat info;
     *t = NULL;
-    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode)) return open_file(path, NULL, t, e);
+    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
+        return ends_in_pkl(path) ? meta_pickle_tokenizer(path, t, e) : open_file(path, NULL, t, e);
     char *json = xprintf("%s/tokenizer.json", path), *vocabulary = xprintf("%s/vocab.json", path),
-         *merges = xprintf("%s/merges.txt", path);
+         *merges = xprintf("%s/merges.txt", path), *meta = xprintf("%s/meta.pkl", path);
     status s;
     if (access(json, F_OK) == 0)
         s = open_file(json, NULL, t, e);
     else if (access(vocabulary, F_OK) == 0)
         s = open_file(vocabulary, merges, t, e);
+    else if (access(meta, F_OK) == 0)
+        s = meta_pickle_tokenizer(meta, t, e);
     else if (access(path, F_OK) != 0)
         s = fail(e, BAD_INPUT, "tokenizer %s: no such file or folder", path);
     else
-        s = fail(e, BAD_INPUT, "%s has neither tokenizer.json nor vocab.json and merges.txt", path);
+        s = fail(e, BAD_INPUT, "%s has neither tokenizer.json nor vocab.json and merges.txt nor nanoGPT's meta.pkl",
+                 path);
     free(json);
     free(vocabulary);
     free(merges);
+    free(meta);
     return s;
 }
