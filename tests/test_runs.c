@@ -125,7 +125,7 @@ START_TEST(run_comes_back_as_it_was_saved) {
     run_state_set(&s, "dataset", "x\ty");
     run_state_set(&s, "learning_rate", "6e-4");
     memory_fill(b, &m, 5);
-    ck_assert_msg(run_save(&r, &s, &small, &m, b, t, 2, &e) == OK, "%s", e.text);
+    ck_assert_msg(run_save(&r, &s, &small, &m, b, &(run_company){.tokenizer = t}, 2, &e) == OK, "%s", e.text);
     ck_assert_int_eq(run_find_latest(out, &folder, &e), OK);
     ck_assert(strstr(folder, "/ckpt-000250") && there("ckpt-000250/tokenizer_config.json") && leftovers() == 0);
     ck_assert_msg(tokenizer_open(folder, &carried, &e) == OK && tokenizer_same(t, carried), "%s", e.text);

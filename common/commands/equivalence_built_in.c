@@ -46,10 +46,8 @@ void equivalence_text_open(token_file *text) {
     int64_t n = sizeof TEXT - 1;
     uint16_t *tokens = xcalloc((size_t)n, sizeof *tokens);
     for (int64_t i = 0; i < n; i++) tokens[i] = (unsigned char)TEXT[i];
-    *text = (token_file){.path = xstrdup("the built-in text"),
-                         .map = tokens,
-                         .map_bytes = (size_t)n * sizeof *tokens,
-                         .tokens = n};
+    *text = (token_file){
+        .path = xstrdup("the built-in text"), .map = tokens, .map_bytes = (size_t)n * sizeof *tokens, .tokens = n};
 }
 
 void equivalence_text_free(token_file *text) {

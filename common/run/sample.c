@@ -46,9 +46,21 @@ typedef struct {
     int32_t *ids;
     int64_t n;
     double *logits, *sorted;
+    FILE *notes; /* NULL: none are written */
 } writer;
 
-/* Reads the ids of the text to begin with; of more than block_size only the last are kept. */
+/* How many of n ids are kept where `length` have room: the last ones, from one on that does not begin within a
+   character. */
+static size_t fitting(const writer *w, const uint32_t *ids, size_t n, size_t length) {
+    if (n <= length) return n;
+    for (size_t at = n - length, bytes; at < n; at++) {
+        const char *text = tokenizer_decode(w->t, ids[at], &bytes);
+        if (bytes == 0 || (text[0] & 0xc0) != 0x80) return n - at;
+    }
+    return length; /* one character needs more tokens than there is room for */
+}
+
+/* Reads the ids of the text to begin with, of which as many of the last are kept as the model has positions for. */
 static status read_start(writer *w, int length, error *e) {
     char *text = NULL;
     size_t bytes, n;
@@ -62,7 +74,11 @@ static status read_start(writer *w, int length, error *e) {
     free(text);
     if (s != OK) return fail(e, s, "start: %s", why.text);
     if (n == 0) s = fail(e, BAD_INPUT, "start is empty: give at least one character");
-    w->n = n < (size_t)length ? (int64_t)n : length;
+    w->n = (int64_t)fitting(w, ids, n, (size_t)length);
+    if (w->notes && n > (size_t)length)
+        text_print(w->notes,
+                   "note: the start has %zu tokens, and the model sees %d: the texts go on from its last %lld\n", n,
+                   length, (long long)w->n);
     for (int64_t i = 0; i < w->n; i++) w->ids[i] = (int32_t)ids[n - (size_t)w->n + (size_t)i];
     for (int64_t i = 0; i < w->n && s == OK; i++)
         if (w->ids[i] >= w->m->shape.vocabulary)
@@ -103,8 +119,9 @@ static status write_text(writer *w, text_stream *to, int number, int64_t tokens,
     return OK;
 }
 
-status sample_text(FILE *f, model *m, const tokenizer *t, const config *c, int number, int64_t tokens, error *e) {
-    writer w = {.c = c, .m = m, .t = t};
+status sample_text(FILE *f, FILE *notes, model *m, const tokenizer *t, const config *c, int number, int64_t tokens,
+                   error *e) {
+    writer w = {.c = c, .m = m, .t = t, .notes = notes};
     w.ids = xcalloc((size_t)m->run.length + 1, sizeof *w.ids);
     w.logits = xcalloc((size_t)m->shape.vocabulary, sizeof *w.logits);
     w.sorted = xcalloc((size_t)m->shape.vocabulary, sizeof *w.sorted);
@@ -154,7 +171,7 @@ status sample_run(const config *c, error *e) {
     }
     if (s == OK) s = run_load_weights(folder, &shape, &m.gpt, m.backend, e);
     for (int k = 0; k < c->num_samples && s == OK; k++) {
-        s = sample_text(stdout, &m, t, c, k, c->max_new_tokens, e);
+        s = sample_text(stdout, k ? NULL : stderr, &m, t, c, k, c->max_new_tokens, e);
         if (s == OK) printf("\n---------------\n");
     }
     if (m.backend) model_close(&m);
@@ -197,7 +214,7 @@ status sample_log(run_log *log, const config *c, model *m, const tokenizer *t, i
     size_t bytes = 0;
     if (!t || !tokens) return OK;
     FILE *f = open_memstream(&text, &bytes);
-    status s = sample_text(f, m, t, c, (int)(iter % INT_MAX), tokens, e);
+    status s = sample_text(f, NULL, m, t, c, (int)(iter % INT_MAX), tokens, e);
     fclose(f);
     if (s == OK) {
         cJSON *line = cJSON_CreateObject();

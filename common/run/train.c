@@ -77,9 +77,7 @@ static status evaluate(run *r, const token_file *f, batch_stream stream, int64_t
     return OK;
 }
 
-/* Evaluates on the training and the validation data, prints and logs. *val_loss is NAN if there is no val.bin; and if a
-   signal came meanwhile, when nothing is printed or logged. */
-static status evaluate_both(run *r, int64_t iter, double *val_loss, error *e) {
+status train_evaluate(run *r, int64_t iter, double *val_loss, error *e) {
     double train;
     char line[256];
     *val_loss = NAN;
@@ -122,8 +120,8 @@ static status save(run *r, int64_t iter, double val_loss, error *e) {
     r->state.evaluated = r->evaluated_at == iter;
     r->state.val_loss = val_loss;
     if (val_loss < r->state.best_val_loss) r->state.best_val_loss = val_loss;
-    TRY(run_save(&r->out, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, r->tokenizer, (int)r->c->keep_checkpoints,
-                 e));
+    run_company with = {r->tokenizer, &r->extras};
+    TRY(run_save(&r->out, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, &with, (int)r->c->keep_checkpoints, e));
     r->last_save = seconds_now();
     progress_print(&r->show, "saved %s/ckpt-%06lld\n", r->c->out_dir, (long long)iter);
     return OK;
@@ -141,7 +139,14 @@ static status start(run *r, const char *resumed, error *e) {
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
     snprintf(value, sizeof value, "%lld", (long long)r->batch.length);
     run_state_set(&r->state, "block_size", value);
+    char *data = realpath(r->folder, NULL);
+    run_state_set(&r->state, "data_folder", data ? data : r->folder); /* for eval, from wherever it is called */
+    free(data);
     bool scratch = !resumed && !strcmp(c->init_from, "scratch");
+    if (!scratch)
+        TRY(checkpoint_extras_read(resumed ? resumed : c->init_from, &r->extras, e));
+    else if (r->tokenizer)
+        r->extras = checkpoint_extras_new(tokenizer_find(r->tokenizer, END_OF_TEXT));
     waiting wait;
     waiting_begin(&wait, stdout, scratch ? "drawing the initial weights" : "reading the weights", WAITING_SECONDS);
     status s = resumed   ? run_load_tensors(resumed, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, e)
@@ -227,7 +232,7 @@ static status between_steps(run *r, int64_t iter, bool first, int64_t *saved, er
     bool done = iter >= c->max_iters, save_now = false, evaluated = false;
     double began = seconds_now(), val_loss = NAN;
     if ((iter % c->eval_interval == 0 || done) && r->evaluated_at != iter && !stop_wanted()) {
-        TRY(evaluate_both(r, iter, &val_loss, e));
+        TRY(train_evaluate(r, iter, &val_loss, e));
         evaluated = r->evaluated_at == iter;
         save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
     }
@@ -281,7 +286,7 @@ static status evaluate_once(run *r, const char *from, error *e) {
     double unused;
     TRY(from ? run_load_weights(from, &r->m.shape, &r->m.gpt, r->m.backend, e)
              : model_init(&r->m, (uint64_t)r->c->seed, e));
-    return evaluate_both(r, 0, &unused, e);
+    return train_evaluate(r, 0, &unused, e);
 }
 
 static status train(run *r, error *e) {
@@ -318,21 +323,6 @@ status train_run(const config *c, error *e) {
     stop_watch();
     config_print(c, stdout);
     status s = train(&r, e);
-    train_close(&r);
-    return s;
-}
-
-status eval_run(const config *c, error *e) {
-    run r = {.c = c, .show = progress_new(stdout)};
-    char *folder = NULL;
-    double unused;
-    status s = data_folder(c, &r.folder, e);
-    if (s == OK) s = run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e);
-    if (s == OK) s = run_check_model(folder, e);
-    if (s == OK) s = train_open(&r, GRAPH_EVAL, folder, e);
-    if (s == OK) s = run_load_weights(folder, &r.m.shape, &r.m.gpt, r.m.backend, e);
-    if (s == OK) s = evaluate_both(&r, 0, &unused, e);
-    free(folder);
     train_close(&r);
     return s;
 }

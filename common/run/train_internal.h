@@ -27,9 +27,10 @@ typedef struct {
                          run which fails at once loses nothing of the one before it */
     run_state state;
     report_data report;
-    int64_t evaluated_at;    /* the step after which all losses were last evaluated and logged; -1: none */
-    tokenizer *tokenizer;    /* what checkpoints carry, or NULL */
-    double began, last_save; /* by seconds_now() */
+    int64_t evaluated_at;     /* the step after which all losses were last evaluated and logged; -1: none */
+    tokenizer *tokenizer;     /* what checkpoints carry, or NULL */
+    checkpoint_extras extras; /* and beside it */
+    double began, last_save;  /* by seconds_now() */
     progress show;
     double predicted;                  /* seconds a step, by constants that were measured; 0: none were */
     double step_seconds, eval_seconds; /* of all steps of this process, and of the last evaluation with its save */
@@ -43,5 +44,8 @@ status train_open_tokenizer(run *r, const char *checkpoint, error *e);
    initial weights. Whether it fails or not, train_close gives back what is open. */
 status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *e);
 void train_close(run *r);
+/* Evaluates on the training and the validation data, prints and logs. *val_loss is NAN if there is no val.bin; and if a
+   signal came meanwhile, when nothing is printed or logged. */
+status train_evaluate(run *r, int64_t iter, double *val_loss, error *e);
 
 #endif

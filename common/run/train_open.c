@@ -20,9 +20,10 @@ static int64_t effective_batch(const config *c) { return c->batch_size * c->grad
 static void note_layout(const token_file *f) {
     if (!f->layout.guessed) return;
     const char *name = token_type_name(f->layout.type);
-    text_print(stderr,
-               "note: %s is read as %s: its numbers look like it, and no meta.json says {\"dtype\": \"%s\"} or another\n",
-               f->path, name, name);
+    text_print(
+        stderr,
+        "note: %s is read as %s: its numbers look like it, and no meta.json says {\"dtype\": \"%s\"} or another\n",
+        f->path, name, name);
 }
 
 /* All ids are looked at before anything else is done: see token_file_check. */
@@ -158,5 +159,6 @@ void train_close(run *r) {
     report_free(&r->report);
     batch_free(&r->batch);
     tokenizer_close(r->tokenizer);
+    checkpoint_extras_free(&r->extras);
     free(r->folder);
 }

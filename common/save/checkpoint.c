@@ -2,22 +2,19 @@
    names. They go in chunks, so that host memory does not grow with the model. */
 #include "save/checkpoint.h"
 #include "save/checkpoint_config.h"
+#include "save/weights_file.h"
 #include "base/files.h"
+#include "base/terminal.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAME = 128, CHUNK = 1 << 18 }; /* elements at a time */
-static const char PREFIX[] = "transformer.";
 
 static bool ends_with(const char *s, const char *end) {
     size_t n = strlen(s), k = strlen(end);
     return n >= k && !strcmp(s + n - k, end);
-}
-
-static const char *without_prefix(const char *name) {
-    return strncmp(name, PREFIX, strlen(PREFIX)) ? name : name + strlen(PREFIX);
 }
 
 /* "h.0.ln_1.weight" -> "h.0.ln_1.bias"; false for the two embeddings, which have none. */
@@ -89,11 +86,11 @@ static status list_write(const char *path, const listing *l, backend *b, char *s
     return st_write(path, l->tensors, l->n, fill, &(filler){l, b}, sha256, e);
 }
 
-status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const gpt *m, backend *b, char *sha256,
-                               error *e) {
+status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const checkpoint_extras *extras,
+                               const gpt *m, backend *b, char *sha256, error *e) {
     size_t real_bytes = b->limits.real_bytes;
     TRY(folder_make(folder, e));
-    TRY(checkpoint_write_config(folder, shape, real_bytes, NULL, e));
+    TRY(checkpoint_write_config(folder, shape, extras, real_bytes, e));
     listing l = list_new(2 * m->n_params);
     for (tensor_id p = 1; p <= m->n_params; p++) {
         const tensor *t = &m->graph->tensors[p];
@@ -136,21 +133,21 @@ static char *dims_print(int rank, const int64_t *dim, char *text, size_t size) {
     return text;
 }
 
-static status check_shape(const st_file *f, const st_tensor *t, int rank, const int64_t *dim, error *e) {
+static status check_shape(const char *path, const st_tensor *t, int rank, const int64_t *dim, error *e) {
     bool same = t->rank == rank;
     for (int i = 0; same && i < rank; i++) same = t->dim[i] == dim[i];
     if (!is_real(t->type))
-        return fail(e, BAD_INPUT, "%s: \"%s\" has dtype %s; weights must be F32, F64, F16 or BF16", f->path, t->name,
+        return fail(e, BAD_INPUT, "%s: \"%s\" has dtype %s; weights must be F32, F64, F16 or BF16", path, t->name,
                     st_name(t->type));
     if (same) return OK;
     char has[200], wants[100];
     bool turned = rank == 2 && t->rank == 2 && t->dim[0] == dim[1] && t->dim[1] == dim[0];
-    return fail(e, BAD_INPUT, "%s: \"%s\" has shape %s, but config.json makes it %s%s", f->path, t->name,
+    return fail(e, BAD_INPUT, "%s: \"%s\" has shape %s, but config.json makes it %s%s", path, t->name,
                 dims_print(t->rank, t->dim, has, sizeof has), dims_print(rank, dim, wants, sizeof wants),
                 turned ? "; GPT-2's files keep linear weights as [in, out]: transpose it" : "");
 }
 
-static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, bool squares, backend *b, error *e) {
+static status load_tensor(const char *path, const st_tensor *t, tensor_id id, bool squares, backend *b, error *e) {
     size_t real_bytes = b->limits.real_bytes;
     void *buffer = xcalloc(CHUNK, real_bytes);
     status s = OK;
@@ -158,10 +155,10 @@ static status load_tensor(const st_file *f, const st_tensor *t, tensor_id id, bo
         int64_t count = t->elements - at < CHUNK ? t->elements - at : CHUNK;
         st_convert(t, at, count, real_bytes, buffer);
         if (!all_finite(buffer, count, real_bytes))
-            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value that is infinite or NaN; such a model can't be used",
-                     f->path, t->name);
+            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value that is infinite or NaN; such a model can't be used", path,
+                     t->name);
         else if (squares && !none_below_zero(buffer, count, real_bytes))
-            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value below zero, but is a mean of squares", f->path, t->name);
+            s = fail(e, BAD_INPUT, "%s: \"%s\" has a value below zero, but is a mean of squares", path, t->name);
         else
             s = b->write(b, id, buffer, (size_t)at * real_bytes, (size_t)count * real_bytes, e);
     }
@@ -183,16 +180,6 @@ static bool same_values(const st_tensor *a, const st_tensor *b) {
     return true;
 }
 
-/* Finds a tensor under `name`, which begins with "transformer.", or under the same without it; *t is NULL if there is
-   neither. */
-static status find(const st_file *f, const char *name, const st_tensor **t, error *e) {
-    const st_tensor *with = st_find(f, name), *without = st_find(f, without_prefix(name));
-    *t = with ? with : without;
-    if (!with || !without || with == without) return OK;
-    return fail(e, BAD_INPUT, "%s: \"%s\" is there twice, with and without \"transformer.\"; remove one", f->path,
-                name);
-}
-
 /* "h.12.attn.bias": the causal mask that older transformers saved beside the weights. */
 static bool is_mask(const char *name) {
     int end = 0;
@@ -200,89 +187,80 @@ static bool is_mask(const char *name) {
     return end && (!strcmp(name + end, "bias") || !strcmp(name + end, "masked_bias"));
 }
 
-/* For a model without biases: a bias in the file must be zero. Adds 1 to *count if there is one. */
-static status drop_bias(const st_file *f, const tensor *weight, const char *name, int *count, error *e) {
-    char bias[NAME];
-    const st_tensor *t;
-    if (!bias_name(name, bias)) return OK;
-    TRY(find(f, bias, &t, e));
-    if (!t) return OK;
-    *count += 1;
-    TRY(check_shape(f, t, 1, &weight->dim[weight->rank - 1], e));
-    if (all_zero(t)) return OK;
-    return fail(e, BAD_INPUT, "%s: \"%s\" is not zero, but config.json says \"bias\": false; set it to true", f->path,
-                t->name);
-}
-
-static bool is_param(const gpt *m, bool bias, const char *name) {
-    for (tensor_id p = 1; p <= m->n_params; p++) {
-        char own[NAME], extra[NAME];
-        gpt_param_name(m->graph, p, own, sizeof own);
-        if (!strcmp(without_prefix(own), name)) return true;
-        if (!bias && bias_name(without_prefix(own), extra) && !strcmp(extra, name)) return true;
-    }
+/* The heads of transformers' other GPT-2 models, and trl's: what is trained here has no use for them. */
+static bool is_other_head(const char *name) {
+    static const char *const heads[] = {"score.",   "classifier.", "qa_outputs.",
+                                        "summary.", "v_head.",     "multiple_choice_head."};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        if (!strncmp(name, heads[i], strlen(heads[i]))) return true;
     return false;
 }
 
-/* What may be in the file besides the `known` parameters is masks and a head equal to the embedding; anything else is
-   an error that names it. */
-static status check_others(const st_file *f, const gpt *m, bool bias, int known, error *e) {
-    const st_tensor *wte, *unknown = NULL;
-    TRY(find(f, "transformer.wte.weight", &wte, e));
-    for (const st_tensor *t = f->tensors; t < f->tensors + f->n; t++) {
-        const char *name = without_prefix(t->name);
-        if (!strcmp(name, "lm_head.weight")) {
-            known++;
-            if (!same_values(t, wte))
-                return fail(e, BAD_INPUT, "%s: \"%s\" differs from wte.weight: untied heads are not supported", f->path,
-                            t->name);
-        } else if (is_mask(name))
-            known++;
-    }
-    for (const st_tensor *t = f->tensors; known < f->n && !unknown && t < f->tensors + f->n; t++) {
-        const char *name = without_prefix(t->name);
-        if (strcmp(name, "lm_head.weight") && !is_mask(name) && !is_param(m, bias, name)) unknown = t;
-    }
-    if (!unknown) return OK;
-    return fail(e, BAD_INPUT, "%s: \"%s\" does not belong to the GPT-2 of config.json; check n_layer, or remove it",
-                f->path, unknown->name);
+/* For a model without biases: a bias in the file must be zero. */
+static status drop_bias(weights_file *w, const tensor *weight, const char *name, error *e) {
+    char bias[NAME];
+    if (!bias_name(name, bias)) return OK;
+    const st_tensor *t = weights_take(w, weight_name(bias));
+    if (!t) return OK;
+    TRY(check_shape(w->path, t, 1, &weight->dim[weight->rank - 1], e));
+    if (all_zero(t)) return OK;
+    return fail(e, BAD_INPUT, "%s: \"%s\" is not zero, but config.json says \"bias\": false; set it to true", w->path,
+                t->name);
 }
 
-static status load_params(const st_file *f, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
-    int known = m->n_params;
+/* The weights of parameter p. The head is the token embedding, and files may have them under either name, or both. */
+static const st_tensor *find(weights_file *w, const gpt *m, tensor_id p, char name[NAME]) {
+    gpt_param_name(m->graph, p, name, NAME);
+    const st_tensor *t = weights_take(w, weight_name(name));
+    return t || strcmp(weight_name(name), "wte.weight") ? t : weights_take(w, "lm_head.weight");
+}
+
+/* What may be in the file besides the parameters is masks, a head equal to the embedding, and heads for other ends,
+   which a note names. Anything else is an error. */
+static status check_others(weights_file *w, error *e) {
+    const st_tensor *wte = weights_take(w, "wte.weight");
+    const char *left_out = NULL;
+    for (const weight *x = w->weights; x < w->weights + w->n; x++) {
+        if (x->used || is_mask(x->name)) continue;
+        if (!strcmp(x->name, "lm_head.weight") && wte) {
+            if (same_values(x->tensor, wte)) continue;
+            return fail(e, BAD_INPUT, "%s: \"%s\" differs from wte.weight: untied heads are not supported", w->path,
+                        x->tensor->name);
+        }
+        if (!is_other_head(x->name))
+            return fail(e, BAD_INPUT,
+                        "%s: \"%s\" does not belong to the GPT-2 of config.json; check n_layer, or remove it", w->path,
+                        x->tensor->name);
+        if (!left_out) left_out = x->tensor->name;
+    }
+    if (left_out)
+        text_print(stderr, "note: %s: \"%s\" is left out: it is not the language model's head\n", w->path, left_out);
+    return OK;
+}
+
+static status load_params(weights_file *w, const gpt_shape *shape, const gpt *m, backend *b, error *e) {
+    char name[NAME];
     for (tensor_id p = 1; p <= m->n_params; p++) { /* everything is checked before the first weight is written */
         const tensor *t = &m->graph->tensors[p];
-        const st_tensor *found;
-        char name[NAME];
-        gpt_param_name(m->graph, p, name, sizeof name);
-        TRY(find(f, name, &found, e));
+        const st_tensor *found = find(w, m, p, name);
         if (!found)
-            return fail(e, BAD_INPUT, "%s: \"%s\" is missing%s", f->path, name,
+            return fail(e, BAD_INPUT, "%s: \"%s\" is missing%s", w->path, name,
                         ends_with(name, ".bias") ? "; for a model without biases, config.json needs \"bias\": false"
                                                  : "; does config.json belong to this file?");
-        TRY(check_shape(f, found, t->rank, t->dim, e));
-        if (!shape->bias) TRY(drop_bias(f, t, name, &known, e));
+        TRY(check_shape(w->path, found, t->rank, t->dim, e));
+        if (!shape->bias) TRY(drop_bias(w, t, name, e));
     }
-    TRY(check_others(f, m, shape->bias, known, e));
-    for (tensor_id p = 1; p <= m->n_params; p++) {
-        const st_tensor *found;
-        char name[NAME];
-        TRY(find(f, gpt_param_name(m->graph, p, name, sizeof name), &found, e));
-        TRY(load_tensor(f, found, p, false, b, e));
-    }
+    TRY(check_others(w, e));
+    for (tensor_id p = 1; p <= m->n_params; p++) TRY(load_tensor(w->path, find(w, m, p, name), p, false, b, e));
     return OK;
 }
 
 status checkpoint_load_weights(const char *folder, const char *sha256, const gpt_shape *shape, const gpt *m, backend *b,
                                error *e) {
-    char *path = xprintf("%s/model.safetensors", folder);
-    st_file f;
-    status s = st_open_hashed(path, sha256, &f, e);
-    if (s == OK) {
-        s = load_params(&f, shape, m, b, e);
-        st_close(&f);
-    }
-    free(path);
+    weights_file w;
+    TRY(weights_open(folder, sha256, &w, e));
+    status s = load_params(&w, shape, m, b, e);
+    weights_close(&w);
     return s;
 }
 
@@ -298,8 +276,8 @@ static status load_sets(const st_file *f, const gpt *m, const checkpoint_set *se
         snprintf(full, sizeof full, "%s%s", set->prefix, gpt_param_name(m->graph, p, name, sizeof name));
         const st_tensor *found = st_find(f, full);
         if (!found) return fail(e, BAD_INPUT, "%s: \"%s\" is missing: it belongs to another model", f->path, full);
-        TRY(check_shape(f, found, t->rank, t->dim, e));
-        TRY(load_tensor(f, found, set->ids[p], set->squares, b, e));
+        TRY(check_shape(f->path, found, t->rank, t->dim, e));
+        TRY(load_tensor(f->path, found, set->ids[p], set->squares, b, e));
     }
     return OK;
 }

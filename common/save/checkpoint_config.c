@@ -40,6 +40,14 @@ static const char *text_of(const cJSON *v) {
     return s;
 }
 
+/* All have the same trunk; heads but the language model's are left out when weights are loaded. */
+static const char *const architectures[] = {"GPT2LMHeadModel",
+                                            "GPT2Model",
+                                            "GPT2DoubleHeadsModel",
+                                            "GPT2ForSequenceClassification",
+                                            "GPT2ForTokenClassification",
+                                            "GPT2ForQuestionAnswering"};
+
 static status check_kind(source c, error *e) {
     const cJSON *type = json_get(c.json, "model_type"), *names = json_get(c.json, "architectures");
     const cJSON *first = cJSON_IsArray(names) ? names->child : NULL;
@@ -47,7 +55,10 @@ static status check_kind(source c, error *e) {
         return fail(e, BAD_INPUT, "%s: \"model_type\" is \"%s\"; snug trains gpt2 only", c.path, text_of(type));
     if (!type && !first)
         return fail(e, BAD_INPUT, "%s: neither \"model_type\" nor \"architectures\" says that this is a gpt2", c.path);
-    if (first && strcmp(text_of(first), "GPT2LMHeadModel") && strcmp(text_of(first), "GPT2Model"))
+    bool known = !first;
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures && !known; i++)
+        known = !strcmp(text_of(first), architectures[i]);
+    if (!known)
         return fail(e, BAD_INPUT, "%s: \"architectures\" says \"%s\"; snug trains GPT2LMHeadModel only", c.path,
                     text_of(first));
     return OK;
@@ -80,14 +91,30 @@ static status check_mathematics(source c, int64_t channels, error *e) {
     return OK;
 }
 
+/* The names that transformers has for one of the two functions. Its others ("quick_gelu", "gelu_10") compute more or
+   less another one. */
+static const struct {
+    const char *name;
+    bool tanh_gelu;
+} activations[] = {{"gelu", false},         {"gelu_python", false},      {"gelu_new", true},        {"gelu_fast", true},
+                   {"gelu_accurate", true}, {"gelu_pytorch_tanh", true}, {"gelu_python_tanh", true}};
+
+/* False when the name is none of these. */
+static bool find_activation(const char *name, bool *tanh_gelu) {
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (!strcmp(activations[i].name, name)) {
+            *tanh_gelu = activations[i].tanh_gelu;
+            return true;
+        }
+    return false;
+}
+
 static status get_activation(source c, bool *tanh_gelu, error *e) {
     const cJSON *v = json_get(c.json, "activation_function");
     const char *name = v ? text_of(v) : "gelu_new"; /* the default of transformers */
-    *tanh_gelu = strcmp(name, "gelu") != 0;
-    if (!*tanh_gelu || !strcmp(name, "gelu_new") || !strcmp(name, "gelu_pytorch_tanh")) return OK;
-    return fail(e, BAD_INPUT,
-                "%s: \"activation_function\" is \"%s\"; snug computes gelu, gelu_new and gelu_pytorch_tanh", c.path,
-                name);
+    if (find_activation(name, tanh_gelu)) return OK;
+    return fail(e, BAD_INPUT, "%s: \"activation_function\" is \"%s\"; snug computes gelu, and its tanh form gelu_new",
+                c.path, name);
 }
 
 static status read_shape(source c, gpt_shape *s, error *e) {
@@ -150,14 +177,56 @@ static void print_config(FILE *f, const gpt_shape *s, size_t real_bytes) {
     fprintf(f, " \"tie_word_embeddings\": true,\n \"torch_dtype\": \"float%d\"\n}\n", real_bytes == 4 ? 32 : 64);
 }
 
-status checkpoint_write_config(const char *folder, const gpt_shape *shape, size_t real_bytes, char *sha256, error *e) {
+/* Keys that snug writes, but knows no better than the folder that a model came from. */
+static bool is_theirs(const char *key, const cJSON *theirs, const gpt_shape *s) {
+    static const char *const keys[] = {"bos_token_id", "eos_token_id", "resid_pdrop", "embd_pdrop", "attn_pdrop"};
+    bool tanh_gelu;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strcmp(key, keys[i])) return true;
+    return !strcmp(key, "activation_function") && cJSON_IsString(theirs) &&
+           find_activation(theirs->valuestring, &tanh_gelu) && tanh_gelu == s->tanh_gelu;
+}
+
+/* `own` with all that x says and own does not. The new object's keys stand in x's order, then own's. */
+static cJSON *with_extras(const cJSON *own, const checkpoint_extras *x, const gpt_shape *s) {
+    cJSON *all = cJSON_Duplicate(x->config, true);
+    for (const cJSON *v = own->child; v; v = v->next) {
+        const cJSON *theirs = cJSON_GetObjectItemCaseSensitive(all, v->string);
+        if (!theirs)
+            cJSON_AddItemToObject(all, v->string, cJSON_Duplicate(v, true));
+        else if (!is_theirs(v->string, theirs, s))
+            cJSON_ReplaceItemInObjectCaseSensitive(all, v->string, cJSON_Duplicate(v, true));
+    }
+    if (cJSON_GetObjectItemCaseSensitive(all, "dtype")) /* the newer name of torch_dtype */
+        cJSON_ReplaceItemInObjectCaseSensitive(
+            all, "dtype", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(own, "torch_dtype"), true));
+    return all;
+}
+
+static status write_generation(const char *folder, const checkpoint_extras *x, error *e) {
+    char *path = xprintf("%s/generation_config.json", folder);
+    status s = file_write(path, x->generation, x->generation_bytes, false, NULL, e);
+    free(path);
+    return s;
+}
+
+status checkpoint_write_config(const char *folder, const gpt_shape *shape, const checkpoint_extras *x,
+                               size_t real_bytes, error *e) {
     char *text, *path = xprintf("%s/config.json", folder);
     size_t bytes;
     FILE *f = open_memstream(&text, &bytes);
     print_config(f, shape, real_bytes);
     fclose(f);
-    status s = file_write(path, text, bytes, false, sha256, e);
+    if (x && x->config) {
+        cJSON *own = cJSON_Parse(text), *all = with_extras(own, x, shape);
+        free(text);
+        text = cJSON_Print(all);
+        bytes = strlen(text);
+        cJSON_Delete(own);
+        cJSON_Delete(all);
+    }
+    status s = file_write(path, text, bytes, false, NULL, e);
     free(text);
     free(path);
-    return s;
+    return s == OK && x && x->generation ? write_generation(folder, x, e) : s;
 }

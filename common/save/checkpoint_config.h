@@ -3,8 +3,11 @@
 #define SNUG_CHECKPOINT_CONFIG_H
 
 #include "graph/gpt.h"
+#include "save/checkpoint_extras.h"
 
-/* real_bytes 4 or 8 becomes torch_dtype. sha256[65] may be NULL. */
-status checkpoint_write_config(const char *folder, const gpt_shape *shape, size_t real_bytes, char *sha256, error *e);
+/* Writes config.json and, if there is one in x (which may be NULL), generation_config.json. real_bytes 4 or 8 becomes
+   torch_dtype. */
+status checkpoint_write_config(const char *folder, const gpt_shape *shape, const checkpoint_extras *x,
+                               size_t real_bytes, error *e);
 
 #endif

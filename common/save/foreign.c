@@ -14,10 +14,19 @@ static const struct {
     {"ckpt.pt", "is a checkpoint as nanoGPT writes",
      "python3 data/nanogpt_ckpt.py turns it into a folder that can be read"},
     {".gguf", "is a gguf file, as llama.cpp reads", "give the folder with the safetensors that it was made from"},
-    {"model.safetensors.index.json", "says that the model is in several files",
-     "save it in one: model.save_pretrained(DIR, max_shard_size='1TB') in transformers"},
+    {"adapter_config.json", "belongs to a LoRA adapter of peft's, which is no model of its own",
+     "merge it: model.merge_and_unload().save_pretrained(DIR)"},
+    {"adapter_model.safetensors", "is a LoRA adapter of peft's, which is no model of its own",
+     "merge it: model.merge_and_unload().save_pretrained(DIR)"},
+    {"adapter_model.bin", "is a LoRA adapter of peft's, which is no model of its own",
+     "merge it: model.merge_and_unload().save_pretrained(DIR)"},
     {"pytorch_model.bin", "is a pickle",
      "load it in transformers and save it by save_pretrained, which writes safetensors"},
+    {"pytorch_model.bin.index.json", "says that the model is in several pickles",
+     "load it in transformers and save it by save_pretrained, which writes safetensors"},
+    {"train.bin", "is a file of tokens", "give a model's folder; a data folder belongs to --dataset"},
+    {".bin", "may be weights of PyTorch's",
+     "load them in transformers or torch and save the model by save_pretrained, which writes safetensors"},
     {".pt", "is a pickle", "save the model as safetensors, by transformers' save_pretrained"},
     {".pth", "is a pickle", "save the model as safetensors, by transformers' save_pretrained"},
     {".pkl", "is a pickle", "save the model as safetensors, by transformers' save_pretrained"},
@@ -54,7 +63,8 @@ static status explain_folder(const char *path, error *e) {
     const struct dirent *d;
     while ((d = readdir(folder))) {
         int kind = kind_of(d->d_name);
-        if (kind >= best || !strcmp(d->d_name, "model.safetensors") || !strcmp(d->d_name, "optimizer.safetensors"))
+        if (kind >= best || !strcmp(d->d_name, "model.safetensors") || !strcmp(d->d_name, "optimizer.safetensors") ||
+            !strcmp(d->d_name, "training_args.bin"))
             continue;
         free(name);
         name = xstrdup(d->d_name);

@@ -1,5 +1,5 @@
 /* foreign.h: for when a model in Hugging Face's layout was wanted and something else is there, such as a gguf file, a
-   pickle or a model in several files: says what it is and what to do with it. */
+   pickle or a LoRA adapter: says what it is and what to do with it. */
 #ifndef SNUG_FOREIGN_H
 #define SNUG_FOREIGN_H
 

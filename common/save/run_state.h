@@ -8,7 +8,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RUN_CONFIG, RUN_MODEL, RUN_OPTIMIZER, RUN_TOKENIZER, RUN_TOKENIZER_CONFIG, RUN_FILES };
+enum {
+    RUN_CONFIG,
+    RUN_MODEL,
+    RUN_OPTIMIZER,
+    RUN_TOKENIZER,
+    RUN_TOKENIZER_CONFIG,
+    RUN_SPECIAL_TOKENS,
+    RUN_ADDED_TOKENS,
+    RUN_GENERATION,
+    RUN_FILES
+};
 extern const char *const run_file_names[RUN_FILES]; /* "config.json" ... */
 
 typedef struct {

@@ -13,13 +13,11 @@
 
 /* ---- making a checkpoint under its temporary name ---- */
 
-static status write_tokenizer(const char *folder, char *const path[RUN_FILES], run_state *s, const tokenizer *t,
-                              error *e) {
-    static const int files[] = {RUN_TOKENIZER, RUN_TOKENIZER_CONFIG};
-    if (t) TRY(tokenizer_save_folder(t, folder, e));
-    for (int i = 0; i < 2; i++) {
-        s->sha256[files[i]][0] = 0;
-        if (t) TRY(hash_file(path[files[i]], s->sha256[files[i]], e));
+/* Notes the hashes of the files of the company that were written; the others are not there. */
+static status note_company(char *const path[RUN_FILES], run_state *s, error *e) {
+    for (int i = RUN_TOKENIZER; i < RUN_FILES; i++) {
+        s->sha256[i][0] = 0;
+        if (file_exists(path[i])) TRY(hash_file(path[i], s->sha256[i], e));
     }
     return OK;
 }
@@ -29,16 +27,17 @@ static void report(const run_folder *r, double part) {
 }
 
 static status write_files(const run_folder *run, const char *folder, run_state *s, const gpt_shape *shape, const gpt *m,
-                          backend *b, const tokenizer *t, error *e) {
+                          backend *b, const run_company *with, error *e) {
     char *path[RUN_FILES];
     for (int i = 0; i < RUN_FILES; i++) path[i] = xprintf("%s/%s", folder, run_file_names[i]);
     const checkpoint_set moments[] = {{"m.", m->m, false}, {"v.", m->v, true}};
-    status r = checkpoint_save_weights(folder, shape, m, b, s->sha256[RUN_MODEL], e);
+    status r = checkpoint_save_weights(folder, shape, with ? with->extras : NULL, m, b, s->sha256[RUN_MODEL], e);
     if (r == OK) r = hash_file(path[RUN_CONFIG], s->sha256[RUN_CONFIG], e);
     report(run, 0.25); /* a quarter of the bytes is weights, half moments, and the rest of the time goes to the disk */
     if (r == OK) r = checkpoint_save_tensors(path[RUN_OPTIMIZER], m, moments, 2, b, s->sha256[RUN_OPTIMIZER], e);
     report(run, 0.75);
-    if (r == OK) r = write_tokenizer(folder, path, s, t, e);
+    if (r == OK && with && with->tokenizer) r = tokenizer_save_folder(with->tokenizer, folder, e);
+    if (r == OK) r = note_company(path, s, e);
     char *state = xprintf("%s/state.json", folder);
     if (r == OK) r = run_state_write(state, s, e);
     for (int i = 0; r == OK && i < RUN_FILES; i++)
@@ -130,23 +129,23 @@ static void prune(const char *out, int keep) {
 
 /* After an error it cleans up, and ignores what fails then: the first error is what matters. */
 static status save_as(const run_folder *run, const char *name, run_state *s, const gpt_shape *shape, const gpt *m,
-                      backend *b, const tokenizer *t, error *e) {
+                      backend *b, const run_company *with, error *e) {
     char *made = xprintf("%s/" MAKING "%s", run->path, name);
     status r = folder_remove(made, e);
-    if (r == OK) r = write_files(run, made, s, shape, m, b, t, e);
+    if (r == OK) r = write_files(run, made, s, shape, m, b, with, e);
     if (r == OK) r = publish(run->path, name, made, e);
     if (r != OK) folder_remove(made, NULL);
     free(made);
     return r;
 }
 
-status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b, const tokenizer *t,
-                int keep, error *e) {
+status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                const run_company *with, int keep, error *e) {
     run_list l = run_list_make(r->path);
     s->serial = l.n && l.entries[0].serial >= 0 ? l.entries[0].serial + 1 : 1;
     run_list_free(&l);
     char *name = xprintf("ckpt-%06" PRId64, s->iter);
-    status result = save_as(r, name, s, shape, m, b, t, e);
+    status result = save_as(r, name, s, shape, m, b, with, e);
     free(name);
     if (result == OK) prune(r->path, keep < 1 ? 1 : keep);
     return result;

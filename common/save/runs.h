@@ -2,7 +2,8 @@
    What is in a checkpoint is checkpoint.h's and run_state.h's business.
 
        OUT/ckpt-000250/   config.json model.safetensors optimizer.safetensors state.json
-                          (tokenizer.json tokenizer_config.json)
+                          (tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json
+                          generation_config.json)
        OUT/latest         symbolic link to the newest
        OUT/.snug-*        being made, or being removed; cleared away by run_open
 
@@ -35,13 +36,19 @@ status run_check_empty(const run_folder *r, error *e);
 /* Removes all checkpoints, and `latest`. */
 status run_remove_checkpoints(const run_folder *r, error *e);
 
-/* Saves the state, m's weights and moments from b (a TRAIN graph's), and the tokenizer t (may be NULL) as
+/* What a checkpoint carries beside the run's own numbers; either may be NULL. */
+typedef struct {
+    const tokenizer *tokenizer;
+    const checkpoint_extras *extras;
+} run_company;
+
+/* Saves the state, m's weights and moments from b (a TRAIN graph's), and what goes with them (may be NULL) as
    OUT/ckpt-ITER; then removes old checkpoints but the newest `keep`, the one best by val_loss (of equal ones the
    newest), and the one that `latest` names. Sets s->serial and s->sha256. An existing checkpoint of the same iter is
    replaced. A weight or moment that is infinite or NaN is refused. On failure, e says which file and why, and nothing
    has changed. */
-status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b, const tokenizer *t,
-                int keep, error *e);
+status run_save(const run_folder *r, run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                const run_company *with, int keep, error *e);
 
 /* Finds the checkpoint that path means: a checkpoint itself, of a run or from elsewhere (a folder with a config.json);
    or an out_dir, of which it is the one that `latest` names, or else the newest. The caller frees *folder. BAD_INPUT:

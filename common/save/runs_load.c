@@ -87,7 +87,8 @@ status run_load_state(const char *folder, run_state *s, error *e) {
 
 status run_check_model(const char *folder, error *e) {
     run_state s;
-    if (!has(folder, "config.json") || !has(folder, "model.safetensors")) TRY(foreign_explain(folder, e));
+    bool has_weights = has(folder, "model.safetensors") || has(folder, "model.safetensors.index.json");
+    if (!has(folder, "config.json") || !has_weights) TRY(foreign_explain(folder, e));
     if (!has(folder, "state.json")) return OK;
     TRY(or_offer(verify(folder, false, &s, e), folder, e));
     run_state_free(&s);

@@ -44,7 +44,8 @@ status data_folder(const config *c, char **folder, error *e) {
     int best = -1;
     for (int i = 0; i < N && best < 0; i++)
         if (candidate[i] && has_file(candidate[i], "train.bin")) best = i;
-    for (int i = 0; i < N && best < 0; i++) /* any folder will do then: token_file_open says that train.bin is missing */
+    for (int i = 0; i < N && best < 0;
+         i++) /* any folder will do then: token_file_open says that train.bin is missing */
         if (candidate[i] && is_folder(candidate[i])) best = i;
     if (best >= 0) *folder = xstrdup(candidate[best]);
     for (int i = 0; i < N; i++) free(candidate[i]);
@@ -114,8 +115,7 @@ status data_sequence(const token_file *f, const data_order *order, batch_stream 
         int64_t id = token_at(f, at);
         bool ignored = id == order->ignore_token;
         bool is_input = i < order->length;
-        if ((id < 0 || id >= vocabulary) && (is_input || !ignored))
-            return token_refuse(f, at, vocabulary, e);
+        if ((id < 0 || id >= vocabulary) && (is_input || !ignored)) return token_refuse(f, at, vocabulary, e);
         if (is_input) x[i] = (int32_t)id;
         if (i > 0) y[i - 1] = ignored ? -1 : (int32_t)id;
     }

@@ -14,8 +14,8 @@
 /* The dataset's folder, which the caller frees: of `dataset` itself, data/NAME here, data/NAME and NAME beside the
    config file, and data/NAME beside the config file's folder, the first that holds a train.bin. */
 status data_folder(const config *c, char **folder, error *e);
-/* How many ids a model needs for this folder: as many as its tokenizer has (tokenizer_is_in); without one, what nanoGPT's
-   meta.pkl says (meta_pickle.h), or else meta.json's vocab_size; 0: not known. */
+/* How many ids a model needs for this folder: as many as its tokenizer has (tokenizer_is_in); without one, what
+   nanoGPT's meta.pkl says (meta_pickle.h), or else meta.json's vocab_size; 0: not known. */
 status data_vocabulary_of(const char *folder, int64_t *vocabulary, error *e);
 
 typedef struct {

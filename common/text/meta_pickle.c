@@ -9,8 +9,8 @@
 
 typedef struct {
     const char *path;
-    int64_t vocabulary;          /* 0: not said */
-    const pickle_value **itos;   /* [n], by id */
+    int64_t vocabulary;        /* 0: not said */
+    const pickle_value **itos; /* [n], by id */
     int64_t n;
     error *e;
 } meta;

@@ -1,5 +1,5 @@
-/* meta_pickle.h: nanoGPT's meta.pkl, which its prepare.py for characters writes beside train.bin: vocab_size, itos (text
-   by id) and stoi (id by text). */
+/* meta_pickle.h: nanoGPT's meta.pkl, which its prepare.py for characters writes beside train.bin: vocab_size, itos
+   (text by id) and stoi (id by text). */
 #ifndef SNUG_META_PICKLE_H
 #define SNUG_META_PICKLE_H
 

@@ -10,10 +10,10 @@ enum { LARGEST = 16 << 20 }; /* bytes of a file; a vocabulary's takes some hundr
 struct pickle {
     const char *path;
     char *bytes;
-    size_t n_bytes, at;      /* at: of the next byte */
-    pickle_value **all;      /* every value ever made, to be freed */
-    pickle_value **stack;    /* NULL: a mark */
-    pickle_value **memo;     /* by number; NULL: nothing */
+    size_t n_bytes, at;                                                /* at: of the next byte */
+    pickle_value **all;                                                /* every value ever made, to be freed */
+    pickle_value **stack;                                              /* NULL: a mark */
+    pickle_value **memo;                                               /* by number; NULL: nothing */
     size_t n_all, n_stack, n_memo, all_room, stack_room, n_remembered; /* n_memo: the memo's length */
     error *e;
 };
@@ -132,7 +132,8 @@ static status add_last(pickle *p, size_t n, pickle_kind kind) {
     return OK;
 }
 
-/* A tuple of the stack's values from `first` on takes their place, and that of the mark at `end`. It is read as a list. */
+/* A tuple of the stack's values from `first` on takes their place, and that of the mark at `end`. It is read as a list.
+ */
 static status make_tuple(pickle *p, size_t first, size_t end) {
     if (first > p->n_stack) return damaged(p, "a tuple has too few values");
     pickle_value *v = make(p, PICKLE_LIST);
@@ -238,8 +239,8 @@ static status run_opcode(pickle *p, unsigned code) {
 static status run(pickle *p, const pickle_value **root) {
     uint64_t protocol;
     if (p->n_bytes < 2 || (unsigned char)p->bytes[0] != 0x80)
-        return fail(p->e, BAD_INPUT, "%s is no Python pickle of protocol 2 or newer; make it again by nanoGPT's prepare.py",
-                    p->path);
+        return fail(p->e, BAD_INPUT,
+                    "%s is no Python pickle of protocol 2 or newer; make it again by nanoGPT's prepare.py", p->path);
     p->at = 1;
     TRY(take_number(p, 1, &protocol));
     if (protocol < 2 || protocol > 5)

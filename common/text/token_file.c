@@ -41,7 +41,8 @@ static char *advice_for(const char *folder, const char *name) {
     size_t word = strcspn(name, ".");
     while (d && (entry = readdir(d))) {
         const char *end = strrchr(entry->d_name, '.');
-        if (!end || (strcmp(end, ".npy") && strcmp(end, ".bin")) || !memmem(entry->d_name, strlen(entry->d_name), name, word))
+        if (!end || (strcmp(end, ".npy") && strcmp(end, ".bin")) ||
+            !memmem(entry->d_name, strlen(entry->d_name), name, word))
             continue;
         if (found && strcmp(found, entry->d_name) < 0) continue;
         free(found);
@@ -96,8 +97,8 @@ int64_t token_at(const token_file *f, int64_t i) {
 
 /* ---- all ids ---- */
 
-/* The largest of ids[0 .. n-1], read as unsigned numbers, so that one below 0 is larger than any vocabulary. One loop for
-   each width: this is what the compiler makes vector code of, and memory is what it waits for. */
+/* The largest of ids[0 .. n-1], read as unsigned numbers, so that one below 0 is larger than any vocabulary. One loop
+   for each width: this is what the compiler makes vector code of, and memory is what it waits for. */
 #define LARGEST(name, type)                                                                                            \
     static uint64_t name(const type *ids, int64_t n) {                                                                 \
         type largest = 0;                                                                                              \

@@ -42,8 +42,8 @@ token_type token_type_find(const char *name);
 /* Token i. */
 int64_t token_at(const token_file *f, int64_t i);
 
-/* The largest id, plus 1. Reads the whole file; of a file of 16 MiB or more the answer is kept in the cache folder, under
-   the file's path, and holds until its size, its time of change or its layout is another. An id below 0 counts as
+/* The largest id, plus 1. Reads the whole file; of a file of 16 MiB or more the answer is kept in the cache folder,
+   under the file's path, and holds until its size, its time of change or its layout is another. An id below 0 counts as
    2^32 and more. */
 int64_t token_file_vocabulary(const token_file *f);
 /* BAD_INPUT: token i's id is below 0, or not below `vocabulary`; e names file, place and id. */
@@ -51,8 +51,8 @@ status token_refuse(const token_file *f, int64_t i, int64_t vocabulary, error *e
 /* BAD_INPUT unless all ids are below `vocabulary` or equal to ignore_token: token_refuse says which. */
 status token_file_check(const token_file *f, int64_t vocabulary, int64_t ignore_token, error *e);
 
-/* token_layout.c. Finds out how `map`, the bytes of folder/name, is to be read: from the header of llm.c (magic 20240520
-   and 20240801) or NumPy, or from meta.json's "dtype", or else from the ids of train.bin: see token_layout.c.
+/* token_layout.c. Finds out how `map`, the bytes of folder/name, is to be read: from the header of llm.c (magic
+   20240520 and 20240801) or NumPy, or from meta.json's "dtype", or else from the ids of train.bin: see token_layout.c.
    *expected: the tokens that meta.json says there are; -1: it does not. BAD_INPUT: it is of a kind that is not read; e
    says how to convert it. */
 status token_layout_find(const char *folder, const char *name, const mapped_file *map, token_layout *layout,

@@ -122,11 +122,11 @@ static status read_meta(const char *folder, const char *name, token_type *type, 
 
 /* ---- bare arrays ---- */
 
-/* Read as 16-bit numbers, wider ids show: the upper halves of all are 0, or small, since no vocabulary has more than 2^24
-   ids. So in uint32 each second number is below 256; in int64 that holds of each fourth, and the two after it are 0. To be
-   sure that this is no file of uint16, where a small vocabulary keeps all numbers small, each second number has to be 0,
-   or the others have to reach far above 256. A text in which each second token is the vocabulary's first would be taken
-   for uint32: hence the note at the start of a run, and meta.json's "dtype". */
+/* Read as 16-bit numbers, wider ids show: the upper halves of all are 0, or small, since no vocabulary has more than
+   2^24 ids. So in uint32 each second number is below 256; in int64 that holds of each fourth, and the two after it are
+   0. To be sure that this is no file of uint16, where a small vocabulary keeps all numbers small, each second number
+   has to be 0, or the others have to reach far above 256. A text in which each second token is the vocabulary's first
+   would be taken for uint32: hence the note at the start of a run, and meta.json's "dtype". */
 static token_type guess(const mapped_file *map) {
     enum { SAMPLE = 1 << 20, LEAST = 128, FAR = 4 * 256 };
     const char *at = map->data;

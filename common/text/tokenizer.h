@@ -10,8 +10,8 @@
 
 typedef struct tokenizer tokenizer;
 
-/* path: a tokenizer.json, or a folder that holds one, or one that holds vocab.json and merges.txt, or nanoGPT's meta.pkl
-   (meta_pickle.h). */
+/* path: a tokenizer.json, or a folder that holds one, or one that holds vocab.json and merges.txt, or nanoGPT's
+   meta.pkl (meta_pickle.h). */
 status tokenizer_open(const char *path, tokenizer **t, error *e);
 /* Does the folder hold a tokenizer.json, or vocab.json and merges.txt? */
 bool tokenizer_is_in(const char *folder);
