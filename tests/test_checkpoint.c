@@ -3,6 +3,7 @@
 #include "save/checkpoint.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/json_file.h"
 #include "support_memory_backend.h"
 #include <check.h>
 #include <math.h>
@@ -51,7 +52,7 @@ static const struct {
     {"{" SIZES "}", "neither"},
     {"{\"model_type\":\"llama\"," SIZES "}", "is \"llama\""},
     {"{\"model_type\":\"a\\nb\"," SIZES "}", "is \"?\""},
-    {"{" GPT2 "\"architectures\":[\"GPT2ForSequenceClassification\"]," SIZES "}", "GPT2ForSequenceClassification"},
+    {"{" GPT2 "\"architectures\":[\"GPTNeoForCausalLM\"]," SIZES "}", "GPTNeoForCausalLM"},
     {"{" GPT2 "\"n_head\":3,\"n_embd\":48,\"n_positions\":24,\"vocab_size\":97}", "\"n_layer\" is missing"},
     {"{" GPT2 "\"n_layer\":2,\"n_embd\":48,\"n_positions\":24,\"vocab_size\":97}", "\"n_head\" is missing"},
     {"{" GPT2 "\"n_layer\":2,\"n_head\":3,\"n_positions\":24,\"vocab_size\":97}", "\"n_embd\" is missing"},
@@ -230,6 +231,32 @@ static status edit_load(edited *x, const gpt_shape *shape, const gpt *m, backend
 static void no_prefix(edited *x) {
     for (int i = 0; i < x->n; i++) memmove(x->t[i].name, x->t[i].name + 12, strlen(x->t[i].name) - 11);
 }
+static void rename_all(edited *x, const char *prefix) {
+    for (int i = 0; i < x->n; i++) {
+        char *name = xprintf("%s%s", prefix, x->t[i].name);
+        free(x->t[i].name);
+        x->t[i].name = name;
+    }
+}
+static void compiled(edited *x) { rename_all(x, "_orig_mod."); }
+static void parallel(edited *x) { rename_all(x, "module."); }
+static void wrapped(edited *x) { rename_all(x, "model."); }
+static void all_prefixes(edited *x) { rename_all(x, "model.module._orig_mod."); }
+static void no_prefix_but_compiled(edited *x) { no_prefix(x), compiled(x); }
+static void head_alone(edited *x) {
+    st_tensor *wte = edit_find(x, "wte");
+    free(wte->name);
+    wte->name = xstrdup("lm_head.weight");
+}
+static void compiled_head_alone(edited *x) { head_alone(x), compiled(x); }
+static void other_heads(edited *x) {
+    edit_add(x, "score.weight", 2, 2, 8);
+    edit_add(x, "classifier.bias", 1, 2, 0);
+    edit_add(x, "v_head.summary.weight", 2, 1, 8);
+    edit_add(x, "transformer.multiple_choice_head.summary.bias", 1, 1, 0);
+}
+static void some_other_tensor(edited *x) { edit_add(x, "scores", 1, 8, 0); }
+static void twice_by_prefix(edited *x) { edit_add(x, "module.transformer.wpe.weight", 2, 6, 8); }
 static void masks(edited *x) {
     edit_add(x, "transformer.h.0.attn.bias", 2, 6, 6)->type = ST_U8;
     edit_add(x, "h.1.attn.masked_bias", 0, 1, 1);
@@ -260,6 +287,16 @@ static const struct {
     const char *says; /* NULL: loads */
 } edits[] = {
     {no_prefix, NULL},
+    {compiled, NULL},
+    {parallel, NULL},
+    {wrapped, NULL},
+    {all_prefixes, NULL},
+    {no_prefix_but_compiled, NULL},
+    {head_alone, NULL},
+    {compiled_head_alone, NULL},
+    {other_heads, NULL},
+    {some_other_tensor, "\"scores\" does not belong"},
+    {twice_by_prefix, "is there twice, also as"},
     {masks, NULL},
     {tied_head, NULL},
     {untied_head, "untied heads are not supported"},
@@ -271,7 +308,7 @@ static const struct {
     {flat, "[48], but config.json makes it [6, 8]"},
     {integers, "has dtype I32"},
     {not_a_number, "\"transformer.ln_f.weight\" has a value that is infinite or NaN"},
-    {twice, "is there twice, with and without"},
+    {twice, "is there twice, also as"},
 };
 
 START_TEST(files_of_others_load_or_say_why) {
@@ -290,6 +327,155 @@ START_TEST(files_of_others_load_or_say_why) {
             for (int64_t i = 0; i < tensor_elements(&m.graph->tensors[p]); i++)
                 ck_assert(memory_get(b, p, i) == (double)p + (double)i / 64);
     }
+    b->close(b);
+    gpt_free(&m);
+}
+END_TEST
+
+/* ---- several files ---- */
+
+/* Writes every n-th tensor into a file of its own, and the index; *x is freed. */
+static void write_shards(edited *x, int n) {
+    char *map = xstrdup("");
+    for (int k = 0; k < n; k++) {
+        st_tensor part[64];
+        int m = 0;
+        char *name = xprintf("model-%05d-of-%05d.safetensors", k + 1, n);
+        for (int i = k; i < x->n; i += n) {
+            part[m++] = x->t[i];
+            char *longer = xprintf("%s%s\"%s\":\"%s\"", map, *map ? "," : "", x->t[i].name, name);
+            free(map);
+            map = longer;
+        }
+        ck_assert_int_eq(st_write(in_folder(name), part, m, NULL, NULL, NULL, &e), OK);
+        free(name);
+    }
+    char *index = xprintf("{\"metadata\":{\"total_size\":1},\"weight_map\":{%s}}", map);
+    ck_assert_int_eq(file_write(in_folder("model.safetensors.index.json"), index, strlen(index), false, NULL, &e), OK);
+    for (int i = 0; i < x->n; i++) free(x->t[i].name), free(x->owned[i]);
+    free(map);
+    free(index);
+}
+
+START_TEST(several_files_are_one_model) {
+    gpt m = memory_gpt(&small, GRAPH_EVAL);
+    backend *b = memory_backend_open(&m, 8);
+    edited x;
+    edit_begin(&x, &m);
+    if (_i == 3) compiled(&x);
+    write_shards(&x, _i + 1);
+    ck_assert_msg(checkpoint_load_weights(folder, NULL, &small, &m, b, &e) == OK, "%s", e.text);
+    for (tensor_id p = 1; p <= m.n_params; p++)
+        for (int64_t i = 0; i < tensor_elements(&m.graph->tensors[p]); i++)
+            ck_assert(memory_get(b, p, i) == (double)p + (double)i / 64);
+    b->close(b);
+    gpt_free(&m);
+}
+END_TEST
+
+static const struct {
+    const char *index, *says; /* index NULL: a file of it is removed */
+} bad_indexes[] = {
+    {NULL, "model-00002-of-00002.safetensors does not exist"},
+    {"{}", "has no \"weight_map\""},
+    {"{\"weight_map\":{}}", "has no \"weight_map\""},
+    {"{\"weight_map\":[\"a\"]}", "has no \"weight_map\""},
+    {"{\"weight_map\":{\"a\":7}}", "is no name of a file beside it"},
+    {"{\"weight_map\":{\"a\":\"../model-00001-of-00002.safetensors\"}}", "is no name of a file beside it"},
+    {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "is no name of a file beside it"},
+    {"{\"weight_map\":{\"a\":\"model-00001-of-00002.safetensors\"}}", "holds \"a\", which it does not"},
+    {"{\"weight_map\":{\"transformer.wte.weight\":\"model-00001-of-00002.safetensors\"}}", "is missing"},
+    {"{\"weight_map\":", "no JSON"},
+};
+
+START_TEST(a_bad_index_is_one_clear_line) {
+    gpt m = memory_gpt(&small, GRAPH_EVAL);
+    backend *b = memory_backend_open(&m, 8);
+    edited x;
+    edit_begin(&x, &m);
+    write_shards(&x, 2);
+    const char *index = bad_indexes[_i].index;
+    if (index)
+        ck_assert_int_eq(file_write(in_folder("model.safetensors.index.json"), index, strlen(index), false, NULL, &e),
+                         OK);
+    else
+        ck_assert_int_eq(unlink(in_folder("model-00002-of-00002.safetensors")), 0);
+    ck_assert_int_eq(checkpoint_load_weights(folder, NULL, &small, &m, b, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, bad_indexes[_i].says) && !strchr(e.text, '\n'), "row %d says: %s", _i, e.text);
+    b->close(b);
+    gpt_free(&m);
+}
+END_TEST
+
+/* ---- activations, and what comes back as it went in ---- */
+
+static double largest_difference(const cJSON *x, const cJSON *y, bool tanh_gelu) {
+    double worst = 0;
+    for (x = x->child, y = y->child; x; x = x->next, y = y->next) {
+        double v = x->valuedouble, inner = sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v);
+        double gelu = tanh_gelu ? 0.5 * v * (1 + tanh(inner)) : 0.5 * v * erfc(-v / sqrt(2));
+        worst = fmax(worst, fabs(gelu - y->valuedouble));
+    }
+    return worst;
+}
+
+/* By what a name computes in transformers (tests/golden/activations) it is read as one of the two, or refused. */
+START_TEST(activations_are_taken_by_what_they_compute) {
+    cJSON *golden;
+    ck_assert(json_read("tests/golden/activations/activations.json", &golden, &e) == OK);
+    const cJSON *x = cJSON_GetObjectItem(golden, "x"), *y;
+    int exact = 0, tanhs = 0, refused = 0;
+    cJSON_ArrayForEach(y, cJSON_GetObjectItem(golden, "values")) {
+        gpt_shape s;
+        char *text = xprintf("{" GPT2 SIZES ",\"activation_function\":\"%s\"}", y->string);
+        status r = read_config(text, &s);
+        bool is_exact = largest_difference(x, y, false) < 1e-9, is_tanh = largest_difference(x, y, true) < 1e-9;
+        ck_assert_msg((r == OK) == (is_exact || is_tanh), "%s", y->string);
+        if (r == OK) ck_assert_msg(s.tanh_gelu == is_tanh, "%s", y->string);
+        exact += is_exact, tanhs += is_tanh, refused += r == BAD_INPUT;
+        free(text);
+    }
+    ck_assert_msg(exact == 2 && tanhs == 5 && refused > 10, "%d exact, %d tanh, %d refused", exact, tanhs, refused);
+    cJSON_Delete(golden);
+}
+END_TEST
+
+START_TEST(what_is_not_ours_comes_out_as_it_went_in) {
+    static const char theirs[] =
+        "{" GPT2 SIZES ",\"activation_function\":\"gelu_fast\",\"bos_token_id\":5,\"eos_token_id\":[5,6],"
+        "\"pad_token_id\":7,\"resid_pdrop\":0.1,\"dtype\":\"bfloat16\",\"own\":{\"a\":[1,2.5,null]},"
+        "\"architectures\":[\"GPT2ForSequenceClassification\"],\"layer_norm_epsilon\":1e-06,\"id2label\":{\"0\":\"x\"}"
+        "}";
+    static const char generation[] = "{\n  \"eos_token_id\": [5, 6],\n  \"do_sample\": true\n}\n";
+    gpt_shape s;
+    checkpoint_extras extras, again;
+    char *text;
+    size_t bytes;
+    ck_assert(read_config(theirs, &s) == OK);
+    ck_assert(file_write(in_folder("generation_config.json"), generation, strlen(generation), false, NULL, &e) == OK);
+    ck_assert(checkpoint_extras_read(folder, &extras, &e) == OK);
+    s.channels = 8, s.heads = 2; /* what is small is quick */
+    gpt m = memory_gpt(&s, GRAPH_EVAL);
+    backend *b = memory_backend_open(&m, 4);
+    memory_fill(b, &m, 0);
+    ck_assert_msg(checkpoint_save_weights(in_folder("new"), &s, &extras, &m, b, NULL, &e) == OK, "%s", e.text);
+    ck_assert(file_read(in_folder("new/generation_config.json"), 1000, &text, &bytes, &e) == OK);
+    ck_assert_str_eq(text, generation);
+    free(text);
+    ck_assert(checkpoint_extras_read(in_folder("new"), &again, &e) == OK);
+    static const char *const kept[] = {"activation_function", "bos_token_id", "eos_token_id", "pad_token_id",
+                                       "resid_pdrop",         "own",          "id2label"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        ck_assert_msg(cJSON_Compare(cJSON_GetObjectItem(extras.config, kept[i]),
+                                    cJSON_GetObjectItem(again.config, kept[i]), true),
+                      "%s", kept[i]);
+    ck_assert_int_eq(cJSON_GetObjectItem(again.config, "n_embd")->valueint, 8); /* what is ours is ours */
+    ck_assert_str_eq(cJSON_GetObjectItem(again.config, "dtype")->valuestring, "float32");
+    ck_assert_str_eq(cJSON_GetObjectItem(again.config, "architectures")->child->valuestring, "GPT2LMHeadModel");
+    gpt_shape back;
+    ck_assert(checkpoint_shape(in_folder("new"), &back, &e) == OK && !memcmp(&back, &s, sizeof s));
+    checkpoint_extras_free(&extras);
+    checkpoint_extras_free(&again);
     b->close(b);
     gpt_free(&m);
 }
@@ -384,6 +570,10 @@ Suite *checkpoint_suite(void) {
     tcase_add_test(t, model_without_biases_is_saved_with_zero_biases);
     tcase_add_loop_test(t, golden_folders_load, 0, 3);
     tcase_add_loop_test(t, files_of_others_load_or_say_why, 0, sizeof edits / sizeof edits[0]);
+    tcase_add_loop_test(t, several_files_are_one_model, 0, 4);
+    tcase_add_loop_test(t, a_bad_index_is_one_clear_line, 0, sizeof bad_indexes / sizeof bad_indexes[0]);
+    tcase_add_test(t, activations_are_taken_by_what_they_compute);
+    tcase_add_test(t, what_is_not_ours_comes_out_as_it_went_in);
     tcase_add_test(t, biases_of_a_model_without_biases_must_be_zero);
     tcase_add_test(t, sixteen_bit_weights_are_converted);
     tcase_add_test(t, sets_of_tensors_come_back);

@@ -139,8 +139,11 @@ START_TEST(the_vocabulary_comes_from_tokenizer_then_data_or_is_unknown) {
     put("val.bin", val, sizeof val);
     ck_assert(data_vocabulary_of(folder, &v, &e) == OK);
     ck_assert_int_eq(v, 0);
-    put_text("meta.pkl", "\x80\x04 never looked into");
+    put_text("meta.json", "{\"vocab_size\": 64}");
     ck_assert(data_vocabulary_of(folder, &v, &e) == OK);
+    ck_assert_int_eq(v, 64);
+    put("meta.pkl", "\x80\x02}X\x0a\0\0\0vocab_sizeKAs.", 22); /* {"vocab_size": 65} */
+    ck_assert_msg(data_vocabulary_of(folder, &v, &e) == OK, "%s", e.text);
     ck_assert_int_eq(v, 65);
     tokenizer *t = tokenizer_bytes();
     char *path = inside("tokenizer.json");
@@ -334,6 +337,10 @@ static void assert_ids(const char *train, const char *val) {
     char *got = ids_of("train.bin");
     ck_assert_str_eq(got, train);
     free(got);
+    char *path = inside("out/val.bin");
+    ck_assert_int_eq(access(path, F_OK) == 0, *val != 0); /* nothing for it: no val.bin, and none of an older text */
+    free(path);
+    if (!*val) return;
     got = ids_of("val.bin");
     ck_assert_str_eq(got, val);
     free(got);

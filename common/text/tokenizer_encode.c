@@ -7,18 +7,23 @@
 
 enum { PORTION = 1 << 16 };
 
-/* The next added token at or after `at`: the leftmost, and of several there the longest. *from is where it begins, or
-   `end` when there is none. */
-static const added_token *find_added(const tokenizer *t, const char *text, size_t at, size_t end, size_t *from) {
-    bool first[256] = {false};
-    for (uint32_t i = 0; i < t->n_added; i++) first[(unsigned char)t->added[i].content[0]] = true;
+/* The next added token of a kind at or after `at`: the leftmost, and of several there the longest. *from is where it
+   begins, or `end` when there is none. */
+static const added_token *find_added(const tokenizer *t, bool normalized, const char *text, size_t at, size_t end,
+                                     size_t *from) {
+    bool first[256] = {false}, any = false;
+    for (uint32_t i = 0; i < t->n_added; i++) {
+        if (t->added[i].normalized != normalized) continue;
+        first[(unsigned char)t->added[i].content[0]] = any = true;
+    }
     *from = end;
-    for (size_t i = at; t->n_added > 0 && i < end; i++) {
+    for (size_t i = at; any && i < end; i++) {
         if (!first[(unsigned char)text[i]]) continue;
         const added_token *best = NULL;
         for (uint32_t k = 0; k < t->n_added; k++) {
             const added_token *a = &t->added[k];
-            if (a->bytes <= end - i && memcmp(text + i, a->content, a->bytes) == 0 && (!best || a->bytes > best->bytes))
+            if (a->normalized == normalized && a->bytes <= end - i && memcmp(text + i, a->content, a->bytes) == 0 &&
+                (!best || a->bytes > best->bytes))
                 best = a;
         }
         if (!best) continue;
@@ -76,25 +81,75 @@ static status encode_simple(const tokenizer *t, const char *text, size_t begin, 
     return s;
 }
 
+/* ---- between added tokens ---- */
+
+typedef struct {
+    const tokenizer *t;
+    bpe_encoder *b; /* NULL: not a BPE */
+    const char *text;
+    token_sink *take;
+    void *context;
+} stream;
+
+static status drop_ids(void *context, const uint32_t *ids, size_t n, error *e) {
+    (void)context, (void)ids, (void)n, (void)e;
+    return OK;
+}
+
+/* text[begin .. end-1] as if a space stood before it: a copy of its beginning has one. */
+static status encode_after_space(const stream *s, size_t begin, size_t end, error *e) {
+    enum { BEGINNING = 4096 };
+    const tokenizer *t = s->t;
+    uint32_t space = t->id_of_byte[' '];
+    if (space == NO_ID) return fail(e, BAD_INPUT, "a space is put before each text, and the vocabulary has none");
+    if (!s->b) {
+        TRY(s->take(s->context, &space, 1, e));
+        return encode_simple(t, s->text, begin, end, s->take, s->context, e);
+    }
+    size_t cut = t->split ? split_cut(s->text, begin, end, BEGINNING) : end;
+    TRY(bpe_encode(s->b, s->text, begin, cut, drop_ids, NULL, e)); /* for errors, whose places count from text[0] */
+    char *copy = xcalloc(cut - begin + 1, 1);
+    copy[0] = ' ';
+    memcpy(copy + 1, s->text + begin, cut - begin);
+    status done = bpe_encode(s->b, copy, 0, cut - begin + 1, s->take, s->context, e);
+    free(copy);
+    return done == OK ? bpe_encode(s->b, s->text, cut, end, s->take, s->context, e) : done;
+}
+
+/* starts: a text begins there, or an added token has ended. */
+static status encode_between(const stream *s, size_t begin, size_t end, bool starts, error *e) {
+    if (begin == end) return OK;
+    if (s->t->prefix_space && starts && s->text[begin] != ' ') return encode_after_space(s, begin, end, e);
+    return s->b ? bpe_encode(s->b, s->text, begin, end, s->take, s->context, e)
+                : encode_simple(s->t, s->text, begin, end, s->take, s->context, e);
+}
+
+/* Hugging Face's tokenizers look for all tokens that are not to be normalized first, and for the others in what is
+ * left. */
+static status encode_around(const stream *s, bool normalized, size_t begin, size_t end, bool starts, error *e) {
+    status done = OK;
+    while (begin < end && done == OK) {
+        size_t from, to = end;
+        const added_token *a = find_added(s->t, normalized, s->text, begin, end, &from);
+        if (a) {
+            to = a->rstrip ? space_after(s->text, from + a->bytes, end) : from + a->bytes;
+            if (a->lstrip) from = space_before(s->text, begin, from);
+        }
+        done = normalized ? encode_between(s, begin, from, starts, e) : encode_around(s, true, begin, from, starts, e);
+        if (done == OK && a) done = s->take(s->context, &a->id, 1, e);
+        begin = to;
+        starts = true;
+    }
+    return done;
+}
+
 status tokenizer_stream(const tokenizer *t, const char *text, size_t begin, size_t end, token_sink *take, void *context,
                         error *e) {
-    bpe_encoder *b = t->kind == BPE ? bpe_encoder_new(t) : NULL;
-    status s = OK;
-    while (begin < end && s == OK) {
-        size_t from, to = end;
-        const added_token *a = find_added(t, text, begin, end, &from);
-        if (a) {
-            to = a->rstrip ? space_after(text, from + a->bytes, end) : from + a->bytes;
-            if (a->lstrip) from = space_before(text, begin, from);
-        }
-        if (from > begin)
-            s = b ? bpe_encode(b, text, begin, from, take, context, e)
-                  : encode_simple(t, text, begin, from, take, context, e);
-        if (s == OK && a) s = take(context, &a->id, 1, e);
-        begin = to;
-    }
-    bpe_encoder_free(b);
-    return s;
+    stream s = {
+        .t = t, .b = t->kind == BPE ? bpe_encoder_new(t) : NULL, .text = text, .take = take, .context = context};
+    status done = encode_around(&s, false, begin, end, begin == 0, e);
+    bpe_encoder_free(s.b);
+    return done;
 }
 
 typedef struct {

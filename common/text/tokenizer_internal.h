@@ -3,6 +3,7 @@
 #define SNUG_TOKENIZER_INTERNAL_H
 
 #include "text/tokenizer.h"
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -27,6 +28,13 @@ typedef struct {
     uint32_t rank, id;
 } merge_slot; /* rank NO_ID: empty */
 
+/* A file as it was read, to be written again. text NULL: there is none. */
+typedef struct {
+    char *text;
+    size_t bytes;
+} kept_file;
+enum { FOLDER_CONFIG, FOLDER_SPECIAL, FOLDER_ADDED, FOLDER_FILES };
+
 typedef struct splitter splitter; /* GPT-2's splitting rule, compiled */
 
 struct tokenizer {
@@ -48,6 +56,12 @@ struct tokenizer {
 
     added_token *added;
     uint32_t n_added;
+    bool prefix_space; /* a space is put before a text, and before what follows an added token, unless one is there */
+
+    bool gpt2;      /* transformers' GPT2Tokenizer, which takes nothing but vocabulary and added tokens from
+                       tokenizer.json; else its PreTrainedTokenizerFast, which takes all of it */
+    kept_file json; /* tokenizer.json */
+    kept_file beside[FOLDER_FILES]; /* tokenizer_folder_names */
 };
 
 /* tokenizer_vocabulary.c */
@@ -56,7 +70,28 @@ void tokenizer_set_text(tokenizer *t, uint32_t id, const char *text, size_t byte
 /* From text, merges and added builds the tables that encoding needs; decides whether it is a BPE or BYTES. */
 void tokenizer_finish(tokenizer *t);
 
-/* tokenizer_json.c: GPT-2 writes each byte as one visible letter. */
+/* tokenizer_folder.c */
+extern const char *const tokenizer_folder_names[FOLDER_FILES];
+typedef struct {
+    const char *folder;
+    cJSON *json[FOLDER_FILES]; /* NULL: the file is not there */
+    kept_file file[FOLDER_FILES];
+    bool gpt2; /* see tokenizer */
+    bool says_prefix_space, prefix_space;
+} tokenizer_folder;
+/* pair: the folder has vocab.json and merges.txt instead of tokenizer.json. BAD_INPUT: a file is damaged, or asks for
+   what snug cannot do. tokenizer_folder_free releases what f owns. */
+status tokenizer_folder_read(const char *folder, bool pair, tokenizer_folder *f, error *e);
+void tokenizer_folder_free(tokenizer_folder *f);
+/* *list: all added tokens, as objects like those of tokenizer.json, of which own (may be NULL) is the list; the caller
+   deletes it. vocabulary: the model's. BAD_INPUT: an id does not follow from the others. */
+status tokenizer_folder_added(const tokenizer_folder *f, const cJSON *vocabulary, const cJSON *own, cJSON **list,
+                              error *e);
+
+/* tokenizer_json.c: reads a tokenizer.json, or with `merges` a vocab.json; with `folder` (may be NULL) what lies beside
+   it, too. */
+status tokenizer_read_file(const char *folder, const char *path, const char *merges, tokenizer **t, error *e);
+/* GPT-2 writes each byte as one visible letter. */
 uint32_t letter_of_byte(unsigned char byte);
 int byte_of_letter(uint32_t code); /* -1: no such letter */
 

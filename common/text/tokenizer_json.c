@@ -1,14 +1,12 @@
 /* tokenizer_json.c: reads tokenizer.json (of Hugging Face `tokenizers`), and GPT-2's vocab.json with merges.txt.
    Accepts tokenizers like GPT-2's and snug's own two simple ones; of any other it says which part is not supported. */
+#include "base/files.h"
 #include "base/json_file.h"
 #include "base/mapped_file.h"
-#include "text/meta_pickle.h"
 #include "text/tokenizer_internal.h"
 #include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* ---- the byte alphabet ---- */
 
@@ -52,6 +50,7 @@ typedef struct {
     const char *path;
     tokenizer *t;
     text_index index;
+    tokenizer_folder folder; /* all zero for a tokenizer.json alone */
     error *e;
 } reader;
 
@@ -300,91 +299,126 @@ static status check_model(reader *r, const cJSON *root, const cJSON *model) {
     return OK;
 }
 
-static status read_tokenizer(reader *r, cJSON *root) {
+/* A post-processor may put tokens before or after each text, which snug never does. NULL, or the name of such a token.
+ */
+static const char *token_put_around(const cJSON *post) {
+    const cJSON *part, *id;
+    cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(post, "processors")) {
+        const char *token = token_put_around(part);
+        if (token) return token;
+    }
+    cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(post, "single")) {
+        id = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(part, "SpecialToken"), "id");
+        if (cJSON_IsString(id)) return id->valuestring;
+    }
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(post, "type");
+    bool other = cJSON_IsString(type) &&
+                 (!strcmp(type->valuestring, "RobertaProcessing") || !strcmp(type->valuestring, "BertProcessing"));
+    return other ? type->valuestring : NULL;
+}
+
+/* Whether a space is put before each text: GPT2Tokenizer looks into tokenizer_config.json alone, the other class into
+   tokenizer.json, where the two must not differ. */
+static status read_prefix_space(reader *r, const cJSON *byte_level) {
+    const tokenizer_folder *f = &r->folder;
+    bool json = is_set(byte_level, "add_prefix_space");
+    r->t->prefix_space = f->gpt2 ? f->prefix_space : json;
+    if (f->gpt2 || !f->says_prefix_space || f->prefix_space == json) return OK;
+    return fail(r->e, BAD_INPUT,
+                "%s has add_prefix_space %s, and tokenizer_config.json beside it %s: make them the same", r->path,
+                json ? "on" : "off", json ? "off" : "on");
+}
+
+static status read_tokenizer(reader *r, cJSON *root, const cJSON *added) {
     cJSON *model = cJSON_GetObjectItemCaseSensitive(root, "model");
-    TRY(check_model(r, root, model));
     cJSON *vocabulary = cJSON_GetObjectItemCaseSensitive(model, "vocab");
     cJSON *merges = cJSON_GetObjectItemCaseSensitive(model, "merges");
-    const cJSON *added = cJSON_GetObjectItemCaseSensitive(root, "added_tokens");
     const cJSON *before = cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer"), *bytes = byte_level(before);
     bool characters = (!before || cJSON_IsNull(before)) && cJSON_IsArray(merges) && !merges->child;
     if (!bytes && !characters)
         return fail(r->e, BAD_INPUT, "%s: the pre_tokenizer is not GPT-2's ByteLevel; snug cannot do another", r->path);
-    if (is_set(bytes, "add_prefix_space"))
-        return fail(r->e, BAD_INPUT, "%s: add_prefix_space is set; GPT-2's tokenizer has it off, and snug cannot do it",
-                    r->path);
+    const char *around = token_put_around(cJSON_GetObjectItemCaseSensitive(root, "post_processor"));
+    if (around)
+        return fail(
+            r->e, BAD_INPUT,
+            "%s: the post_processor puts tokens around each text (%s), which snug does not: set it to null, and "
+            "put them into the text",
+            r->path, around);
     TRY(read_vocabulary(r, characters ? CHARACTERS : BPE, vocabulary, added));
+    TRY(read_prefix_space(r, bytes));
     const cJSON *regex = cJSON_GetObjectItemCaseSensitive(bytes, "use_regex");
-    if (bytes && !cJSON_IsFalse(regex)) r->t->split = splitter_new();
+    if (bytes && (r->folder.gpt2 || !cJSON_IsFalse(regex))) r->t->split = splitter_new();
     TRY(read_added(r, added));
     return characters ? OK : read_merges(r, merges);
 }
 
-/* GPT-2's older pair of files. They do not say so, but GPT-2's tokenizer looks for <|endoftext|> before all else. */
-static status read_pair(reader *r, cJSON *vocabulary, const char *merges) {
-    cJSON *added = cJSON_Parse("[{\"content\":\"" END_OF_TEXT "\"}]");
-    status s = read_vocabulary(r, BPE, vocabulary, added);
-    cJSON_Delete(added);
-    TRY(s);
-    TRY(read_added(r, NULL));
-    uint32_t id = *index_slot(r, END_OF_TEXT, strlen(END_OF_TEXT));
-    if (id != NO_ID) TRY(add_token(r, END_OF_TEXT, id, (added_token){.special = true, .normalized = true}));
+/* GPT-2's older pair of files. */
+static status read_pair(reader *r, cJSON *vocabulary, const cJSON *added, const char *merges) {
+    TRY(read_vocabulary(r, BPE, vocabulary, added));
+    r->t->prefix_space = r->folder.prefix_space;
     r->t->split = splitter_new();
+    TRY(read_added(r, added));
     return read_merges_file(r, merges);
 }
 
-static status open_file(const char *path, const char *merges, tokenizer **t, error *e) {
+/* The text of tokenizer.json to be saved again, so that nothing is dropped: as it is, or with the tokens that other
+   files have added. Has to be called before the merges are read, which are decoded in place. */
+static status keep_json(reader *r, cJSON *root, const cJSON *own, const cJSON *added, kept_file *kept) {
+    if (!added || cJSON_Compare(added, own, true))
+        return file_read(r->path, (size_t)1 << 30, &kept->text, &kept->bytes, r->e);
+    cJSON *more = cJSON_Duplicate(root, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(more, "added_tokens");
+    cJSON_AddItemToObject(more, "added_tokens", cJSON_Duplicate(added, true));
+    kept->text = cJSON_Print(more);
+    kept->bytes = strlen(kept->text);
+    cJSON_Delete(more);
+    return OK;
+}
+
+/* Hands the files that were read to the tokenizer. */
+static void keep_files(reader *r, kept_file *json, bool changed) {
+    tokenizer *t = r->t;
+    t->gpt2 = r->folder.gpt2;
+    for (int i = 0; i < FOLDER_FILES; i++) {
+        t->beside[i] = r->folder.file[i];
+        r->folder.file[i] = (kept_file){0};
+    }
+    if (t->kind == CHARACTERS && changed) return; /* U+0000 would be lost: tokenizer_save writes its own text */
+    t->json = *json;
+    *json = (kept_file){0};
+}
+
+/* folder: NULL for a tokenizer.json alone. merges: NULL for a tokenizer.json, else path is a vocab.json. */
+static status read_files(reader *r, const char *folder, cJSON *root, const char *merges) {
+    const char *path = r->path;
+    cJSON *model = cJSON_GetObjectItemCaseSensitive(root, "model"), *added = NULL;
+    cJSON *own = merges ? NULL : cJSON_GetObjectItemCaseSensitive(root, "added_tokens");
+    cJSON *vocabulary = merges ? root : cJSON_GetObjectItemCaseSensitive(model, "vocab");
+    if (!merges) TRY(check_model(r, root, model));
+    if (folder) TRY(tokenizer_folder_read(folder, merges != NULL, &r->folder, r->e));
+    if (folder) TRY(tokenizer_folder_added(&r->folder, vocabulary, own, &added, r->e));
+    const cJSON *all = folder ? added : own;
+    kept_file json = {0};
+    status s = merges ? OK : keep_json(r, root, own, added, &json);
+    if (s == OK) s = merges ? read_pair(r, vocabulary, all, merges) : read_tokenizer(r, root, all);
+    r->path = path;
+    if (s == OK) keep_files(r, &json, added && !cJSON_Compare(added, own, true));
+    free(json.text);
+    cJSON_Delete(added);
+    return s;
+}
+
+status tokenizer_read_file(const char *folder, const char *path, const char *merges, tokenizer **t, error *e) {
     cJSON *root;
     TRY(json_read(path, &root, e));
     reader r = {.path = path, .e = e};
-    status s = merges ? read_pair(&r, root, merges) : read_tokenizer(&r, root);
+    status s = read_files(&r, folder, root, merges);
     cJSON_Delete(root);
     free(r.index.slot);
+    tokenizer_folder_free(&r.folder);
     if (s == OK)
         tokenizer_finish(*t = r.t);
     else
         tokenizer_close(r.t);
-    return s;
-}
-
-static bool has(const char *folder, const char *name) {
-    char *path = xprintf("%s/%s", folder, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
-bool tokenizer_is_in(const char *folder) {
-    return has(folder, "tokenizer.json") || (has(folder, "vocab.json") && has(folder, "merges.txt"));
-}
-
-static bool ends_in_pkl(const char *path) {
-    size_t n = strlen(path);
-    return n > 4 && !strcmp(path + n - 4, ".pkl");
-}
-
-status tokenizer_open(const char *path, tokenizer **t, error *e) {
-    struct stat info;
-    *t = NULL;
-    if (stat(path, &info) == 0 && !S_ISDIR(info.st_mode))
-        return ends_in_pkl(path) ? meta_pickle_tokenizer(path, t, e) : open_file(path, NULL, t, e);
-    char *json = xprintf("%s/tokenizer.json", path), *vocabulary = xprintf("%s/vocab.json", path),
-         *merges = xprintf("%s/merges.txt", path), *meta = xprintf("%s/meta.pkl", path);
-    status s;
-    if (access(json, F_OK) == 0)
-        s = open_file(json, NULL, t, e);
-    else if (access(vocabulary, F_OK) == 0)
-        s = open_file(vocabulary, merges, t, e);
-    else if (access(meta, F_OK) == 0)
-        s = meta_pickle_tokenizer(meta, t, e);
-    else if (access(path, F_OK) != 0)
-        s = fail(e, BAD_INPUT, "tokenizer %s: no such file or folder", path);
-    else
-        s = fail(e, BAD_INPUT, "%s has neither tokenizer.json nor vocab.json and merges.txt nor nanoGPT's meta.pkl",
-                 path);
-    free(json);
-    free(vocabulary);
-    free(merges);
-    free(meta);
     return s;
 }

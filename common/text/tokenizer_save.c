@@ -3,8 +3,10 @@
 #include "base/json_file.h"
 #include "text/tokenizer_internal.h"
 #include "base/utf8.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Bytes as the letters of GPT-2's byte alphabet, in quotes. */
 static void print_letters(FILE *f, const char *bytes, size_t n) {
@@ -55,11 +57,11 @@ static void print_tokenizer(FILE *f, const tokenizer *t) {
         fprintf(f, "null,\n  \"post_processor\": null,\n  \"decoder\": {\"type\": \"Fuse\"},\n");
     else
         fprintf(f,
-                "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": %s},\n"
+                "{\"type\": \"ByteLevel\", \"add_prefix_space\": %s, \"trim_offsets\": true, \"use_regex\": %s},\n"
                 "  \"post_processor\": null,\n"
                 "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
                 "\"use_regex\": true},\n",
-                yes(t->split != NULL));
+                yes(t->prefix_space), yes(t->split != NULL));
     fprintf(f, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
                "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n    \"fuse_unk\": false,\n"
                "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {");
@@ -92,6 +94,7 @@ static status write_text(const char *path, char *text, size_t bytes, error *e) {
 status tokenizer_save(const tokenizer *t, const char *path, error *e) {
     char *text;
     size_t bytes;
+    if (t->json.text) return file_write(path, t->json.text, t->json.bytes, true, NULL, e);
     FILE *f = open_memstream(&text, &bytes);
     if (!f) return fail(e, FAILED, "%s: no memory to write it", path);
     print_tokenizer(f, t);
@@ -99,27 +102,54 @@ status tokenizer_save(const tokenizer *t, const char *path, error *e) {
     return write_text(path, text, bytes, e);
 }
 
+static const char *class_name(const tokenizer *t) { return t->gpt2 ? "GPT2Tokenizer" : "PreTrainedTokenizerFast"; }
+
 /* Without the class name, AutoTokenizer reads "gpt2" in config.json and builds GPT-2's own tokenizer from the
    vocabulary. Unless the clean-up is switched off, decoding removes the space before a full stop. */
-static void print_config(FILE *f, const tokenizer *t) {
-    fprintf(f, "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"clean_up_tokenization_spaces\": false");
-    if (tokenizer_find(t, END_OF_TEXT) >= 0)
-        fprintf(f, ",\n  \"bos_token\": \"" END_OF_TEXT "\",\n  \"eos_token\": \"" END_OF_TEXT "\"");
-    fprintf(f, "\n}\n");
+static char *make_config(const tokenizer *t) {
+    const char *end = tokenizer_find(t, END_OF_TEXT) < 0 ? ""
+                                                         : ",\n  \"bos_token\": \"" END_OF_TEXT
+                                                           "\",\n  \"eos_token\": \"" END_OF_TEXT "\"";
+    return xprintf("{\n  \"tokenizer_class\": \"%s\",\n  \"clean_up_tokenization_spaces\": false%s\n}\n", class_name(t),
+                   end);
+}
+
+/* The file as it was; but a class that was left to be concluded from a config.json beside it is named. */
+static char *config_text(const tokenizer *t) {
+    const kept_file *kept = &t->beside[FOLDER_CONFIG];
+    if (!kept->text) return make_config(t);
+    cJSON *config = cJSON_ParseWithLength(kept->text, kept->bytes);
+    char *text;
+    if (cJSON_GetObjectItemCaseSensitive(config, "tokenizer_class"))
+        text = xstrdup(kept->text);
+    else {
+        cJSON_AddStringToObject(config, "tokenizer_class", class_name(t));
+        text = cJSON_Print(config);
+    }
+    cJSON_Delete(config);
+    return text;
+}
+
+/* Writes one of the files beside tokenizer.json, or removes another tokenizer's. */
+static status save_beside(const tokenizer *t, int i, const char *folder, error *e) {
+    char *path = xprintf("%s/%s", folder, tokenizer_folder_names[i]);
+    const kept_file *kept = &t->beside[i];
+    status s = OK;
+    if (i == FOLDER_CONFIG) {
+        char *text = config_text(t);
+        s = write_text(path, text, strlen(text), e);
+    } else if (kept->text)
+        s = file_write(path, kept->text, kept->bytes, true, NULL, e);
+    else if (unlink(path) < 0 && errno != ENOENT)
+        s = fail(e, FAILED, "%s: cannot remove: %s", path, strerror(errno));
+    free(path);
+    return s;
 }
 
 status tokenizer_save_folder(const tokenizer *t, const char *folder, error *e) {
-    char *path = xprintf("%s/tokenizer.json", folder), *text;
-    size_t bytes;
+    char *path = xprintf("%s/tokenizer.json", folder);
     status s = tokenizer_save(t, path, e);
     free(path);
-    if (s != OK) return s;
-    FILE *f = open_memstream(&text, &bytes);
-    if (!f) return fail(e, FAILED, "%s: no memory to write tokenizer_config.json", folder);
-    print_config(f, t);
-    if (fclose(f) != 0) return fail(e, FAILED, "%s: no memory to write tokenizer_config.json", folder);
-    path = xprintf("%s/tokenizer_config.json", folder);
-    s = write_text(path, text, bytes, e);
-    free(path);
+    for (int i = 0; i < FOLDER_FILES && s == OK; i++) s = save_beside(t, i, folder, e);
     return s;
 }

@@ -30,6 +30,8 @@ void tokenizer_close(tokenizer *t) {
     free(t->merges);
     free(t->merge_table);
     free(t->added);
+    free(t->json.text);
+    for (int i = 0; i < FOLDER_FILES; i++) free(t->beside[i].text);
     free(t);
 }
 
@@ -93,7 +95,7 @@ tokenizer *tokenizer_bytes(void) {
 int64_t tokenizer_size(const tokenizer *t) { return t->size; }
 
 bool tokenizer_same(const tokenizer *a, const tokenizer *b) {
-    bool same = a->size == b->size;
+    bool same = a->size == b->size && a->prefix_space == b->prefix_space;
     for (uint32_t id = 0; same && id < a->size; id++)
         same = a->text_bytes[id] == b->text_bytes[id] && !memcmp(a->text[id], b->text[id], a->text_bytes[id]);
     return same;
