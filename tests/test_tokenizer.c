@@ -487,8 +487,10 @@ static const struct {
      "asks for single_word"},
     {"{\"pre_tokenizer\":{\"type\":\"Whitespace\"}," MODEL("{\"a\":0}", "[]"),
      "the pre_tokenizer is not GPT-2's ByteLevel"},
-    {HEAD "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}]},"
-         MODEL("{\"a\":0}", "[]"), "puts tokens around each text (<s>)"},
+    {HEAD
+     "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}]}," MODEL(
+         "{\"a\":0}", "[]"),
+     "puts tokens around each text (<s>)"},
     {"{\"normalizer\":{\"type\":\"NFC\"}," MODEL("{\"a\":0}", "[]"), "has a normalizer"},
     {"{" MODEL("{\"a\":0,\"bc\":1}", "[]"), "token 'bc' is not one character"},
 };

@@ -222,6 +222,8 @@ status checkpoint_write_config(const char *folder, const gpt_shape *shape, const
         free(text);
         text = cJSON_Print(all);
         bytes = strlen(text);
+        for (char *c = text; *c; c++) /* within a string a tab is written as \\t */
+            if (*c == '\t') *c = ' ';
         cJSON_Delete(own);
         cJSON_Delete(all);
     }

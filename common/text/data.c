@@ -115,7 +115,7 @@ status data_sequence(const token_file *f, const data_order *order, batch_stream 
         int64_t id = token_at(f, at);
         bool ignored = id == order->ignore_token;
         bool is_input = i < order->length;
-        if ((id < 0 || id >= vocabulary) && (is_input || !ignored)) return token_refuse(f, at, vocabulary, e);
+        if (id < 0 || (id >= vocabulary && (is_input || !ignored))) return token_refuse(f, at, vocabulary, e);
         if (is_input) x[i] = (int32_t)id;
         if (i > 0) y[i - 1] = ignored ? -1 : (int32_t)id;
     }

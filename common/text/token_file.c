@@ -202,7 +202,7 @@ status token_file_check(const token_file *f, int64_t vocabulary, int64_t ignore_
     if (token_file_vocabulary(f) <= vocabulary) return OK;
     for (int64_t i = 0; i < f->tokens; i++) {
         int64_t id = token_at(f, i);
-        if ((id < 0 || id >= vocabulary) && id != ignore_token) return token_refuse(f, i, vocabulary, e);
+        if (id < 0 || (id >= vocabulary && id != ignore_token)) return token_refuse(f, i, vocabulary, e);
     }
     return OK;
 }

@@ -48,7 +48,7 @@ int64_t token_at(const token_file *f, int64_t i);
 int64_t token_file_vocabulary(const token_file *f);
 /* BAD_INPUT: token i's id is below 0, or not below `vocabulary`; e names file, place and id. */
 status token_refuse(const token_file *f, int64_t i, int64_t vocabulary, error *e);
-/* BAD_INPUT unless all ids are below `vocabulary` or equal to ignore_token: token_refuse says which. */
+/* BAD_INPUT unless all ids are below `vocabulary` or equal to ignore_token (-1: none is): token_refuse says which. */
 status token_file_check(const token_file *f, int64_t vocabulary, int64_t ignore_token, error *e);
 
 /* token_layout.c. Finds out how `map`, the bytes of folder/name, is to be read: from the header of llm.c (magic
