@@ -43,8 +43,9 @@ START_TEST(the_letters_are_those_that_python_wrote) {
         ck_assert_str_eq(letter, cJSON_GetArrayItem(letters, k)->valuestring);
     }
     ck_assert_msg(tokenizer_encode(t, text, strlen(text), &ids, &n, &e) == OK, "%s", e.text);
-    cJSON_ArrayForEach(id, cJSON_GetObjectItem(expected, "text_ids"))
+    cJSON_ArrayForEach(id, cJSON_GetObjectItem(expected, "text_ids")) {
         ck_assert_int_eq(ids[i++], (int64_t)id->valuedouble);
+    }
     ck_assert_uint_eq(i, n);
     free(ids);
     tokenizer_close(t);

@@ -7,8 +7,10 @@
 #include <string.h>
 
 START_TEST(options_are_read_by_commands_that_there_are) {
-    ck_assert(option_read_by(&option_table[OPTION_out], "grads") && option_read_by(&option_table[OPTION_out], "prepare"));
-    ck_assert(!option_read_by(&option_table[OPTION_out], "train") && !option_read_by(&option_table[OPTION_out], "grad"));
+    ck_assert(option_read_by(&option_table[OPTION_out], "grads") &&
+              option_read_by(&option_table[OPTION_out], "prepare"));
+    ck_assert(!option_read_by(&option_table[OPTION_out], "train") &&
+              !option_read_by(&option_table[OPTION_out], "grad"));
     ck_assert(help_reads_any("report") && !help_reads_any("version"));
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         char *left = xstrdup(option_table[id].readers), *at = left;

@@ -51,8 +51,9 @@ static void assert_golden_ids(const char *name, token_type type, bool guessed) {
     ck_assert(json_read(GOLDEN "/expected.json", &expected, &e) == OK);
     ck_assert_msg(token_file_open(folder, name, 1, &f, &e) == OK, "%s", e.text);
     ck_assert_msg(f.layout.type == type && f.layout.guessed == guessed, "read as %s", token_type_name(f.layout.type));
-    cJSON_ArrayForEach(id, cJSON_GetObjectItem(expected, "ids"))
+    cJSON_ArrayForEach(id, cJSON_GetObjectItem(expected, "ids")) {
         ck_assert_int_eq(token_at(&f, i++), (int64_t)id->valuedouble);
+    }
     ck_assert_int_eq(f.tokens, i);
     token_file_close(&f);
     cJSON_Delete(expected);

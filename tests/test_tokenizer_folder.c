@@ -108,8 +108,8 @@ END_TEST
 START_TEST(nothing_is_dropped_on_saving) {
     static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
     static const char *const texts[] = {
-        "{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"pad_token\": \"<|pad|>\", \"model_max_length\": 77,\n"
-        " \"chat_template\": \"{{ x }}\", \"own\": [1, 2.5]}",
+        ("{\"tokenizer_class\": \"PreTrainedTokenizerFast\", \"pad_token\": \"<|pad|>\", \"model_max_length\": 77,\n"
+         " \"chat_template\": \"{{ x }}\", \"own\": [1, 2.5]}"),
         "{\"pad_token\": {\"content\": \"<|pad|>\", \"lstrip\": false}, \"note\": 1}", "{\"<|pad|>\": 272}"};
     char *data = xprintf("%s/data", folder), *text;
     size_t bytes;

@@ -47,7 +47,7 @@ END
 # --- data/shakespeare_char: train.bin, val.bin and meta.pkl; data/shakespeare and data/openwebtext: two files of GPT-2's ids
 mkdir -p config data/shakespeare_char data/shakespeare data/openwebtext
 cp "$golden/data/meta-4.pkl" data/shakespeare_char/meta.pkl
-awk 'BEGIN { while (n++ < 300) printf "hllo wrd\n%s", n % 3 ? "0123 " : "\\'"'"'too\" 日本 " }' >text.txt
+awk 'BEGIN { while (n++ < 300) printf "hllo wrd\n%s", n % 3 ? "0123 " : "\\\047too\" 日本 " }' >text.txt
 works "$snug" prepare text.txt --out=made --tokenizer=data/shakespeare_char
 mv made/train.bin made/val.bin data/shakespeare_char
 for d in shakespeare openwebtext; do cp "$golden/data/uint16.bin" "data/$d/train.bin"; cp "$golden/data/uint16.bin" "data/$d/val.bin"; done
