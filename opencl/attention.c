@@ -10,8 +10,8 @@
 static status wish_of(const opencl *b, const graph *g, attention_wish *w, error *e) {
     *w = (attention_wish){.local = b->local, .group = b->device.info.group, .units = b->device.info.units};
     w->way = b->serial ? ATTENTION_SERIAL : ATTENTION_FLOAT32;
-    if (b->base.type->precision == PRECISION_TF32) w->way = ATTENTION_TF32;
-    if (b->base.type->precision == PRECISION_BF16) w->way = ATTENTION_BF16;
+    if (b->products.units) w->way = b->base.type->precision == PRECISION_TF32 ? ATTENTION_TF32 : ATTENTION_BF16;
+    w->stored16 = has_act16(b);
     w->emulate = b->emulate;
     w->sequences = g->micro_batch;
     w->length = g->length;
@@ -69,7 +69,7 @@ status opencl_ATTENTION(opencl *b, error *e) {
     int64_t C = op_tensor(b, 0)->dim[2];
     int H = b->op->attr.heads;
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, attention, tiles(b, FORWARD), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->args.length),
+    RUN(b, attention, tiles(b, FORWARD), arg_act(b, 0), arg_tensor(b, 1), arg_act(b, 2), arg_int(b->args.length),
         arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }
@@ -79,11 +79,11 @@ status opencl_ATTENTION_DX(opencl *b, error *e) {
     int H = b->op->attr.heads, T = b->args.length;
     cl_uint8 dropout = op_dropout(b);
     uint64_t n = (uint64_t)op_rows(b) * (uint64_t)H;
-    RUN(b, attention_delta, delta_grid(b, n), arg_scratch(b, 0), arg_tensor(b, 1), arg_tensor(b, 3), arg_int(T),
-        arg_int(H), arg_ulong(n));
-    RUN(b, attention_dq, tiles(b, FOR_DQ), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
+    RUN(b, attention_delta, delta_grid(b, n), arg_scratch(b, 0), arg_act(b, 1), arg_act(b, 3), arg_int(T), arg_int(H),
+        arg_ulong(n));
+    RUN(b, attention_dq, tiles(b, FOR_DQ), arg_act(b, 0), arg_act(b, 1), arg_act(b, 2), arg_tensor(b, 4),
         arg_scratch(b, 0), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
-    RUN(b, attention_dkv, tiles(b, FOR_DKV), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 4),
+    RUN(b, attention_dkv, tiles(b, FOR_DKV), arg_act(b, 0), arg_act(b, 1), arg_act(b, 2), arg_tensor(b, 4),
         arg_scratch(b, 0), arg_int(T), arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
     return OK;
 }

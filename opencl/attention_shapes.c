@@ -107,8 +107,8 @@ static bool gpu_shape(const attention_wish *w, attention_shape *s) {
     s->sums[0] = f.streamed;
     s->sums[1] = b.streamed;
     snprintf(s->options, sizeof s->options,
-             "-DSERIAL=0 -DRN=%d -DTY=%d -DFS=%d -DPG=%d -DBRN=%d -DBTY=%d -DBS=%d -DBG=%d -DONE_KEYS=%d -DSTORED16=0",
-             f.rows, f.side, f.streamed, f.part, b.rows, b.side, b.streamed, b.part, f.streamed);
+             "-DSERIAL=0 -DRN=%d -DTY=%d -DFS=%d -DPG=%d -DBRN=%d -DBTY=%d -DBS=%d -DBG=%d -DONE_KEYS=%d", f.rows,
+             f.side, f.streamed, f.part, b.rows, b.side, b.streamed, b.part, f.streamed);
     return true;
 }
 
@@ -151,8 +151,8 @@ static bool mma_shape(const attention_wish *w, const mma_tiles *t, attention_sha
     for (int k = 0; k < 3; k++) s->kept[k] = 16 * warps, s->lanes[k] = 32 * warps;
     s->sums[0] = s->sums[1] = t->streamed;
     snprintf(s->options, sizeof s->options,
-             "-DSERIAL=0 -DBF16=%d -DSTORED16=%d -DWARPS=%d -DNS=%d -DPART=%d -DPREFETCH=%d -DEMULATE=%d -DONE_KEYS=64",
-             w->way == ATTENTION_BF16, w->stored16, warps, t->streamed, t->part, t->prefetch, w->emulate);
+             "-DSERIAL=0 -DBF16=%d -DWARPS=%d -DNS=%d -DPART=%d -DPREFETCH=%d -DEMULATE=%d -DONE_KEYS=64",
+             w->way == ATTENTION_BF16, warps, t->streamed, t->part, t->prefetch, w->emulate);
     return s->local <= w->local && (uint64_t)s->lanes[0] <= w->group;
 }
 
@@ -163,24 +163,23 @@ bool attention_shape_for(const attention_wish *w, attention_shape *s) {
     *s = (attention_shape){.way = w->way};
     bool found = w->way == ATTENTION_SERIAL && serial_shape(w, s);
     if (mma) found = mma_shape(w, mma, s);
-    if (!found && w->way != ATTENTION_SERIAL && !w->stored16) {
+    if (!found && w->way != ATTENTION_SERIAL) {
         *s = (attention_shape){.way = ATTENTION_FLOAT32};
         found = gpu_shape(w, s);
     }
     size_t n = strlen(s->options);
-    snprintf(s->options + n, sizeof s->options - n, " -DD=%d -DHEADS=%d -DDROPOUT=%d", w->head_size, w->heads,
-             w->dropout);
+    snprintf(s->options + n, sizeof s->options - n, " -DD=%d -DHEADS=%d -DDROPOUT=%d -DACT16=%d", w->head_size,
+             w->heads, w->dropout, w->stored16);
     return found;
 }
 
 status attention_program(device *d, const attention_shape *s, cl_program *program, error *e) {
-    static const char *const serial[] = {"philox.h", "prelude.cl", "attention_common.cl", "attention.cl"},
-                             *const gpu[] = {"philox.h", "prelude.cl", "attention_common.cl", "attention_gpu.cl"},
-                             *const mma[] = {"philox.h",
-                                             "prelude.cl",
-                                             "attention_common.cl",
-                                             "mma_ptx.cl",
-                                             "attention_mma_tiles.cl",
+    static const char *const serial[] = {"philox.h", "bf16.cl", "prelude.cl", "attention_common.cl", "attention.cl"},
+                             *const gpu[] = {"philox.h", "bf16.cl", "prelude.cl", "attention_common.cl",
+                                             "attention_gpu.cl"},
+                             *const mma[] = {"philox.h",        "bf16.cl",
+                                             "prelude.cl",      "attention_common.cl",
+                                             "mma_ptx.cl",      "attention_mma_tiles.cl",
                                              "attention_mma.cl"};
     static const char *const words[] = {" -DASM=asm", " -DASM=__asm__"};
     bool ptx = s->way == ATTENTION_TF32 || s->way == ATTENTION_BF16;
@@ -189,9 +188,9 @@ status attention_program(device *d, const attention_shape *s, cl_program *progra
         char options[512];
         snprintf(options, sizeof options, "-cl-std=CL1.2 -Du32=uint -Du64=ulong %s%s", s->options, ptx ? words[w] : "");
         if (ptx)
-            result = device_build(d, mma, 6, options, program, e);
+            result = device_build(d, mma, 7, options, program, e);
         else
-            result = device_build(d, s->way == ATTENTION_SERIAL ? serial : gpu, 4, options, program, e);
+            result = device_build(d, s->way == ATTENTION_SERIAL ? serial : gpu, 5, options, program, e);
     }
     return result;
 }

@@ -14,7 +14,7 @@ typedef struct {
     attention_way way; /* head sizes that attention_mma.cl has not get FLOAT32 */
     int head_size, heads;
     bool dropout;   /* kernels that can drop; others are smaller */
-    bool stored16;  /* qkv and dout are stored as bf16; BF16 only */
+    bool stored16;  /* qkv, out, dout and dqkv are stored as bf16; not with TF32 */
     bool emulate;   /* TF32, BF16: no PTX (mma_ptx.cl) */
     uint64_t local; /* bytes of local memory that a group may have */
     uint64_t group; /* lanes that it may have */

@@ -1,5 +1,6 @@
 /* backend.c: the OpenCL backend behind backend.h: open, bind, run, write, read, close. The ops are in files of their
    own. One in-order queue; run only enqueues, read waits. */
+#include "base/bf16.h"
 #include "opencl/opencl.h"
 #include "opencl/product.h"
 #include <math.h>
@@ -111,7 +112,7 @@ static status backend_bind(backend *base, const graph *g, const plan *p, error *
     opencl *b = (opencl *)base;
     TRY(attention_build(b, g, e));
     if (base->profile) TRY(device_profile(&b->device, e));
-    TRY(memory_reserve(&b->memory, &b->device, p, base->limits.cap, e));
+    TRY(memory_reserve(&b->memory, &b->device, g, p, base->limits.cap, e));
     b->graph = b->device.graph = g;
     base->allocated = b->memory.live;
     base->host_allocated = b->memory.host_live;
@@ -158,6 +159,24 @@ static status backend_read(backend *base, tensor_id id, void *data, size_t offse
     CL(&b->device, clEnqueueReadBuffer(b->device.queue, b->memory.block[s->block], CL_TRUE, s->offset + offset, bytes,
                                        data, 0, NULL, NULL));
     return OK;
+}
+
+status floats_write(opencl *b, tensor_id t, const float *x, int64_t n, error *e) {
+    if (b->graph->tensors[t].type != TYPE_BF16) return backend_write(&b->base, t, x, 0, sizeof *x * (size_t)n, e);
+    uint16_t *stored = xcalloc((size_t)n, sizeof *stored);
+    for (int64_t i = 0; i < n; i++) stored[i] = bf16_of_float(x[i]);
+    status s = backend_write(&b->base, t, stored, 0, sizeof *stored * (size_t)n, e);
+    free(stored);
+    return s;
+}
+
+status floats_read(opencl *b, tensor_id t, float *x, int64_t n, error *e) {
+    if (b->graph->tensors[t].type != TYPE_BF16) return backend_read(&b->base, t, x, 0, sizeof *x * (size_t)n, e);
+    uint16_t *stored = xcalloc((size_t)n, sizeof *stored);
+    status s = backend_read(&b->base, t, stored, 0, sizeof *stored * (size_t)n, e);
+    for (int64_t i = 0; i < n; i++) x[i] = bf16_to_float(stored[i]);
+    free(stored);
+    return s;
 }
 
 /* ---- opening and closing ---- */
@@ -226,9 +245,6 @@ static bool wants_own_products(const opencl *b, const opencl_options *o) {
 }
 
 status opencl_open(const opencl_options *o, backend **out, error *e) {
-    if (o->precision == PRECISION_BFLOAT16)
-        return fail(e, BAD_INPUT,
-                    "dtype bfloat16: OpenCL's kernels can't store it yet: use --device=cpu, or --dtype=float32");
     device_info *list;
     int count, index = 0;
     char why[512];

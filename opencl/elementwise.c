@@ -21,7 +21,7 @@ static kernel_grid quads(const opencl *b, uint64_t n) {
 status opencl_RESIDUAL_DX(opencl *b, error *e) {
     uint64_t n = elements(b, 0) / (uint64_t)b->args.sequences;
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, residual_dx, quads(b, n), arg_tensor(b, 0), arg_tensor(b, 1), arg_int(b->args.sequences), arg_ulong(n),
+    RUN(b, residual_dx, quads(b, n), arg_act(b, 0), arg_tensor(b, 1), arg_int(b->args.sequences), arg_ulong(n),
         ARG_VALUE(dropout));
     return OK;
 }
@@ -32,13 +32,13 @@ static kernel_grid row_grid(const opencl *b) {
 }
 
 status opencl_GELU(opencl *b, error *e) {
-    RUN(b, gelu, row_grid(b), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
+    RUN(b, gelu, row_grid(b), arg_act(b, 0), arg_act(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
         arg_ulong((uint64_t)op_rows(b)), arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
 
 status opencl_GELU_DX(opencl *b, error *e) {
-    RUN(b, gelu_dx, row_grid(b), arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
+    RUN(b, gelu_dx, row_grid(b), arg_act(b, 0), arg_act(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
         arg_ulong((uint64_t)op_rows(b)), arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));
     return OK;
 }
@@ -117,7 +117,7 @@ static status adamw(opencl *b, uint64_t at, uint64_t n, kernel_arg m, kernel_arg
 /* Moves `bytes` of argument i, from byte `at` on, between the host and byte `place` of the op's scratch. Nobody waits:
    the queue is in order, and the host looks at such tensors only after it has waited (backend_read). */
 static status move_part(opencl *b, int i, uint64_t at, uint64_t place, uint64_t bytes, bool back, error *e) {
-    memory_place on_device = memory_find(&b->memory, b->op->scratch, place);
+    memory_place on_device = memory_find(&b->memory, b->op->scratch, place / 4);
     char *host = memory_host(&b->memory, b->op->arg[i], at);
     cl_command_queue queue = b->device.queue;
     if (b->dry || b->base.products_only) return OK;

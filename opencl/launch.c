@@ -60,6 +60,9 @@ status kernel_run(opencl *b, kernel_id k, kernel_grid grid, int count, const ker
     cl_uint n = 0;
     for (int i = 0; i < count; i++) {
         const kernel_arg *a = &args[i];
+        if (b->dry && a->block && a->bf16 != (a->is_act && has_act16(b)))
+            return fail(e, FAILED, "%s: argument %d is%s stored as bf16: a bug", kernel_function[k], i,
+                        a->bf16 ? "" : " not");
         if (a->block) CL(&b->device, clSetKernelArg(kernel, n++, sizeof a->block, &a->block));
         const void *value = a->pointer ? a->pointer : &a->number;
         CL(&b->device, clSetKernelArg(kernel, n++, a->block ? sizeof a->number.u : a->size, value));
@@ -83,12 +86,12 @@ void programs_drop(opencl *b) {
 #define OPTIONS_ALL "-cl-std=CL1.2 -Du32=uint -Du64=ulong"
 
 status programs_build_common(opencl *b, error *e) {
-    static const char *const sources[] = {"philox.h", "prelude.cl", "gelu.cl",       "norm.cl",
-                                          "gemm.cl",  "vocab.cl",   "elementwise.cl"};
+    static const char *const sources[] = {"philox.h", "bf16.cl", "prelude.cl", "gelu.cl",
+                                          "norm.cl",  "gemm.cl", "vocab.cl",   "elementwise.cl"};
     char options[128];
-    snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
-             PARTIAL_ROWS, BIAS_ROWS);
-    return device_build(&b->device, sources, 7, options, &b->program[PROGRAM_COMMON], e);
+    snprintf(options, sizeof options, OPTIONS_ALL " -DSERIAL=%d -DACT16=%d -DPARTIAL_ROWS=%d -DBIAS_ROWS=%d", b->serial,
+             has_act16(b), PARTIAL_ROWS, BIAS_ROWS);
+    return device_build(&b->device, sources, 8, options, &b->program[PROGRAM_COMMON], e);
 }
 
 /* ---- kernels ---- */

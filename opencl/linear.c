@@ -116,8 +116,8 @@ status opencl_LINEAR(opencl *b, error *e) {
         RUN(b, bias_rows, grid, arg_tensor(b, 0), arg_tensor(b, 3), arg_ulong(op_rows(b)), arg_int(O));
     }
     for (row_chunk c = {0, 0}; next_chunk(b, true, O, I, &c);)
-        TRY(gemm_run(b, false, false, c.rows, O, I, (matrix){arg[1], 4 * (uint64_t)(c.row * I)}, (matrix){arg[2], 0},
-                     bias ? 1.0f : 0.0f, (matrix){arg[0], 4 * (uint64_t)(c.row * O)}, scratch_gemm(c.rows, O, I), e));
+        TRY(gemm_run(b, false, false, c.rows, O, I, (matrix){arg[1], (uint64_t)(c.row * I)}, (matrix){arg[2], 0},
+                     bias ? 1.0f : 0.0f, (matrix){arg[0], (uint64_t)(c.row * O)}, scratch_gemm(c.rows, O, I), e));
     return OK;
 }
 
@@ -127,8 +127,8 @@ status opencl_LINEAR_DX(opencl *b, error *e) {
     const tensor_id *arg = b->op->arg;
     if (b->own_products) return own_linear_dx(b, e);
     for (row_chunk c = {0, 0}; next_chunk(b, true, I, O, &c);)
-        TRY(gemm_run(b, false, true, c.rows, I, O, (matrix){arg[1], 4 * (uint64_t)(c.row * O)}, (matrix){arg[2], 0},
-                     0.0f, (matrix){arg[0], 4 * (uint64_t)(c.row * I)}, scratch_gemm(c.rows, I, O), e));
+        TRY(gemm_run(b, false, true, c.rows, I, O, (matrix){arg[1], (uint64_t)(c.row * O)}, (matrix){arg[2], 0}, 0.0f,
+                     (matrix){arg[0], (uint64_t)(c.row * I)}, scratch_gemm(c.rows, I, O), e));
     return OK;
 }
 
@@ -137,7 +137,10 @@ static status bias_gradient(opencl *b, error *e) {
     int64_t O = op_tensor(b, 0)->dim[1], T = b->args.length;
     uint64_t chunks = (uint64_t)((T + PARTIAL_ROWS - 1) / PARTIAL_ROWS * b->args.sequences);
     kernel_grid grid = grid_rows(vectors(b, O), group_lanes(b, ROW_LANES), chunks);
-    RUN(b, bias_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_int(b->args.sequences), arg_int(T), arg_int(O));
+    kernel_arg dy = arg_tensor(b, 2);
+    dy.is_act = dy.bf16; /* else it is the residual stream's gradient */
+    RUN(b, bias_dw, grid, arg_scratch(b, 0), dy, arg_int(dy.is_act), arg_int(b->args.sequences), arg_int(T),
+        arg_int(O));
     return partials_add(b, 1, O, 0, 1, e);
 }
 
@@ -147,8 +150,8 @@ status opencl_LINEAR_DW(opencl *b, error *e) {
     const tensor_id *arg = b->op->arg;
     if (b->own_products) TRY(own_linear_dw(b, e));
     for (row_chunk c = {0, 0}; !b->own_products && next_chunk(b, false, I, O, &c);)
-        TRY(gemm_run(b, true, false, I, O, c.rows, (matrix){arg[3], 4 * (uint64_t)(c.row * I)},
-                     (matrix){arg[2], 4 * (uint64_t)(c.row * O)}, 1.0f, (matrix){arg[0], 0}, scratch_gemm(I, O, c.rows),
+        TRY(gemm_run(b, true, false, I, O, c.rows, (matrix){arg[3], (uint64_t)(c.row * I)},
+                     (matrix){arg[2], (uint64_t)(c.row * O)}, 1.0f, (matrix){arg[0], 0}, scratch_gemm(I, O, c.rows),
                      e));
     return arg[1] ? bias_gradient(b, e) : OK;
 }

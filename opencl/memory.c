@@ -91,9 +91,9 @@ static status reserve(memory *m, error *e) {
     return touch(m, e);
 }
 
-status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *e) {
+status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e) {
     if (m->sealed) return fail(e, FAILED, "OpenCL: bind was called twice: a bug");
-    *m = (memory){.d = d, .cap = cap, .peak = m->peak, .plan = p};
+    *m = (memory){.d = d, .cap = cap, .peak = m->peak, .graph = g, .plan = p};
     m->n_blocks = p->n_blocks;
     m->block = xcalloc((size_t)p->n_blocks, sizeof *m->block);
     m->host_blocks = p->host_blocks;

@@ -23,30 +23,33 @@ typedef struct {
     int host_blocks;
     uint64_t host_live; /* bytes in them, which no cap limits */
     bool host_pageable; /* not pinned: the driver refused */
+    const graph *graph;
     const plan *plan;
 } memory;
 
 /* Creates the plan's blocks on the device and in the host's memory, fills every byte with zeros, and waits for that,
    since drivers that allocate lazily refuse only then. After that no more buffers can be created. NO_MEMORY: the cap or
    the device refuses; nothing is held then. */
-status memory_reserve(memory *m, device *d, const plan *p, uint64_t cap, error *e);
+status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e);
 void memory_release(memory *m);
 
 /* Where a tensor lies: in a block, from an element on. There are no sub-buffers, since NVIDIA's driver crashes when
    many of them are released (R8). */
 typedef struct {
     cl_mem block;
-    uint64_t at; /* in elements of 4 bytes */
+    uint64_t at; /* in elements, of 4 bytes, or of 2 (bf16) */
+    bool bf16;
 } memory_place;
 /* Byte `bytes` of tensor t, whose home is the host. */
 static inline char *memory_host(const memory *m, tensor_id t, uint64_t bytes) {
     const slot *s = &m->plan->slots[t];
     return m->host[s->block].at + s->offset + bytes;
 }
-/* The place of byte `bytes`, a multiple of 4, in tensor t, which has to be used by some op. Its home is the device. */
-static inline memory_place memory_find(const memory *m, tensor_id t, uint64_t bytes) {
+/* The place of an element of tensor t, which has to be used by some op, and whose home is the device. */
+static inline memory_place memory_find(const memory *m, tensor_id t, uint64_t element) {
     const slot *s = &m->plan->slots[t];
-    return (memory_place){m->block[s->block], (s->offset + bytes) / 4};
+    bool bf16 = m->graph->tensors[t].type == TYPE_BF16;
+    return (memory_place){m->block[s->block], s->offset / (bf16 ? 2 : 4) + element, bf16};
 }
 
 #endif

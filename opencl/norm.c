@@ -4,7 +4,7 @@
 enum { ROW_LANES = 64 }; /* as in norm.cl */
 
 status opencl_NORM(opencl *b, error *e) {
-    RUN(b, norm, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
+    RUN(b, norm, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_act(b, 0), arg_tensor(b, 1),
         arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_int(b->op->arg[4] != 0),
         arg_int(op_tensor(b, 0)->dim[2]), arg_float(b->op->attr.epsilon));
     return OK;
@@ -12,15 +12,15 @@ status opencl_NORM(opencl *b, error *e) {
 
 status opencl_RESIDUAL_NORM(opencl *b, error *e) {
     cl_uint8 dropout = op_dropout(b);
-    RUN(b, residual_norm, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0),
-        arg_tensor(b, 1), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_tensor(b, 6),
-        arg_tensor(b, 7), arg_int(b->op->arg[5] != 0), arg_int(b->op->arg[7] != 0), arg_int(b->args.length),
+    RUN(b, residual_norm, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_act(b, 1),
+        arg_tensor(b, 2), arg_tensor(b, 3), arg_act(b, 4), arg_tensor(b, 5), arg_tensor(b, 6), arg_tensor(b, 7),
+        arg_int(b->op->arg[5] != 0), arg_int(b->op->arg[7] != 0), arg_int(b->args.length),
         arg_int(op_tensor(b, 0)->dim[2]), arg_float(b->op->attr.epsilon), ARG_VALUE(dropout));
     return OK;
 }
 
 status opencl_NORM_DX(opencl *b, error *e) {
-    RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_tensor(b, 1),
+    RUN(b, norm_dx, grid_groups((uint64_t)op_rows(b), group_lanes(b, ROW_LANES)), arg_tensor(b, 0), arg_act(b, 1),
         arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4), arg_tensor(b, 5), arg_int(b->op->arg[5] != 0),
         arg_int(op_tensor(b, 0)->dim[2]));
     return OK;
@@ -30,7 +30,7 @@ status opencl_NORM_DW(opencl *b, error *e) {
     int64_t C = op_tensor(b, 2)->dim[2], T = b->args.length;
     uint64_t chunks = (uint64_t)((T + PARTIAL_ROWS - 1) / PARTIAL_ROWS * b->args.sequences);
     kernel_grid grid = grid_rows(vectors(b, C), group_lanes(b, ROW_LANES), chunks);
-    RUN(b, norm_dw, grid, arg_scratch(b, 0), arg_tensor(b, 2), arg_tensor(b, 3), arg_tensor(b, 4),
+    RUN(b, norm_dw, grid, arg_scratch(b, 0), arg_act(b, 2), arg_tensor(b, 3), arg_tensor(b, 4),
         arg_int(b->args.sequences), arg_int(T), arg_int(C));
     TRY(partials_add(b, 0, C, 0, 2, e));
     return b->op->arg[1] ? partials_add(b, 1, C, 1, 2, e) : OK;

@@ -21,8 +21,8 @@ typedef struct {
     int n, room;
 } product_list;
 
-/* snug's own products (product.c): a program a tile, for each way in which A and B may be stored; kernels by ta and tb,
-   a set a tile, and one more for operands that are not whole. */
+/* snug's own products (product.c): a program a tile, for each way in which A and B may be stored; kernels by ta and tb
+   (those that are used), a set a tile, and one more for operands that are not whole. */
 enum { PRODUCT_TILES = 2, PRODUCT_VARIANTS = 4 };
 typedef struct {
     cl_program program[PRODUCT_TILES];
@@ -39,7 +39,8 @@ typedef struct {
 enum { TILE_LAUNCHES = 4 * PRODUCT_TILES }; /* then it is decided; the first by each tile is not timed */
 typedef struct {
     product_kernels variant[PRODUCT_VARIANTS];
-    bool emulated;      /* matrix units in plain OpenCL C, for tests */
+    bool units;         /* matrix units multiply, in attention too; else float32 arithmetic */
+    bool emulated;      /* they do so in plain OpenCL C, for tests */
     int tile;           /* 0: the one that is fastest for the shape; else 1 + the number of the tile for all */
     tile_trial *trials; /* [n_trials], each shape once */
     int n_trials;
@@ -75,6 +76,8 @@ typedef struct {
 static inline const tensor *op_tensor(const opencl *b, int i) { return &b->graph->tensors[b->op->arg[i]]; }
 /* The dimensions of an activation [B,T,C] as they are in this run: args.sequences, args.length, and C. */
 static inline int64_t op_rows(const opencl *b) { return (int64_t)b->args.sequences * b->args.length; }
+/* Are activations stored as bf16? */
+static inline bool has_act16(const opencl *b) { return b->base.type->stored == TYPE_BF16; }
 /* Tokens before this run's first one in argument i, [U,T]. */
 static inline int64_t op_tokens_at(const opencl *b, int i) {
     return graph_holds_step(b->graph, b->op->arg[i]) ? (int64_t)b->args.first_sequence * b->args.length : 0;
@@ -83,11 +86,12 @@ static inline int64_t op_tokens_at(const opencl *b, int i) {
 /* ---- launching: KERNEL(b, name, global sizes and local sizes by dimension, arguments ...) ---- */
 
 /* One argument of a kernel: `size` bytes at `pointer`, or the number itself. A tensor (size 0) becomes two: its block,
-   and the number of the element where it begins (ARG in prelude.cl). */
+   and the number of the element where it begins (ARG in prelude.cl). is_act: the kernel takes it as `act`. */
 typedef struct {
     size_t size;
     const void *pointer;
     cl_mem block;
+    bool bf16, is_act;
     union {
         cl_int i;
         cl_ulong u;
@@ -101,14 +105,23 @@ static inline kernel_arg arg_float(double x) { return (kernel_arg){.size = sizeo
 /* Tensor t from one of its elements on. */
 static inline kernel_arg arg_place(const opencl *b, tensor_id t, uint64_t element) {
     if (b->listing) return (kernel_arg){0};
-    memory_place p = memory_find(&b->memory, t, 4 * element);
-    return (kernel_arg){.block = p.block, .number.u = p.at};
+    memory_place p = memory_find(&b->memory, t, element);
+    return (kernel_arg){.block = p.block, .number.u = p.at, .bf16 = p.bf16};
 }
 /* Argument i of the op; its first argument when there is none (the kernel is told not to read it). */
 static inline kernel_arg arg_tensor_from(const opencl *b, int i, int64_t element) {
-    return arg_place(b, b->op->arg[i] ? b->op->arg[i] : b->op->arg[0], (uint64_t)element);
+    kernel_arg a = arg_place(b, b->op->arg[i] ? b->op->arg[i] : b->op->arg[0], (uint64_t)element);
+    a.bf16 = a.bf16 && b->op->arg[i];
+    return a;
 }
 static inline kernel_arg arg_tensor(const opencl *b, int i) { return arg_tensor_from(b, i, 0); }
+/* The same of what is bf16 in a run with dtype=bfloat16: `act` in the kernel. */
+static inline kernel_arg arg_act_from(const opencl *b, int i, int64_t element) {
+    kernel_arg a = arg_tensor_from(b, i, element);
+    a.is_act = true;
+    return a;
+}
+static inline kernel_arg arg_act(const opencl *b, int i) { return arg_act_from(b, i, 0); }
 static inline kernel_arg arg_scratch(const opencl *b, uint64_t element) {
     return arg_place(b, b->op->scratch, element);
 }
@@ -160,11 +173,15 @@ cl_uint8 op_dropout(const opencl *b);
 enum { MARK_START = -1 /* nobody's */, MARK_TRANSFER = -2 /* of what came from the host, or went there */ };
 status profile_mark(opencl *b, int op, error *e);
 
+/* The first n numbers of tensor t, of either type, as floats: for trials of kernels. backend.c */
+status floats_write(opencl *b, tensor_id t, const float *x, int64_t n, error *e);
+status floats_read(opencl *b, tensor_id t, float *x, int64_t n, error *e);
+
 /* ---- matrix products (gemm.c) ---- */
 
 typedef struct {
     tensor_id id;
-    uint64_t at; /* byte offset */
+    uint64_t at; /* element */
 } matrix;
 /* C[m,n] = op(A) op(B) + beta C, row-major and dense: A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; beta
    0 or 1. CLBlast's temporaries go to the start of the op's scratch, at most scratch_bytes; product.c has none. */

@@ -24,10 +24,26 @@ static const tile TILES[][PRODUCT_TILES] = {
 enum { RULE_FLOAT32, RULE_TF32, RULE_BF16 }; /* PRECISION in product.cl */
 
 static int rule_of(const opencl *b) {
-    compute_precision p = b->base.type->precision;
-    return p == PRECISION_TF32 ? RULE_TF32 : p == PRECISION_BF16 ? RULE_BF16 : RULE_FLOAT32;
+    if (!b->products.units) return RULE_FLOAT32;
+    return b->base.type->precision == PRECISION_TF32 ? RULE_TF32 : RULE_BF16;
 }
-static const tile *tiles_of(const opencl *b, int variant) { return TILES[rule_of(b) + (variant + 1) / 2]; }
+/* A variant is how A and B are stored: 1 for A in bf16, 2 for B. */
+static const tile *tiles_of(const opencl *b, int variant) {
+    int rule = rule_of(b);
+    return TILES[rule == RULE_BF16 ? rule + (variant + 1) / 2 : rule];
+}
+/* Which kernels of a variant there are, as KINDS in product.cl. With dtype=bfloat16 those that some op asks for: B is a
+   weight, in float, but for weight gradients; A an activation, or in float the gradient of the residual stream or of
+   logits. */
+enum { NN = 1, NT = 2, TN = 4, TT = 8 };
+static int kinds_of(const opencl *b, int variant) {
+    static const int act16[PRODUCT_VARIANTS] = {NN | NT, NN | NT | TN, TN, TN};
+    return has_act16(b) ? act16[variant] : variant ? 0 : NN | NT | TN | TT;
+}
+int product_first_tile(const opencl *b) { return b->serial && has_act16(b) ? PRODUCT_TILES : 1; }
+bool product_has(const opencl *b, bool a16, bool b16, bool ta, bool tb) {
+    return kinds_of(b, a16 + 2 * b16) >> (2 * ta + tb) & 1;
+}
 static size_t lanes_of(const opencl *b, const tile *t) {
     return (size_t)(t->m / t->part_m * (t->n / t->part_n) * (rule_of(b) == RULE_FLOAT32 ? 1 : 32));
 }
@@ -38,9 +54,6 @@ void product_tile_print(const opencl *b, int i, char text[32]) {
 }
 
 /* ---- may this device? ---- */
-
-#define INSTEAD "use --matmul_precision=highest, which is float32"
-static const char *asked_for(const opencl *b) { return precision_table[b->base.type->precision].matmul; }
 
 /* Other compilers must not see PTX at all: some end the process over it. */
 static bool is_nvidia(const device_info *d, cl_uint *major, cl_uint *minor) {
@@ -54,14 +67,10 @@ static status check_device(const opencl *b, error *e) {
     cl_uint major = 0, minor = 0;
     const device_info *d = &b->device.info;
     if (!is_nvidia(d, &major, &minor))
-        return fail(
-            e, BAD_INPUT,
-            "matmul_precision '%s': '%s' has no matrix units that snug knows (NVIDIA's, by NVIDIA's OpenCL): " INSTEAD,
-            asked_for(b), d->name);
+        return fail(e, BAD_INPUT, "'%s' has no matrix units that snug knows (NVIDIA's, by NVIDIA's OpenCL)", d->name);
     if (major < 8)
-        return fail(e, BAD_INPUT,
-                    "matmul_precision '%s': '%s' has compute capability %u.%u, and %s needs 8.0 or later: " INSTEAD,
-                    asked_for(b), d->name, major, minor, precision_table[b->base.type->precision].products);
+        return fail(e, BAD_INPUT, "'%s' has compute capability %u.%u, and %s needs 8.0 or later", d->name, major, minor,
+                    precision_table[b->base.type->precision].products);
     return OK;
 }
 
@@ -78,8 +87,8 @@ static const char *first_error(const char *log) {
 /* PTX: NVIDIA's compiler has been seen to take `asm`; the C standard's spelling is the second try. Its way of asking
    for registers is its own too. */
 static status build_tile(opencl *b, int variant, int i, error *log) {
-    static const char *const sources[] = {"gelu.cl", "mma_ptx.cl", "product_steps.cl", "product.cl"},
-                             *const plain[] = {"gelu.cl", "product_steps.cl", "product.cl"},
+    static const char *const sources[] = {"bf16.cl", "gelu.cl", "mma_ptx.cl", "product_steps.cl", "product.cl"},
+                             *const plain[] = {"bf16.cl", "gelu.cl", "product_steps.cl", "product.cl"},
                              *const words[] = {"asm", "__asm__"};
     const tile *t = &tiles_of(b, variant)[i];
     bool own = rule_of(b) == RULE_FLOAT32;
@@ -92,11 +101,12 @@ static status build_tile(opencl *b, int variant, int i, error *log) {
         if (nvidia && t->registers) snprintf(registers, sizeof registers, " -cl-nv-maxrregcount=%d", t->registers);
         snprintf(
             options, sizeof options,
-            "-cl-std=CL1.2 -DPRECISION=%d -DEMULATE=%d -DA16=%d -DB16=%d -DTILE_M=%d -DTILE_N=%d -DSTEP=%d -DSTAGES=%d "
-            "-DPENDING=%d -D%s_M=%d -D%s_N=%d -DODD=%d%s%s",
-            rule_of(b), b->products.emulated, variant & 1, variant >> 1, t->m, t->n, t->step, t->stages, t->stages - 2,
-            own ? "PER" : "WARP", t->part_m, own ? "PER" : "WARP", t->part_n, i > 0, word, registers);
-        s = device_build(&b->device, own ? plain : sources, own ? 3 : 4, options,
+            "-cl-std=CL1.2 -DPRECISION=%d -DEMULATE=%d -DACT16=%d -DA16=%d -DB16=%d -DKINDS=%d -DTILE_M=%d -DTILE_N=%d "
+            "-DSTEP=%d -DSTAGES=%d -DPENDING=%d -D%s_M=%d -D%s_N=%d -DODD=%d%s%s",
+            rule_of(b), b->products.emulated, has_act16(b), variant & 1, variant >> 1, kinds_of(b, variant), t->m, t->n,
+            t->step, t->stages, t->stages - 2, own ? "PER" : "WARP", t->part_m, own ? "PER" : "WARP", t->part_n, i > 0,
+            word, registers);
+        s = device_build(&b->device, own ? plain : sources, own ? 4 : 5, options,
                          &b->products.variant[variant].program[i], log);
         if (!*word) break;
     }
@@ -108,6 +118,7 @@ static status make_kernels(opencl *b, int variant, int i, error *e) {
     product_kernels *k = &b->products.variant[variant];
     for (int j = 0; j < (i ? 8 : 4); j++) {
         cl_int code;
+        if (!(kinds_of(b, variant) >> j % 4 & 1)) continue;
         char name[16];
         snprintf(name, sizeof name, "%s_%c%c", names[j / 4], letters[j / 2 % 2], letters[j % 2]);
         cl_kernel *kernel = &k->kernel[j / 4 ? PRODUCT_TILES : i][j / 2 % 2][j % 2];
@@ -117,14 +128,12 @@ static status make_kernels(opencl *b, int variant, int i, error *e) {
     return OK;
 }
 
-status product_build(opencl *b, bool a16, bool b16, error *e) {
-    int variant = a16 + 2 * b16;
+static status build_all(opencl *b, error *e) {
     error log = {""};
-    for (int i = 0; i < PRODUCT_TILES; i++) {
-        if (build_tile(b, variant, i, &log) != OK)
-            return fail(e, BAD_INPUT, "matmul_precision '%s': the kernels don't build on '%s' (%.200s)%s", asked_for(b),
-                        b->device.info.name, first_error(log.text), rule_of(b) ? ": " INSTEAD : "");
-    }
+    for (int i = 0; i < PRODUCT_VARIANTS * PRODUCT_TILES; i++)
+        if (kinds_of(b, i / PRODUCT_TILES) && build_tile(b, i / PRODUCT_TILES, i % PRODUCT_TILES, &log) != OK)
+            return fail(e, BAD_INPUT, "the kernels don't build on '%s' (%.200s)", b->device.info.name,
+                        first_error(log.text));
     return OK;
 }
 
@@ -145,32 +154,48 @@ static status prove(opencl *b, error *e) {
     b->base.unbind(&b->base);
     gemm_bench_close(&t);
     b->base.launches = 0;
-    if (s == OK && !right)
-        return fail(e, BAD_INPUT, "matmul_precision '%s': '%s' computes wrong products (%s)%s", asked_for(b),
-                    b->device.info.name, why, rule_of(b) ? ": " INSTEAD : "");
+    if (s == OK && !right) return fail(e, BAD_INPUT, "'%s' computes wrong products (%s)", b->device.info.name, why);
     return s;
 }
 
 void product_name(const opencl *b, char text[64]) {
     static const char *const names[] = {PRODUCTS_OWN, "tf32 by mma.sync", "bf16 by mma.sync"};
-    snprintf(text, 64, "%s%s", names[rule_of(b)], b->products.emulated ? ", emulated" : "");
+    bool plain = has_act16(b) && !b->products.units;
+    snprintf(text, 64, "%s%s", plain ? "bf16 by float32" : names[rule_of(b)], b->products.emulated ? ", emulated" : "");
 }
 
-status product_open(opencl *b, const opencl_options *o, error *e) {
-    b->products.emulated = rule_of(b) != RULE_FLOAT32 && o->mma != MMA_OWN;
-    if (rule_of(b) != RULE_FLOAT32 && !b->products.emulated) TRY(check_device(b, e));
-    TRY(product_build(b, false, false, e));
+/* By the matrix units, or not. BAD_INPUT: e says what is missing or wrong, but neither where nor what to do. */
+static status open_kernels(opencl *b, const opencl_options *o, bool units, error *e) {
+    product_close(b);
+    b->products.units = units;
+    b->products.emulated = units && o->mma != MMA_OWN;
+    b->products.tile = o->product_tile ? o->product_tile : product_first_tile(b) > 1 ? PRODUCT_TILES : 0;
     b->own_products = true;
-    b->products.tile = o->product_tile;
-    char name[64];
-    product_name(b, name);
-    snprintf(b->base.gemm, sizeof b->base.gemm, "%s", name);
-    const precision_info *p = &precision_table[b->base.type->precision];
-    if (*p->products)
-        snprintf(b->base.advice, sizeof b->base.advice,
-                 "matrix products: inputs rounded to %s, sums in float32, by the matrix units (matmul_precision=%s)",
-                 p->products, p->matmul);
+    if (units && !b->products.emulated) TRY(check_device(b, e));
+    TRY(build_all(b, e));
     return o->mma == MMA_EMULATED ? OK : prove(b, e);
+}
+
+/* What was asked for is refused; or, where that was bf16 for storing, the portable way is taken (R13). */
+status product_open(opencl *b, const opencl_options *o, error *e) {
+    const precision_info *p = &precision_table[b->base.type->precision];
+    error why = {""};
+    bool units = *p->products;
+    status s = open_kernels(b, o, units, &why);
+    if (s == BAD_INPUT && units && has_act16(b)) {
+        snprintf(b->base.advice, sizeof b->base.advice,
+                 "matrix products: of bfloat16 numbers, in float32, since %.170s", why.text);
+        units = false;
+        s = open_kernels(b, o, units, &why);
+    } else if (units)
+        snprintf(b->base.advice, sizeof b->base.advice,
+                 "matrix products: inputs rounded to %s, sums in float32, by the matrix units (%s=%s)", p->products,
+                 has_act16(b) ? "dtype" : "matmul_precision", has_act16(b) ? p->dtype : p->matmul);
+    product_name(b, b->base.gemm);
+    if (s != BAD_INPUT) return s == OK ? OK : fail(e, s, "%s", why.text);
+    if (has_act16(b)) return fail(e, s, "dtype '%s': %s: use --dtype=float32", p->dtype, why.text);
+    return fail(e, s, "matmul_precision '%s': %s%s", p->matmul, why.text,
+                units ? ": use --matmul_precision=highest, which is float32" : "");
 }
 
 void product_drop_kernels(opencl *b) {
@@ -226,8 +251,8 @@ static int64_t ldb_of(const product_call *p) { return p->ldb ? p->ldb : p->tb ? 
 
 /* Are an operand's lines made of whole chunks (product.cl)? */
 static bool is_whole(const opencl *b, int64_t ld, memory_place p, bool cut) {
-    int64_t chunk = rule_of(b) == RULE_BF16 ? 8 : 4;
-    return ld % chunk == 0 && p.at % 4 == 0 && !cut;
+    uint64_t chunk = rule_of(b) == RULE_BF16 ? 8 : 4;
+    return (uint64_t)ld % chunk == 0 && p.at % (p.bf16 ? chunk : 4) == 0 && !cut;
 }
 
 static status set_arguments(opencl *b, cl_kernel kernel, const product_call *p, int64_t piece, error *e) {
@@ -235,7 +260,7 @@ static status set_arguments(opencl *b, cl_kernel kernel, const product_call *p, 
     int64_t width = rule_of(b) == RULE_FLOAT32 ? 4 : 2, ldc = p->ldc ? p->ldc : p->n, wide = p->n | ldc;
     cl_uint arg = 0;
     for (int i = 0; i < 5; i++) {
-        cl_ulong at = places[i].at * ((i == 0 && p->a16) || (i == 1 && p->b16) ? 2 : 1);
+        cl_ulong at = places[i].at;
         if (i >= 2) wide |= (int64_t)at;
         CL(&b->device, clSetKernelArg(kernel, arg++, sizeof(cl_mem), &places[i].block));
         CL(&b->device, clSetKernelArg(kernel, arg++, sizeof at, &at));
@@ -251,7 +276,8 @@ static status set_arguments(opencl *b, cl_kernel kernel, const product_call *p, 
                                p->end,
                                wide % width == 0,
                                p->bias.block != NULL,
-                               p->tanh_form};
+                               p->tanh_form,
+                               p->C.bf16};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         cl_int number = (cl_int)numbers[i];
         CL(&b->device, clSetKernelArg(kernel, arg++, sizeof number, &number));
@@ -307,9 +333,8 @@ status product_run(opencl *b, const product_call *p, error *e) {
     const int64_t most = INT32_MAX / 2;
     int64_t piece = p->piece ? p->piece : p->k, pieces = (p->k + piece - 1) / piece;
     int64_t planes = p->ta && !p->tb ? 1 : pieces;
-    int variant = p->a16 + 2 * p->b16;
+    int variant = p->A.bf16 + 2 * p->B.bf16;
     const product_kernels *kernels = &b->products.variant[variant];
-    if (b->base.type->precision == PRECISION_FLOAT32 && variant) return fail(e, FAILED, "float32 of bf16: a bug");
     if (p->m > most || p->n > most || p->k > most || planes > 65535)
         return fail(e, FAILED, "a product of %lld x %lld x %lld is too large for product.cl: a bug", (long long)p->m,
                     (long long)p->n, (long long)p->k);
@@ -317,6 +342,9 @@ status product_run(opencl *b, const product_call *p, error *e) {
         gemm_list_add(b->listing, (product){p->ta, p->tb, p->m, p->n, piece, p->beta, (double)p->k / (double)piece});
         return OK;
     }
+    if (!product_has(b, p->A.bf16, p->B.bf16, p->ta, p->tb) || (p->E.block && p->E.bf16 != p->C.bf16) ||
+        (p->C.bf16 && (p->beta != 0 || pieces > 1 || !has_act16(b))))
+        return fail(e, FAILED, "a product of tensors that are stored so has no kernel: a bug");
     bool cut = pieces > 1 && piece % 8;
     bool whole = is_whole(b, lda_of(p), p->A, !p->ta && cut) && is_whole(b, ldb_of(p), p->B, p->tb && cut);
     int i = whole ? choose_tile(b, tiles_of(b, variant), p, planes) : PRODUCT_TILES;
@@ -337,7 +365,7 @@ float product_round(compute_precision p, float x) {
     memcpy(&bits, &x, sizeof bits);
     if ((bits & 0x7f800000u) == 0x7f800000u) return x;
     if (p == PRECISION_TF32) bits = (bits + 0x1000u) & 0xffffe000u;
-    if (p == PRECISION_BF16) bits = (bits + 0x7fffu + (bits >> 16 & 1)) & 0xffff0000u;
+    if (p == PRECISION_BF16 || p == PRECISION_BFLOAT16) bits = (bits + 0x7fffu + (bits >> 16 & 1)) & 0xffff0000u;
     memcpy(&x, &bits, sizeof x);
     return x;
 }

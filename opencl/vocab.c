@@ -46,19 +46,17 @@ static status head_softmax(opencl *b, const head *h, int64_t row, int64_t rows, 
 
 static status run_chunk(opencl *b, const head *h, int64_t row, int64_t rows, error *e) {
     const head_layout *l = &h->l;
-    matrix x = {h->x, 4 * (uint64_t)(row * h->C)}, dx = {h->dx, 4 * (uint64_t)(row * h->C)};
+    matrix x = {h->x, (uint64_t)(row * h->C)}, dx = {h->dx, (uint64_t)(row * h->C)};
     for (int64_t v = 0; v < h->V; v += l->tile) {
         int64_t width = h->V - v < l->tile ? h->V - v : l->tile;
-        matrix wte = {h->wte, 4 * (uint64_t)(v * h->C)},
-               logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
+        matrix wte = {h->wte, (uint64_t)(v * h->C)}, logits = {b->op->scratch, l->logits / 4 + (uint64_t)(v * rows)};
         TRY(gemm_run(b, false, true, rows, width, h->C, x, wte, 0.0f, logits, l->logits, e));
     }
     TRY(head_softmax(b, h, row, rows, e));
     if (!h->dx) return OK;
     for (int64_t v = 0; v < h->V; v += l->tile) {
         int64_t width = h->V - v < l->tile ? h->V - v : l->tile;
-        matrix wte = {h->wte, 4 * (uint64_t)(v * h->C)},
-               logits = {b->op->scratch, l->logits + 4 * (uint64_t)(v * rows)};
+        matrix wte = {h->wte, (uint64_t)(v * h->C)}, logits = {b->op->scratch, l->logits / 4 + (uint64_t)(v * rows)};
         matrix dwte = {h->dwte, wte.at};
         TRY(gemm_run(b, false, false, rows, h->C, width, logits, wte, v ? 1.0f : 0.0f, dx, l->logits, e));
         TRY(gemm_run(b, true, false, width, h->C, rows, logits, x, 1.0f, dwte, l->logits, e));
@@ -84,8 +82,8 @@ static status run_chunk_own(opencl *b, const head *h, int64_t row, int64_t rows,
     TRY(product_run(b, &p, e));
     if (in_parts) {
         uint64_t n = (uint64_t)(rows * C);
-        RUN(b, head_dx, grid_items(n, LANES), arg_tensor_from(b, 1, row * C), arg_scratch(b, l->parts / 4),
-            arg_ulong(n), arg_int(count));
+        RUN(b, head_dx, grid_items(n, LANES), arg_act_from(b, 1, row * C), arg_scratch(b, l->parts / 4), arg_ulong(n),
+            arg_int(count));
     }
     p = (product_call){.ta = true, .m = V, .n = C, .k = rows, .lda = l->line, .A = p.A, .beta = 1};
     p.B = product_place(b, h->x, row * C);
@@ -128,6 +126,6 @@ status opencl_HEAD_LOSS(opencl *b, error *e) {
 status opencl_LOGITS(opencl *b, error *e) {
     int64_t V = op_tensor(b, 2)->dim[0], C = op_tensor(b, 2)->dim[1];
     RUN(b, logits_row, grid_groups((uint64_t)V, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0),
-        arg_tensor_from(b, 1, (b->args.length - 1) * C), arg_tensor(b, 2), arg_int(C));
+        arg_act_from(b, 1, (b->args.length - 1) * C), arg_tensor(b, 2), arg_int(C));
     return OK;
 }

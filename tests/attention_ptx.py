@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""attention_ptx.py FILE.ptx HEADS D ROWS LANES BF16: runs the kernels of attention_mma.cl as PTX, in mma_ptx.py's interpreter,
+"""attention_ptx.py FILE.ptx HEADS D ROWS LANES BF16 ACT16: runs the kernels of attention_mma.cl as PTX, in mma_ptx.py's interpreter,
 on one sequence of positions that are a multiple of nothing, and compares with the formulas. Also fails on what that
 interpreter fails on: global accesses out of bounds, local memory that is read before it is written, races. Says whether lanes
 meet in a bank of local memory, which is only slower. attention_ptx.sh runs it; it needs no card and no numpy."""
 import math
-import struct
 import sys
 
 import mma_ptx
@@ -60,7 +59,7 @@ def attention(q, k, v, g, T, D):
 
 
 def main():
-    heads, D, rows, lanes, bf16 = map(int, sys.argv[2:7])
+    heads, D, rows, lanes, bf16, act16 = map(int, sys.argv[2:8])
     with open(sys.argv[1], encoding="ascii") as f:
         kernels = mma_ptx.parse(f.read())
     T, C = rows + 5, heads * D
@@ -68,7 +67,8 @@ def main():
     state, numbers = 1, []
     for _ in range(4 * T * C):
         state = (state * 1664525 + 1013904223) % 2**32
-        numbers.append(mma_ptx.float_of(mma_ptx.bits_of((state >> 8) / 2**23 - 1)))
+        x = (state >> 8) / 2**23 - 1
+        numbers.append(mma_ptx.float_of(mma_ptx.bf16_of(x) << 16 if act16 else mma_ptx.bits_of(x)))
     qkv, dout = numbers[:3 * T * C], numbers[3 * T * C:]
     per_head = [attention(*[head(qkv, T, 3, part, h, heads, D) for part in range(3)], head(dout, T, 1, 0, h, heads, D), T, D)
                 for h in range(heads)]
@@ -76,16 +76,16 @@ def main():
     mma_ptx.BASE.clear()
     mma_ptx.BASE.update({name: i + 1 << 40 for i, name in enumerate(NAMES)})
     size = {"out": T * C, "lse": heads * T, "dqkv": 3 * T * C}
-    memory = {name: bytearray(struct.pack(f"<{n}f", *[math.nan] * n)) for name, n in size.items()}
-    for name, values in (("qkv", qkv), ("dout", dout), ("delta", delta)):
-        memory[name] = bytearray(struct.pack(f"<{len(values)}f", *values))
+    narrow = {name: act16 and name not in ("lse", "delta") for name in NAMES}
+    values = {name: [-99.0] * n for name, n in size.items()} | {"qkv": qkv, "dout": dout, "delta": delta}
+    memory = {name: bytearray(mma_ptx.packed(x, narrow[name])) for name, x in values.items()}
     blocks = lambda *names: [x for name in names for x in (mma_ptx.BASE[name], 0)]
     last = [T, heads, 1 / math.sqrt(D), None]
     groups = (T + rows - 1) // rows * heads
     run(kernels, "attention", blocks("out", "lse", "qkv") + last, memory, groups, lanes)
     for name in ("attention_dq", "attention_dkv"):
         run(kernels, name, blocks("dqkv", "dout", "qkv", "lse", "delta") + last, memory, groups, lanes)
-    got = {name: struct.unpack(f"<{n}f", memory[name]) for name, n in size.items()}
+    got = {name: mma_ptx.unpacked(memory[name], narrow[name]) for name in size}
     tolerance = 2e-2 if bf16 else 2e-3
     for h in range(heads):
         out, lse, _, *gradients = per_head[h]
@@ -95,7 +95,7 @@ def main():
             off = math.sqrt(sum((x - y) ** 2 for r, s in zip(a, b) for x, y in zip(r, s)) / sum(y * y for s in b for y in s))
             if not off <= tolerance:
                 raise SystemExit(f"{what} of head {h} is off by {off:.2g}")
-    print(f"{'bf16' if bf16 else 'tf32'}, head size {D}: attention right, in bounds, no race; "
+    print(f"{'stored as bf16' if act16 else 'bf16' if bf16 else 'tf32'}, head size {D}: attention right, in bounds, no race; "
           f"{len(meetings) or 'no'} instructions whose lanes meet in a bank")
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # attention_ptx.sh PTXAS [ARCHITECTURES]: into how many registers do attention_mma.cl's kernels assemble, with how many bytes
-# spilled, and is what they compute right? As mma_ptx.sh does it for products, with the same tools. Interprets those for
-# float inputs, with fewer warps a group than a card gets, which changes neither bits nor layout.
+# spilled, and is what they compute right? As mma_ptx.sh does it for products, with the same tools. Interprets them
+# with fewer warps a group than a card gets, which changes neither bits nor layout. ONLY='BF16,true,64': a part.
 set -eu
 cd "$(dirname "$0")/.."
 ptxas=$1 architectures=${2:-80 86 90}
@@ -21,14 +21,14 @@ static inline __attribute__((always_inline)) float log_of_card(float x) {
     return r * 0.6931471805599453f;
 }
 END
-(cd opencl/kernels && cat ../../common/base/philox.h prelude.cl attention_common.cl mma_ptx.cl attention_mma_tiles.cl \
-    attention_mma.cl) >>"$work/all.cl"
+(cd opencl/kernels && cat ../../common/base/philox.h bf16.cl prelude.cl attention_common.cl mma_ptx.cl \
+    attention_mma_tiles.cl attention_mma.cl) >>"$work/all.cl"
 
 # compile STORED16 D WARPS NS PART PREFETCH DROPOUT BF16
 compile() {
     "$clang" -w -cl-std=CL1.2 -target nvptx64-nvidia-nvcl -march=sm_80 -Xclang -target-feature -Xclang +ptx72 -O3 \
         -Xclang -finclude-default-header -Xclang -mlink-builtin-bitcode -Xclang "$library" -Du32=uint -Du64=ulong \
-        -DASM=__asm__ -Dlog=log_of_card -DSERIAL=0 -DEMULATE=0 -DONE_KEYS=64 -DHEADS=2 -DSTORED16="$1" -DD="$2" -DWARPS="$3" \
+        -DASM=__asm__ -Dlog=log_of_card -DSERIAL=0 -DEMULATE=0 -DONE_KEYS=64 -DHEADS=2 -DACT16="$1" -DD="$2" -DWARPS="$3" \
         -DNS="$4" -DPART="$5" -DPREFETCH="$6" -DDROPOUT="$7" -DBF16="$8" -S "$work/all.cl" -o "$work/attention.ptx"
 }
 
@@ -36,6 +36,7 @@ echo "| kernels | dropout | card | registers: forward | dq | dkv | spilled bytes
 echo "|---|---|---|--:|--:|--:|--:|--:|--:|"
 : >"$work/right"
 while IFS=, read -r way stored size warps streamed part prefetch; do
+    expr "$way,$stored,$size" : "${ONLY:-.*}" >/dev/null || continue
     bf16=0 stored16=0
     if [ "$way" = BF16 ]; then bf16=1; fi
     if [ "$stored" = true ]; then stored16=1; fi
@@ -50,8 +51,8 @@ while IFS=, read -r way stored size warps streamed part prefetch; do
                     spilled["attention"] + 0 " | " spilled["attention_dq"] + 0 " | " spilled["attention_dkv"] + 0 " |" }'
         done
     done
-    if [ $stored16 = 1 ] || [ "${ONLY_REGISTERS:-0}" = 1 ]; then continue; fi
-    compile 0 "$size" 2 "$streamed" "$part" "$prefetch" 0 $bf16
-    python3 tests/attention_ptx.py "$work/attention.ptx" 2 "$size" 32 64 $bf16 >>"$work/right"
+    if [ "${ONLY_REGISTERS:-0}" = 1 ]; then continue; fi
+    compile $stored16 "$size" 2 "$streamed" "$part" "$prefetch" 0 $bf16
+    python3 tests/attention_ptx.py "$work/attention.ptx" 2 "$size" 32 64 $bf16 $stored16 >>"$work/right"
 done <"$work/tiles"
 cat "$work/right"

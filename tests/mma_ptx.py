@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""mma_ptx.py FILE.ptx PRECISION TILE_M TILE_N LANES CHUNK A16 B16: runs the kernels of product.cl as PTX, in a small
+"""mma_ptx.py FILE.ptx PRECISION TILE_M TILE_N LANES CHUNK A16 B16 ACT16: runs the kernels of product.cl as PTX, in a small
 interpreter that knows just the instructions they consist of: products of whole numbers at odd sizes must come out
 exactly. Also fails on a global access out of bounds, on local memory that is read before it is written or while a
 copy to it is on its way, on two lanes that touch a word of it, one of them writing, with no barrier between, and on
@@ -162,6 +162,8 @@ def arithmetic(parts):
     if kind == "f32" and name in ("mov", "add", "sub", "mul", "fma", "selp"):
         return {"mov": lambda a: a, "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
                 "fma": lambda a, b, c: a * b + c, "selp": lambda a, b, p: a if p else b}[name]
+    if kind == "f32" and name == "setp" and parts[1] == "nan":
+        return lambda a, b: a != a or b != b
     if kind == "f32" and name == "setp" and parts[1] in COMPARE:
         return eval("lambda a, b: a " + COMPARE[parts[1]] + " b")
     if kind == "f32":
@@ -410,9 +412,21 @@ def run_group(group, code, labels, lanes):
 
 # ---- products ----
 
+def packed(values, narrow):
+    if narrow:
+        return struct.pack(f"<{len(values)}H", *[bf16_of(x) for x in values])
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def unpacked(data, narrow):
+    if narrow:
+        return [float_of(x << 16) for x in struct.unpack(f"<{len(data) // 2}H", data)]
+    return struct.unpack(f"<{len(data) // 4}f", data)
+
+
 class Setting:
     def __init__(self, numbers):
-        self.precision, self.tile_m, self.tile_n, self.lanes, self.chunk, self.a16, self.b16 = numbers
+        self.precision, self.tile_m, self.tile_n, self.lanes, self.chunk, self.a16, self.b16, self.act16 = numbers
 
 
 def stored(rows, length, line, before, narrow, behind):
@@ -422,12 +436,11 @@ def stored(rows, length, line, before, narrow, behind):
     flat = [99.0] * before
     for row in values:
         flat += row + [behind] * (line - length)
-    data = b"".join(struct.pack("<H", bf16_of(x)) if narrow else struct.pack("<f", x) for x in flat)
-    return bytearray(data), values
+    return bytearray(packed(flat, narrow)), values
 
 
-def product(kernel, name, s, m, n, k, whole, add, piece):
-    """k: of all pieces. Lines of whole operands are padded up to a multiple of 8."""
+def product(kernel, name, s, m, n, k, whole, add, piece, narrow=0):
+    """k: of all pieces. Lines of whole operands are padded up to a multiple of 8. narrow: C is stored as bf16."""
     ta, tb = name[-2] == "t", name[-1] == "t"
     up = lambda x: (x + 7) // 8 * 8 if whole else x
     at = 8 if whole else 3
@@ -438,18 +451,18 @@ def product(kernel, name, s, m, n, k, whole, add, piece):
     walks = ta and not tb
     planes = 1 if walks else (k + piece - 1) // piece
     old = [float(i % 9) for i in range(planes * m * ldc)]
-    memory["C"] = bytearray(struct.pack(f"<{at + len(old)}f", *([0.5] * at + old)))
+    memory["C"] = bytearray(packed([0.5] * at + old, narrow))
     memory["E"], memory["bias"] = bytearray(), bytearray(struct.pack(f"<{n}f", *[float(j % 5) for j in range(n)]))
     wide = n % 4 == 0 and ldc % 4 == 0 and whole
     with_bias = not walks
     args = [BASE["A"], at, BASE["B"], at, BASE["C"], at, BASE["E"], 0, BASE["bias"], 0, m, n, piece, k, lda, ldb, ldc,
-            add, int(with_bias), int(wide), int(with_bias), 0]
+            add, int(with_bias), int(wide), int(with_bias), 0, narrow]
     code, labels, symbols = kernel
     groups = -(-m // s.tile_m) * -(-n // s.tile_n)
     for y in range(planes):
         for x in range(groups):
             run_group(Group(x, y, args, memory, symbols), code, labels, s.lanes)
-    got = struct.unpack(f"<{at + len(old)}f", memory["C"])
+    got = unpacked(memory["C"], narrow)
     for plane in range(planes):
         span = range(k) if walks else range(plane * piece, min(k, (plane + 1) * piece))
         for i in range(m):
@@ -459,6 +472,8 @@ def product(kernel, name, s, m, n, k, whole, add, piece):
                 if j < n:
                     want = (want if add else 0) + (float(j % 5) if with_bias else 0)
                     want += sum((a[x][i] if ta else a[i][x]) * (b[j][x] if tb else b[x][j]) for x in span)
+                if narrow:
+                    want = float_of(bf16_of(want) << 16)
                 if got[at + place] != want:
                     raise SystemExit(f"{name} {m} x {n} x {k}: C[{plane},{i},{j}] is {got[at + place]}, not {want}")
     if list(got[:at]) != [0.5] * at:
@@ -468,11 +483,13 @@ def product(kernel, name, s, m, n, k, whole, add, piece):
 def main():
     with open(sys.argv[1], encoding="ascii") as f:
         kernels = parse(f.read())
-    s = Setting([int(x) for x in sys.argv[2:9]])
+    s = Setting([int(x) for x in sys.argv[2:10]])
     for name, kernel in kernels.items():
         whole = name.startswith("product")
         product(kernel, name, s, s.tile_m + 3, s.tile_n - 4, 70, whole, 1, 40)
         product(kernel, name, s, 20, s.tile_n + 5, 20, whole, 0, 20)
+        if s.act16 and "_tn" not in name:
+            product(kernel, name, s, 20, s.tile_n + 5, 20, whole, 0, 20, 1)
     print(f"{sys.argv[1].rsplit('/', 1)[-1][:-4]}: {len(kernels)} kernels right, in bounds, no race, no bank conflict")
 
 

@@ -137,17 +137,19 @@ step() {
 suites=$("$build/tests" '?' 2>&1 || ours "$build/tests" '?' 2>&1 || true)
 suites=$(printf '%s\n' "$suites" | sed -n 's/.*the suites are://p' | tr ' ' '\n' | grep '^opencl' || true)
 [ -n "$suites" ] || { echo "on_gpu: $build/tests has no OpenCL suites" >&2; exit 1; }
-checks="devices_check equivalence equivalence_high equivalence_medium gradcheck_high gradcheck_medium gradcheck $suites
-    outside_count"
+checks="devices_check equivalence equivalence_bfloat16 equivalence_high equivalence_medium gradcheck_bfloat16 gradcheck_high
+    gradcheck_medium gradcheck $suites outside_count"
 if [ $toy = 1 ]; then checks="devices_check equivalence gradcheck_high opencl opencl_product opencl_choose"; fi
 
 check() { # NAME SECONDS
     case $1 in
     devices_check) step "$@" "$snug" devices --check --device="$device" ;;
     equivalence) step "$@" "$snug" equivalence --device="$device" ;;
+    equivalence_bfloat16) step "$@" "$snug" equivalence --device="$device" --dtype=bfloat16 ;;
     equivalence_high) step "$@" "$snug" equivalence --device="$device" --matmul_precision=high ;;
     equivalence_medium) step "$@" "$snug" equivalence --device="$device" --matmul_precision=medium ;;
     gradcheck) step "$@" "$snug" gradcheck --device="$device" ;;
+    gradcheck_bfloat16) step "$@" "$snug" gradcheck --device="$device" --dtype=bfloat16 ;;
     gradcheck_high) step "$@" "$snug" gradcheck --device="$device" --matmul_precision=high ;;
     gradcheck_medium) step "$@" "$snug" gradcheck --device="$device" --matmul_precision=medium ;;
     outside_count) step "$@" sh tests/outside_count.sh ;;
@@ -183,8 +185,9 @@ export XDG_CACHE_HOME="$work/cache" # nothing measured or compiled while others 
 model="--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=50304 --device=$device"
 title="GPT-2 124M, 16 x 1024 tokens a step" tune_minutes=0.4
 # NAME:SECONDS that it takes about, on the slowest card of interest; the most important first.
-timings="bench_16:45 bench_16_high:35 rates:45 bench_16_medium:30 torch:45 cap_small:40 train_20:50 bench_4:30 bench_4_high:25 tune:50 cap_large:35
-    torch_bf16:30 nanogpt:60 nanogpt_compile:120"
+timings="bench_16_bfloat16:35 torch_bf16:30 bench_16:45 bench_16_high:35 rates:45 torch:45 cap_small:40 train_20:50 bench_4:30
+    bench_4_bfloat16:25 bench_4_high:25 bench_16_medium:30 tune:50 cap_large:35 nanogpt:60
+    nanogpt_compile:120"
 if [ $toy = 1 ]; then
     model="--n_layer=2 --n_head=2 --n_embd=64 --block_size=64 --vocab_size=500 --device=$device"
     title="a toy" tune_minutes=0.02
@@ -198,9 +201,11 @@ while [ $n -lt 40 ]; do
     n=$((n + 1))
 done >"$work/data/train.bin"
 
-bench() { # NAME SECONDS MICRO_BATCH PRECISION
+bench() { # NAME SECONDS MICRO_BATCH PRECISION, which is matmul_precision's or bfloat16
+    precision=--matmul_precision=$4
+    if [ "$4" = bfloat16 ]; then precision=--dtype=bfloat16; fi
     # shellcheck disable=SC2086
-    step "$1" "$2" "$snug" bench $model $batch --micro_batch_size="$3" --matmul_precision="$4" || return 0
+    step "$1" "$2" "$snug" bench $model $batch --micro_batch_size="$3" "$precision" || return 0
     figure "step, micro-batch $3, $4" "$(sed -n 's/^time *//p' "$work/$1.log")"
     figure "limit, micro-batch $3, $4" "$(sed -n 's/^limit *//p' "$work/$1.log")"
     figure "peak, micro-batch $3, $4" "$(sed -n 's/^peak *//p' "$work/$1.log")"
@@ -293,6 +298,8 @@ nanogpt() { # NAME SECONDS OPTIONS...
 timing() { # NAME SECONDS
     case $1 in
     bench_16) bench "$@" 16 highest ;;
+    bench_16_bfloat16) bench "$@" 16 bfloat16 ;;
+    bench_4_bfloat16) bench "$@" 4 bfloat16 ;;
     bench_16_high) bench "$@" 16 high ;;
     bench_16_medium) bench "$@" 16 medium ;;
     rates) rates "$@" ;;

@@ -97,4 +97,9 @@ for options in "--micro_batch_size=5 --recompute=none" "--micro_batch_size=7 --r
     train "split$options" 0 $options
     [ "$status" = 0 ] || fail "$options failed"
 done
+
+# In 16 bits: other weights, fewer bytes, no temporaries; the plan's all the same.
+rm -rf "$work/free"
+train bfloat16 0 --dtype=bfloat16 --micro_batch_size=5
+[ "$status" = 0 ] && [ "$peak" -lt "$most" ] || fail "dtype=bfloat16: status $status, $peak bytes"
 echo "outside_count: $most bytes down to $least, refused and capped: the counts are the plans', the weights are the same"

@@ -144,9 +144,9 @@ static void launch(direct *r, const char *name, const int *args, const setting *
     ck_assert_int_eq(clFinish(r->d->queue), CL_SUCCESS);
 }
 
-/* Copies tensor i there (or back), the inputs as bf16 where they are stored so. */
+/* Copies tensor i there (or back), all but LSE as bf16 where they are stored so. */
 static void copy(direct *r, int i, tensors *t, bool stored16, bool there) {
-    size_t n = (size_t)t->n[i], size = stored16 && i >= QKV ? 2 : 4;
+    size_t n = (size_t)t->n[i], size = stored16 && i != LSE ? 2 : 4;
     uint16_t *narrow = xcalloc(n, sizeof *narrow);
     for (size_t j = 0; j < n && size == 2; j++) memcpy(&narrow[j], (char *)&t->x[i][j] + 2, 2);
     void *raw = size == 2 ? (void *)narrow : (void *)t->x[i];
@@ -154,6 +154,10 @@ static void copy(direct *r, int i, tensors *t, bool stored16, bool there) {
         there ? clEnqueueWriteBuffer(r->d->queue, r->buffer[i], CL_TRUE, AT * size, n * size, raw, 0, NULL, NULL)
               : clEnqueueReadBuffer(r->d->queue, r->buffer[i], CL_TRUE, AT * size, n * size, raw, 0, NULL, NULL);
     ck_assert_int_eq(code, CL_SUCCESS);
+    for (size_t j = 0; j < n && size == 2 && !there; j++) {
+        uint32_t bits = (uint32_t)narrow[j] << 16;
+        memcpy(&t->x[i][j], &bits, sizeof bits);
+    }
     free(narrow);
 }
 
@@ -204,7 +208,7 @@ static void run_direct(attention_wish w, const setting *s, tensors *t) {
     launch(&r, "attention_delta", (int[]){TENSORS, DOUT, OUT, -1}, s, ((size_t)t->n[LSE] * 8 + 255) / 256, 256, 1);
     launch(&r, "attention_dq", (int[]){DQKV, DOUT, QKV, LSE, TENSORS, -1}, s, groups[1], (size_t)r.shape.lanes[1], 1);
     launch(&r, "attention_dkv", (int[]){DQKV, DOUT, QKV, LSE, TENSORS, -1}, s, groups[2], (size_t)r.shape.lanes[2], 1);
-    for (int i = 0; i < QKV; i++) copy(&r, i, t, false, false);
+    for (int i = 0; i < QKV; i++) copy(&r, i, t, w.stored16, false);
     direct_free(&r);
     b->close(b);
 }

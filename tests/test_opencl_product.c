@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static const compute_precision precisions[] = {PRECISION_FLOAT32, PRECISION_TF32, PRECISION_BF16};
+static const compute_precision precisions[] = {PRECISION_FLOAT32, PRECISION_TF32, PRECISION_BF16, PRECISION_BFLOAT16};
 
 /* Sizes that are multiples of nothing, with more than a tile of rows; and sizes of whole float4. */
 static const gpt_shape shapes[] = {
@@ -190,55 +190,70 @@ START_TEST(nan_and_infinity_stay_in_their_rows) {
 }
 END_TEST
 
-/* bf16 numbers, as the units read them, from a buffer of 16 bits each. */
-static void put_bf16(backend *b, tensor_id t, const float *x, int64_t n) {
-    error e = {""};
-    uint16_t *stored = xcalloc((size_t)n, sizeof *stored);
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        stored[i] = (uint16_t)(bits >> 16);
-    }
-    ck_assert_msg(b->write(b, t, stored, 0, 2 * (size_t)n, &e) == OK, "%s", e.text);
-    free(stored);
+/* What x is once it is stored in 16 bits: of whole numbers of 8 bits and fewer no bit is lost. */
+static float as_stored(float x) {
+    int exponent;
+    float fraction = frexpf(x, &exponent);
+    return ldexpf(rintf(ldexpf(fraction, 8)), exponent - 8); /* ties to even, as rounding is by default */
 }
 
-/* Either operand or both; every transposition; whole and odd lines; C kept or not. */
-START_TEST(operands_stored_as_bf16_come_out_exactly) {
+/* What dtype=bfloat16 asks of products: operands that are stored in 16 bits, or are floats and rounded by the kernel;
+   every transposition of theirs that some op asks for; C kept, or stored in 16 bits. */
+static const struct {
+    bool a16, b16, c16, ta, tb;
+} calls[] = {
+    {false, false, false, false, false}, {false, false, true, false, true}, {true, false, true, false, false},
+    {true, false, false, false, true},   {true, false, false, true, false}, {false, true, false, true, false},
+    {true, true, false, true, false},
+};
+
+static void expect_stored_exact(gemm_bench *t, int call, int64_t k) {
     enum { M = 136, N = 72 };
     error e = {""};
-    gemm_bench t;
-    bool a16 = _i % 3 != 1, b16 = _i % 3 != 0, ta = _i / 3 & 1, tb = _i / 6 & 1;
-    int64_t k = _i / 12 ? 40 : 39;
+    bool ta = calls[call].ta, tb = calls[call].tb;
     float *a = xcalloc((size_t)(M * k), sizeof *a), *b = xcalloc((size_t)(k * N), sizeof *b), c[M * N];
-    backend *base = open_own(PRECISION_BF16, false, 1 + _i % 2);
-    opencl *o = (opencl *)base;
-    ck_assert_msg(product_build(o, a16, b16, &e) == OK, "%s", e.text);
-    ck_assert_msg(gemm_bench_open(&t, o, NULL, 0, &e) == OK, "%s", e.text);
+    tensor_id A = calls[call].a16 ? t->stored[0] : t->operand[0], B = calls[call].b16 ? t->stored[1] : t->operand[1],
+              C = calls[call].c16 ? t->stored[2] : t->operand[2];
     for (int64_t i = 0; i < M * k; i++) a[i] = (float)(i * 7919 % 256 - 128);
     for (int64_t i = 0; i < k * N; i++) b[i] = (float)(i * 104729 % 128 - 64);
     for (int i = 0; i < M * N; i++) c[i] = (float)(i % 9);
-    if (a16) put_bf16(base, t.operand[0], a, M * k);
-    if (b16) put_bf16(base, t.operand[1], b, k * N);
-    if (!a16) base->write(base, t.operand[0], a, 0, sizeof *a * (size_t)(M * k), &e);
-    if (!b16) base->write(base, t.operand[1], b, 0, sizeof *b * (size_t)(k * N), &e);
-    base->write(base, t.operand[2], c, 0, sizeof c, &e);
-    product_call p = {.ta = ta, .tb = tb, .a16 = a16, .b16 = b16, .m = M, .n = N, .k = k, .beta = (float)(_i % 2)};
-    p.A = memory_find(&o->memory, t.operand[0], 0);
-    p.B = memory_find(&o->memory, t.operand[1], 0);
-    p.C = memory_find(&o->memory, t.operand[2], 0);
-    ck_assert_msg(product_run(o, &p, &e) == OK, "%s", e.text);
-    ck_assert_msg(base->read(base, t.operand[2], c, 0, sizeof c, &e) == OK, "%s", e.text);
+    a[0] = 64.75f; /* as far from 64.5 as from 65, whose last bit is 0 */
+    ck_assert_int_eq(floats_write(t->b, A, a, M * k, &e), OK);
+    a[0] = as_stored(a[0]);
+    ck_assert_int_eq(floats_write(t->b, B, b, k * N, &e), OK);
+    ck_assert_int_eq(floats_write(t->b, C, c, M * N, &e), OK);
+    product_call p = {.ta = ta, .tb = tb, .m = M, .n = N, .k = k, .beta = ta ? 1 : 0};
+    p.A = memory_find(&t->b->memory, A, 0);
+    p.B = memory_find(&t->b->memory, B, 0);
+    p.C = memory_find(&t->b->memory, C, 0);
+    ck_assert_msg(product_run(t->b, &p, &e) == OK, "%s", e.text);
+    ck_assert_msg(floats_read(t->b, C, c, M * N, &e) == OK, "%s", e.text);
     for (int64_t i = 0; i < M * N; i++) {
         float want = p.beta != 0 ? (float)(i % 9) : 0;
         for (int64_t x = 0; x < k; x++)
             want += a[ta ? x * M + i / N : i / N * k + x] * b[tb ? i % N * k + x : x * N + i % N];
-        ck_assert_msg(c[i] == want, "C[%d,%d] is %g, not %g", (int)(i / N), (int)(i % N), c[i], want);
+        if (calls[call].c16) want = as_stored(want);
+        ck_assert_msg(c[i] == want, "call %d: C[%d,%d] is %g, not %g", call, (int)(i / N), (int)(i % N), c[i], want);
+    }
+    free(a);
+    free(b);
+}
+
+/* By matrix units, and by the portable kernels; either tile; whole and odd lines. */
+START_TEST(operands_stored_as_bf16_come_out_exactly) {
+    error e = {""};
+    gemm_bench t;
+    int tile = 1 + _i % 2;
+    backend *base = _i / 2 ? open_own(PRECISION_BFLOAT16, true, tile)
+                           : open_device_with((opencl_options){
+                                 .precision = PRECISION_BFLOAT16, .product_tile = tile, .mma = MMA_EMULATED});
+    ck_assert_msg(gemm_bench_open(&t, (opencl *)base, NULL, 0, &e) == OK, "%s", e.text);
+    for (int call = 0; call < (int)(sizeof calls / sizeof *calls); call++) {
+        if (tile == 1) expect_stored_exact(&t, call, 40);
+        if (tile == 2) expect_stored_exact(&t, call, call % 2 ? 39 : 40);
     }
     base->close(base);
     gemm_bench_close(&t);
-    free(a);
-    free(b);
 }
 END_TEST
 
@@ -368,7 +383,11 @@ Suite *opencl_product_suite(void) {
     tcase_add_test(t, shapes_are_tried_where_they_come_again);
     tcase_add_loop_test(t, whole_numbers_come_out_exactly, 0, 6);
     tcase_add_loop_test(t, nan_and_infinity_stay_in_their_rows, 0, 6);
-    tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 24);
+    suite_add_tcase(suite, t);
+    t = tcase_create("stored");
+    tcase_set_timeout(t, 600);
+    tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 3, 4);
+    tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 4);
     suite_add_tcase(suite, t);
     t = tcase_create("toy");
     tcase_set_timeout(t, 600);

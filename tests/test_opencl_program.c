@@ -108,7 +108,7 @@ static void expect_norms(const device *d, cl_program program) {
 /* Builds and runs kernels on the test's device, said to be of this type, in the shape that such devices have: for GPUs
    with barriers. */
 static void build_on(cl_device_type type) {
-    static const char *const sources[] = {"philox.h", "prelude.cl", "norm.cl"};
+    static const char *const sources[] = {"philox.h", "bf16.cl", "prelude.cl", "norm.cl"};
     device_info *list;
     device d = {.op = -1};
     cl_program program;
@@ -121,7 +121,7 @@ static void build_on(cl_device_type type) {
     ck_assert_msg(device_open(&d, &list[index], &e) == OK, "%s", e.text);
     snprintf(options, sizeof options, "-cl-std=CL1.2 -Du32=uint -Du64=ulong -DSERIAL=%d -DPARTIAL_ROWS=8",
              type == CL_DEVICE_TYPE_CPU);
-    ck_assert_msg(device_build(&d, sources, 3, options, &program, &e) == OK, "%s", e.text);
+    ck_assert_msg(device_build(&d, sources, 4, options, &program, &e) == OK, "%s", e.text);
     if (type != CL_DEVICE_TYPE_CPU) expect_norms(&d, program);
     clReleaseProgram(program);
     device_close(&d);

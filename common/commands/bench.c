@@ -1,6 +1,7 @@
 /* bench.c: see bench.h. Times whole steps, then ops, on random tokens. Prints nothing; bench_report.c does. */
 #include "commands/bench.h"
 #include "run/calibrate.h"
+#include "base/bf16.h"
 #include "base/rng.h"
 #include "base/sort.h"
 #include "run/device.h"
@@ -23,10 +24,18 @@ static double median(double *x, int n) {
 
 /* Fills a tensor with random numbers as they come in training, since some devices are faster on zeros. */
 static status fill_tensor(backend *b, const graph *g, tensor_id t, error *e) {
-    uint64_t bytes = tensor_bytes(&g->tensors[t], sizeof(float));
-    float *x = xcalloc(bytes, 1);
-    for (uint64_t i = 0; i < bytes / sizeof *x; i++) x[i] = (float)((i * 2654435761u >> 8) % 1000) / 500 - 1;
-    status s = b->write(b, t, x, 0, bytes, e);
+    const tensor *like = &g->tensors[t];
+    uint64_t n = (uint64_t)tensor_elements(like);
+    float *x = xcalloc(n, sizeof *x);
+    uint16_t *halves = (uint16_t *)(void *)x;
+    for (uint64_t i = 0; i < n; i++) {
+        float v = (float)((i * 2654435761u >> 8) % 1000) / 500 - 1;
+        if (like->type == TYPE_BF16)
+            halves[i] = bf16_of_float(v);
+        else
+            x[i] = v;
+    }
+    status s = b->write(b, t, x, 0, tensor_bytes(like, sizeof *x), e);
     free(x);
     return s;
 }
@@ -51,8 +60,8 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
     int64_t rows = shape[0], n = shape[1], k = shape[2];
     graph *g = graph_new(GRAPH_GRADS, 1, (int)rows, true);
     tensor_id w = graph_tensor(g, "w", -1, ROLE_PARAM, KIND_WEIGHT, TYPE_REAL, 2, (int64_t[]){k, n});
-    tensor_id x = graph_tensor(g, "x", -1, ROLE_INPUT, KIND_BLOCK, TYPE_REAL, 3, (int64_t[]){1, rows, k});
-    tensor_id y = graph_tensor(g, "y", -1, ROLE_INPUT, KIND_BLOCK, TYPE_REAL, 3, (int64_t[]){1, rows, n});
+    tensor_id x = graph_tensor(g, "x", -1, ROLE_INPUT, KIND_BLOCK, b->type->stored, 3, (int64_t[]){1, rows, k});
+    tensor_id y = graph_tensor(g, "y", -1, ROLE_INPUT, KIND_BLOCK, b->type->stored, 3, (int64_t[]){1, rows, n});
     plan p = {0};
     double seconds;
     g->micro.first = g->n_ops;

@@ -10,6 +10,10 @@ static double elements_of(const graph *g, tensor_id t, int sequences) {
     return by_sequence ? n / (double)x->dim[0] * sequences : n;
 }
 
+static double bytes_of(const graph *g, tensor_id t, int sequences, size_t real_bytes) {
+    return elements_of(g, t, sequences) * (g->tensors[t].type == TYPE_BF16 ? 2 : (double)real_bytes);
+}
+
 double op_flops(const graph *g, const op *o, int sequences) {
     double rows = (double)sequences * g->length;
     const tensor *t = g->tensors;
@@ -41,9 +45,9 @@ double op_flops(const graph *g, const op *o, int sequences) {
 
 double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes) {
     const op_info *info = op_describe(o->code);
-    double n = 0;
+    double n = 0, bytes = 0;
     for (int a = 0; a < info->arguments; a++)
-        n += elements_of(g, o->arg[a], sequences) * (info->access[a] == 'A' ? 2 : 1);
+        bytes += bytes_of(g, o->arg[a], sequences, real_bytes) * (info->access[a] == 'A' ? 2 : 1);
     /* An embedding touches only the rows that its tokens name. The head's logits are written, read twice, and read by
        two products. */
     if (o->code == OP_EMBED) n -= elements_of(g, o->arg[2], sequences) - elements_of(g, o->arg[0], sequences);
@@ -52,7 +56,7 @@ double op_traffic(const graph *g, const op *o, int sequences, size_t real_bytes)
     if (o->code == OP_HEAD || o->code == OP_HEAD_LOSS)
         n += (o->code == OP_HEAD ? 6 : 3) * (double)sequences * g->length *
              (double)g->tensors[o->arg[o->code == OP_HEAD ? 4 : 2]].dim[0];
-    return n * (double)real_bytes;
+    return bytes + n * (double)real_bytes;
 }
 
 double op_traffic_joined(const graph *g, const op *o, int sequences, size_t real_bytes) {
@@ -60,7 +64,7 @@ double op_traffic_joined(const graph *g, const op *o, int sequences, size_t real
     double n = op_traffic(g, o, sequences, real_bytes);
     for (int a = 0; a < info->arguments; a++)
         if (o->arg[a] == o[-1].arg[0])
-            n -= elements_of(g, o->arg[a], sequences) * (info->access[a] == 'A' ? 2 : 1) * (double)real_bytes;
+            n -= bytes_of(g, o->arg[a], sequences, real_bytes) * (info->access[a] == 'A' ? 2 : 1);
     return n;
 }
 

@@ -14,24 +14,24 @@
 #define ONE_CHAINS 8                              /* columns of a row that attention_gpu.cl adds up apart from each other */
 
 /* Attention of one new position of each sequence: out from its query and the keys and values of `positions` positions,
-   its own being the last. Keys and values of a position are kv_row floats from the position's before, and kv_sequence
+   its own being the last. Keys and values of a position are kv_row numbers from the position's before, and kv_sequence
    from the sequence's before; queries q_row from each other. Grid: H * sequences groups. Walks the keys in tiles of
    ONE_KEYS, and has every sum in the order of attention_gpu.cl: with its tiles the bits are those of its last row. */
 __attribute__((reqd_work_group_size(ONE_LANES, 1, 1))) __kernel void
-attention_one(ARG(float, out),     /* [B,C] */
-              ARG(const float, q), /* [B,C], rows q_row apart */
-              ARG(const float, k), /* [B,positions,C], and so v */
-              ARG(const float, v), int positions, int q_row, int kv_row, ulong kv_sequence, float scale) {
-    TENSOR(float, out);
-    TENSOR(const float, q);
-    TENSOR(const float, k);
-    TENSOR(const float, v);
+attention_one(ARG(act, out),       /* [B,C] */
+              ARG(const act, q),   /* [B,C], rows q_row apart */
+              ARG(const act, k),   /* [B,positions,C], and so v */
+              ARG(const act, v), int positions, int q_row, int kv_row, ulong kv_sequence, float scale) {
+    TENSOR(act, out);
+    TENSOR(const act, q);
+    TENSOR(const act, k);
+    TENSOR(const act, v);
     __local float query[D], score[ONE_KEYS], best_of[ONE_LANES], chain[ONE_CHAINS];
     const int lane = get_local_id(0), h = get_group_id(0) % HEADS, s = get_group_id(0) / HEADS;
     const float c2 = scale * LOG2E;
     float acc[ONE_OWN], largest = -INFINITY;
     for (int n = 0; n < ONE_OWN; n++) acc[n] = 0.0f;
-    for (int d = lane; d < D; d += ONE_LANES) query[d] = q[(ulong)s * q_row + h * D + d];
+    for (int d = lane; d < D; d += ONE_LANES) query[d] = LOAD_ACT(1, q + ((ulong)s * q_row + h * D + d));
     for (int n = lane; n < ONE_CHAINS; n += ONE_LANES) chain[n] = 0.0f;
     k += s * kv_sequence + h * D;
     v += s * kv_sequence + h * D;
@@ -42,7 +42,7 @@ attention_one(ARG(float, out),     /* [B,C] */
         for (int j = lane; j < ONE_KEYS; j += ONE_LANES) {
             float dot = 0.0f;
             if (start + j < positions)
-                for (int d = 0; d < D; d++) dot = fma(query[d], k[(ulong)(start + j) * kv_row + d], dot);
+                for (int d = 0; d < D; d++) dot = fma(query[d], LOAD_ACT(1, k + ((ulong)(start + j) * kv_row + d)), dot);
             score[j] = start + j < positions ? dot : -INFINITY;
             best = fmax(best, score[j]);
         }
@@ -63,7 +63,7 @@ attention_one(ARG(float, out),     /* [B,C] */
             int d = lane + n * ONE_LANES;
             acc[n] *= shrink;
             for (int j = 0; d < D && j < ONE_KEYS && start + j < positions; j++)
-                acc[n] = fma(score[j], v[(ulong)(start + j) * kv_row + d], acc[n]);
+                acc[n] = fma(score[j], LOAD_ACT(1, v + ((ulong)(start + j) * kv_row + d)), acc[n]);
         }
     }
 
@@ -72,7 +72,7 @@ attention_one(ARG(float, out),     /* [B,C] */
     for (int n = 0; n < ONE_CHAINS; n++) total += chain[n];
     for (int n = 0; n < ONE_OWN; n++) {
         int d = lane + n * ONE_LANES;
-        if (d < D) out[((ulong)s * HEADS + h) * D + d] = acc[n] / total;
+        if (d < D) STORE_ACT(1, acc[n] / total, out + (((ulong)s * HEADS + h) * D + d));
     }
 }
 
@@ -85,14 +85,14 @@ attention_one(ARG(float, out),     /* [B,C] */
     const int tiles = (T + (rows) - 1) / (rows), tile = get_group_id(0) % tiles;                                       \
     const int h = get_group_id(0) / tiles % HEADS, s = get_group_id(0) / tiles / HEADS;
 
-/* ---- stored numbers: float32, or (STORED16) bf16 for qkv and dout ---- */
+/* ---- four neighbours of qkv, out, dout or dqkv, which start at multiples of their size ---- */
 
-#if STORED16
-typedef ushort stored;
-#define FLOAT_OF(x) as_float((uint)(x) << 16)
+#if ACT16
+INLINE float4 load_quad(__global const act *p) { return widen_4(*(__global const ushort4 *)p); }
+INLINE void store_quad(__global act *p, float4 v) { *(__global ushort4 *)p = narrow_4(v); }
 #else
-typedef float stored;
-#define FLOAT_OF(x) (x)
+INLINE float4 load_quad(__global const act *p) { return *(__global const float4 *)p; }
+INLINE void store_quad(__global act *p, float4 v) { *(__global float4 *)p = v; }
 #endif
 
 /* ---- dropout's decisions on a tile of scores ---- */
@@ -143,24 +143,24 @@ INLINE float kept_factor(__local const uchar *row, uint at, int more, float scal
 #define DELTA_LANES 8
 __attribute__((reqd_work_group_size(256, 1, 1))) __kernel void
 attention_delta(ARG(float, delta),       /* [B,H,T] */
-                ARG(const stored, dout), /* [B,T,C] */
-                ARG(const float, out),   /* [B,T,C] */
+                ARG(const act, dout),    /* [B,T,C] */
+                ARG(const act, out),     /* [B,T,C] */
                 int T, int H, ulong n /* sequences * T * H */) {
     TENSOR(float, delta);
-    TENSOR(const stored, dout);
-    TENSOR(const float, out);
+    TENSOR(const act, dout);
+    TENSOR(const act, out);
     __local float part[256];
     const int lid = get_local_id(0), lane = lid % DELTA_LANES;
     const ulong i = get_group_id(0) * (ulong)(256 / DELTA_LANES) + lid / DELTA_LANES;
     float sum = 0.0f;
     if (i < n) {
-#if D % 4 == 0 && !STORED16
+#if D % 4 == 0
         for (int d = 4 * lane; d < D; d += 4 * DELTA_LANES) {
-            float4 a = *(__global const float4 *)(dout + i * D + d), b = *(__global const float4 *)(out + i * D + d);
+            float4 a = load_quad(dout + i * D + d), b = load_quad(out + i * D + d);
             sum = fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
         }
 #else
-        for (int d = lane; d < D; d += DELTA_LANES) sum = fma(FLOAT_OF(dout[i * D + d]), out[i * D + d], sum);
+        for (int d = lane; d < D; d += DELTA_LANES) sum = fma(LOAD_ACT(1, dout + (i * D + d)), LOAD_ACT(1, out + (i * D + d)), sum);
 #endif
     }
     part[lid] = sum;

@@ -19,31 +19,31 @@
 #define UNROLL_1 _Pragma("unroll 1")
 
 /* Channels 4c .. 4c+3 of a row; tensors start at multiples of 16 bytes. */
-INLINE float4 load_4(__global const float *row, int c) {
+INLINE float4 load_4(__global const act *row, int c) {
     float4 v = 0.0f;
 #if D % 4 == 0
-    if (D % 32 == 0 || c < USED) v = *(__global const float4 *)(row + 4 * c);
+    if (D % 32 == 0 || c < USED) v = load_quad(row + 4 * c);
 #else
-    if (4 * c < D) v.x = row[4 * c];
-    if (4 * c + 1 < D) v.y = row[4 * c + 1];
-    if (4 * c + 2 < D) v.z = row[4 * c + 2];
-    if (4 * c + 3 < D) v.w = row[4 * c + 3];
+    if (4 * c < D) v.x = LOAD_ACT(1, row + 4 * c);
+    if (4 * c + 1 < D) v.y = LOAD_ACT(1, row + 4 * c + 1);
+    if (4 * c + 2 < D) v.z = LOAD_ACT(1, row + 4 * c + 2);
+    if (4 * c + 3 < D) v.w = LOAD_ACT(1, row + 4 * c + 3);
 #endif
     return v;
 }
-INLINE void store_4(__global float *row, int c, float4 v) {
+INLINE void store_4(__global act *row, int c, float4 v) {
 #if D % 4 == 0
-    if (D % 32 == 0 || c < USED) *(__global float4 *)(row + 4 * c) = v;
+    if (D % 32 == 0 || c < USED) store_quad(row + 4 * c, v);
 #else
-    if (4 * c < D) row[4 * c] = v.x;
-    if (4 * c + 1 < D) row[4 * c + 1] = v.y;
-    if (4 * c + 2 < D) row[4 * c + 2] = v.z;
-    if (4 * c + 3 < D) row[4 * c + 3] = v.w;
+    if (4 * c < D) STORE_ACT(1, v.x, row + 4 * c);
+    if (4 * c + 1 < D) STORE_ACT(1, v.y, row + 4 * c + 1);
+    if (4 * c + 2 < D) STORE_ACT(1, v.z, row + 4 * c + 2);
+    if (4 * c + 3 < D) STORE_ACT(1, v.w, row + 4 * c + 3);
 #endif
 }
 
 /* Rows first .. first+rows-1 of a [T, stride] matrix into local memory; those past T are zeros. */
-INLINE void load_rows(__local float4 *tile, __global const float *x, int rows, int stride, int first, int T, int lanes) {
+INLINE void load_rows(__local float4 *tile, __global const act *x, int rows, int stride, int first, int T, int lanes) {
     UNROLL
     for (int e = get_local_id(0); e < rows * 8 * J; e += lanes) {
         int r = e / (8 * J), c = e % (8 * J);
@@ -99,13 +99,13 @@ INLINE void load_rows(__local float4 *tile, __global const float *x, int rows, i
 
 /* out, lse from qkv. */
 __attribute__((reqd_work_group_size(FL, 1, 1))) __kernel void
-attention(ARG(float, out),       /* [B,T,C] */
+attention(ARG(act, out),         /* [B,T,C] */
           ARG(float, lse),       /* [B,H,T] */
-          ARG(const float, qkv), /* [B,T,3C] */
+          ARG(const act, qkv),   /* [B,T,3C] */
           int T, int H, float scale, dropout_args dropout) {
-    TENSOR(float, out);
+    TENSOR(act, out);
     TENSOR(float, lse);
-    TENSOR(const float, qkv);
+    TENSOR(const act, qkv);
     __local float4 q[FA * PITCH], kv[FS * PITCH];
     __local float p[FA * P_PITCH(PG)] __attribute__((aligned(16)));
     KEPT_SPACE(kept, FA, FS)
@@ -199,15 +199,15 @@ attention(ARG(float, out),       /* [B,T,C] */
 /* dq: a group keeps its queries and walks the keys up to the diagonal, one streamed tile at a time: V for dp, then K for
    the scores and dq. */
 __attribute__((reqd_work_group_size(BL, 1, 1))) __kernel void
-attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
-             ARG(const float, dout),  /* [B,T,C] */
-             ARG(const float, qkv),   /* [B,T,3C] */
+attention_dq(ARG(act, dqkv),          /* [B,T,3C]; writes the part of q */
+             ARG(const act, dout),    /* [B,T,C] */
+             ARG(const act, qkv),     /* [B,T,3C] */
              ARG(const float, lse),   /* [B,H,T] */
              ARG(const float, delta), /* [B,H,T] */
              int T, int H, float scale, dropout_args dropout) {
-    TENSOR(float, dqkv);
-    TENSOR(const float, dout);
-    TENSOR(const float, qkv);
+    TENSOR(act, dqkv);
+    TENSOR(const act, dout);
+    TENSOR(const act, qkv);
     TENSOR(const float, lse);
     TENSOR(const float, delta);
     __local float4 q[BA * PITCH], go[BA * PITCH], kv[BS * PITCH];
@@ -272,15 +272,15 @@ attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
 /* dk and dv: a group keeps its keys and walks the queries from the diagonal on: Q for the scores, dout for dp and dv, Q
    again for dk. */
 __attribute__((reqd_work_group_size(BL, 1, 1))) __kernel void
-attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v */
-              ARG(const float, dout),  /* [B,T,C] */
-              ARG(const float, qkv),   /* [B,T,3C] */
+attention_dkv(ARG(act, dqkv),          /* [B,T,3C]; writes the parts of k and v */
+              ARG(const act, dout),    /* [B,T,C] */
+              ARG(const act, qkv),     /* [B,T,3C] */
               ARG(const float, lse),   /* [B,H,T] */
               ARG(const float, delta), /* [B,H,T] */
               int T, int H, float scale, dropout_args dropout) {
-    TENSOR(float, dqkv);
-    TENSOR(const float, dout);
-    TENSOR(const float, qkv);
+    TENSOR(act, dqkv);
+    TENSOR(const act, dout);
+    TENSOR(const act, qkv);
     TENSOR(const float, lse);
     TENSOR(const float, delta);
     __local float4 k[BA * PITCH], v[BA * PITCH], x[BS * PITCH];
@@ -337,7 +337,7 @@ attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v 
     for (int r = 0; r < BRN; r++) {
         int i = first + ty + BTY * r;
         if (i < T) {
-            __global float *to = dqkv + ((ulong)s * T + i) * 3 * C + h * D;
+            __global act *to = dqkv + ((ulong)s * T + i) * 3 * C + h * D;
             UNROLL
             for (int j = 0; j < J; j++) {
                 store_4(to + C, 8 * j + tx, dk[r][j] * scale);

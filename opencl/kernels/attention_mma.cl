@@ -1,6 +1,6 @@
 /* attention_mma.cl: attention_gpu.cl's kernels by NVIDIA's matrix units (attention_mma_tiles.cl): products of inputs rounded
-   to tf32, or to bf16 (BF16); sums, softmax, log-sum-exp and delta in float32. For head sizes 32, 64 and 128. qkv and dout
-   are float32, or bf16 (STORED16); what is written is float32. A warp has its sums in the order of the streamed rows, in
+   to tf32, or to bf16 (BF16); sums, softmax, log-sum-exp and delta in float32. For head sizes 32, 64 and 128. qkv, dout
+   and what is written are float32, or bf16 (ACT16, with BF16 only). A warp has its sums in the order of the streamed rows, in
    tiles that start at multiples of NS: how many warps a group has changes no bit. */
 
 /* In emulation all warps meet at barriers inside of the products. */
@@ -63,13 +63,13 @@ INLINE void drop_scores(float x[BLOCKS][4], __local const uchar *kept, float fac
 
 /* out, lse from qkv. */
 __attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
-attention(ARG(float, out),        /* [B,T,C] */
+attention(ARG(act, out),          /* [B,T,C] */
           ARG(float, lse),        /* [B,H,T] */
-          ARG(const stored, qkv), /* [B,T,3C] */
+          ARG(const act, qkv),    /* [B,T,3C] */
           int T, int H, float scale, dropout_args dropout) {
-    TENSOR(float, out);
+    TENSOR(act, out);
     TENSOR(float, lse);
-    TENSOR(const stored, qkv);
+    TENSOR(const act, qkv);
     TILE(kt, ROW_TILE);
     TILE(vt, VALUES_TILE);
     KEPT_SPACE(kept, ROWS, NS)
@@ -129,15 +129,15 @@ attention(ARG(float, out),        /* [B,T,C] */
 
 /* dq: a group keeps its queries and walks the keys up to the diagonal. */
 __attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
-attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
-             ARG(const stored, dout), /* [B,T,C] */
-             ARG(const stored, qkv),  /* [B,T,3C] */
+attention_dq(ARG(act, dqkv),          /* [B,T,3C]; writes the part of q */
+             ARG(const act, dout),    /* [B,T,C] */
+             ARG(const act, qkv),     /* [B,T,3C] */
              ARG(const float, lse),   /* [B,H,T] */
              ARG(const float, delta), /* [B,H,T] */
              int T, int H, float scale, dropout_args dropout) {
-    TENSOR(float, dqkv);
-    TENSOR(const stored, dout);
-    TENSOR(const stored, qkv);
+    TENSOR(act, dqkv);
+    TENSOR(const act, dout);
+    TENSOR(const act, qkv);
     TENSOR(const float, lse);
     TENSOR(const float, delta);
     TILE(kt, ROW_TILE);
@@ -210,15 +210,15 @@ attention_dq(ARG(float, dqkv),        /* [B,T,3C]; writes the part of q */
 
 /* dk and dv: a group keeps its keys and walks the queries from the diagonal on. */
 __attribute__((reqd_work_group_size(LANES, 1, 1))) __kernel void
-attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v */
-              ARG(const stored, dout), /* [B,T,C] */
-              ARG(const stored, qkv),  /* [B,T,3C] */
+attention_dkv(ARG(act, dqkv),          /* [B,T,3C]; writes the parts of k and v */
+              ARG(const act, dout),    /* [B,T,C] */
+              ARG(const act, qkv),     /* [B,T,3C] */
               ARG(const float, lse),   /* [B,H,T] */
               ARG(const float, delta), /* [B,H,T] */
               int T, int H, float scale, dropout_args dropout) {
-    TENSOR(float, dqkv);
-    TENSOR(const stored, dout);
-    TENSOR(const stored, qkv);
+    TENSOR(act, dqkv);
+    TENSOR(const act, dout);
+    TENSOR(const act, qkv);
     TENSOR(const float, lse);
     TENSOR(const float, delta);
     TILE(qt, ROW_TILE);
@@ -302,7 +302,7 @@ attention_dkv(ARG(float, dqkv),        /* [B,T,3C]; writes the parts of k and v 
     for (int i = 0; i < 2; i++) {
         int row = mine + g + 8 * i;
         if (row < T) {
-            __global float *to = dqkv + ((ulong)s * T + row) * 3 * C + h * D;
+            __global act *to = dqkv + ((ulong)s * T + row) * 3 * C + h * D;
             store_row(to + C, dk, i, t, scale);
             store_row(to + 2 * C, dv, i, t, 1.0f);
         }

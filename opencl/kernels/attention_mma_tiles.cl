@@ -84,7 +84,7 @@ INLINE void mma(float *d, const uint *a, uint b0, uint b1 MMA_MEM) {
 
 /* ---- stored numbers -> words ---- */
 
-#if STORED16
+#if ACT16
 typedef uint2 four; /* channels of a row */
 INLINE four no_four(void) { return (uint2)(0u, 0u); }
 INLINE uint2 row_words(four x) { return x; }
@@ -92,7 +92,7 @@ INLINE uint4 pair_words(four a, four b) {
     return (uint4)(a.x & 0xffff | b.x << 16, a.x >> 16 | b.x & 0xffff0000, a.y & 0xffff | b.y << 16,
                    a.y >> 16 | b.y & 0xffff0000);
 }
-INLINE uint4 four_words(__global const stored *p, int w) { return *(__global const uint4 *)(p + 2 * w); }
+INLINE uint4 four_words(__global const act *p, int w) { return *(__global const uint4 *)(p + 2 * w); }
 #else
 typedef float4 four;
 INLINE four no_four(void) { return (float4)(0.0f, 0.0f, 0.0f, 0.0f); }
@@ -101,21 +101,21 @@ INLINE uint2 row_words(four x) { return (uint2)(pack_bf16(x.x, x.y), pack_bf16(x
 INLINE uint4 pair_words(four a, four b) {
     return (uint4)(pack_bf16(a.x, b.x), pack_bf16(a.y, b.y), pack_bf16(a.z, b.z), pack_bf16(a.w, b.w));
 }
-INLINE uint4 four_words(__global const stored *p, int w) {
+INLINE uint4 four_words(__global const act *p, int w) {
     float4 x = *(__global const float4 *)(p + 2 * w), y = *(__global const float4 *)(p + 2 * w + 4);
     return (uint4)(pack_bf16(x.x, x.y), pack_bf16(x.z, x.w), pack_bf16(y.x, y.y), pack_bf16(y.z, y.w));
 }
 #else
 INLINE uint tf32(float x) { return round_tf32(as_uint(x)); }
 INLINE uint4 row_words(four x) { return (uint4)(tf32(x.x), tf32(x.y), tf32(x.z), tf32(x.w)); }
-INLINE uint4 four_words(__global const stored *p, int w) { return row_words(*(__global const float4 *)(p + w)); }
+INLINE uint4 four_words(__global const act *p, int w) { return row_words(*(__global const float4 *)(p + w)); }
 #endif
 #endif
 
 /* ---- global memory -> registers -> local memory ---- */
 
 /* This lane's part of NS rows from `start` on: UNITS times 4 channels of 2 neighbouring rows. Rows past T are zeros. */
-INLINE void fetch(four *part, __global const stored *x, int stride, int start, int T) {
+INLINE void fetch(four *part, __global const act *x, int stride, int start, int T) {
     const int row = start + get_local_id(0) / (D / 4) * 2, gap = LANES / (D / 4) * 2;
     x += (ulong)row * stride + get_local_id(0) % (D / 4) * 4;
     UNROLL_ALL
@@ -150,7 +150,7 @@ INLINE void keep_pairs(const four *part, __local uint *tile) {
 #endif
 
 /* A's fragments of rows `row` and row + 8; k are channels. */
-INLINE void load_kept(uint a[CHANNEL_STEPS][4], __global const stored *x, int stride, int row, int T, int t) {
+INLINE void load_kept(uint a[CHANNEL_STEPS][4], __global const act *x, int stride, int row, int T, int t) {
     UNROLL_ALL
     for (int j = 0; j < CHUNKS; j++) {
         uint4 u = 0, v = 0;
@@ -218,14 +218,19 @@ INLINE void clear(float o[CHANNEL_BLOCKS][4]) {
     for (int n = 0; n < CHANNEL_BLOCKS; n++) o[n][0] = o[n][1] = o[n][2] = o[n][3] = 0.0f;
 }
 /* Row g (half 0) or g + 8 (half 1), times f. */
-INLINE void store_row(__global float *to, float o[CHANNEL_BLOCKS][4], int half_, int t, float f) {
+INLINE void store_row(__global act *to, float o[CHANNEL_BLOCKS][4], int half_, int t, float f) {
     UNROLL_ALL
     for (int c = 0; c < D / 32; c++) {
         UNROLL_ALL
         for (int odd = 0; odd < 2; odd++) {
             int e = 2 * half_ + odd;
-            *(__global float4 *)(to + 32 * c + 8 * t + 4 * odd) =
-                (float4)(o[4 * c][e] * f, o[4 * c + 1][e] * f, o[4 * c + 2][e] * f, o[4 * c + 3][e] * f);
+            const float4 x = (float4)(o[4 * c][e] * f, o[4 * c + 1][e] * f, o[4 * c + 2][e] * f, o[4 * c + 3][e] * f);
+            __global act *at = to + 32 * c + 8 * t + 4 * odd;
+#if ACT16
+            *(__global uint2 *)at = (uint2)(pack_bf16(x.x, x.y), pack_bf16(x.z, x.w));
+#else
+            *(__global float4 *)at = x;
+#endif
         }
     }
 }

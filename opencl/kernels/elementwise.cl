@@ -3,45 +3,45 @@
 #define LANES 256
 
 /* One work-item for four elements of a sequence, which take one Philox draw. n = T * C. */
-__kernel void residual_dx(ARG(float, dp), ARG(const float, dy), int sequences, ulong n, dropout_args dropout) {
-    TENSOR(float, dp); TENSOR(const float, dy);
+__kernel void residual_dx(ARG(act, dp), ARG(const float, dy), int sequences, ulong n, dropout_args dropout) {
+    TENSOR(act, dp); TENSOR(const float, dy);
     ulong quad = get_global_id(0), s = folded_row();
     if (4 * quad < n && s < (ulong)sequences) {
         float4 factor = dropout_factors(dropout, s, quad);
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
             ulong i = s * n + 4 * quad + j;
-            dp[i] = pick(factor, j) * dy[i];
+            STORE_ACT(1, pick(factor, j) * dy[i], dp + i);
         }
     }
 }
 
 /* y = gelu of x + b (gelu.cl); one work-item for each channel of each row. */
-__kernel void gelu(ARG(float, y),       /* [rows, C] */
-                   ARG(const float, x), /* [rows, C] */
+__kernel void gelu(ARG(act, y),         /* [rows, C] */
+                   ARG(const act, x),   /* [rows, C] */
                    ARG(const float, b), /* [C], not read unless has_bias */
                    int has_bias, ulong rows, int C, int tanh_form) {
-    TENSOR(float, y); TENSOR(const float, x); TENSOR(const float, b);
+    TENSOR(act, y); TENSOR(const act, x); TENSOR(const float, b);
     int c = get_global_id(0);
     ulong row = folded_row();
     if (c < C && row < rows) {
         ulong i = row * C + c;
-        float v = x[i];
+        float v = LOAD_ACT(1, x + i);
         if (has_bias) v += b[c];
-        y[i] = gelu_of(v, tanh_form);
+        STORE_ACT(1, gelu_of(v, tanh_form), y + i);
     }
 }
 
 /* d *= the slope of gelu at x + b. */
-__kernel void gelu_dx(ARG(float, d), ARG(const float, x), ARG(const float, b), int has_bias, ulong rows,
+__kernel void gelu_dx(ARG(act, d), ARG(const act, x), ARG(const float, b), int has_bias, ulong rows,
                       int C, int tanh_form) {
-    TENSOR(float, d); TENSOR(const float, x); TENSOR(const float, b);
+    TENSOR(act, d); TENSOR(const act, x); TENSOR(const float, b);
     int c = get_global_id(0);
     ulong row = folded_row();
     if (c < C && row < rows) {
         ulong i = row * C + c;
-        float v = x[i];
+        float v = LOAD_ACT(1, x + i);
         if (has_bias) v += b[c];
-        d[i] *= gelu_slope(v, tanh_form);
+        STORE_ACT(1, LOAD_ACT(1, d + i) * gelu_slope(v, tanh_form), d + i);
     }
 }
 

@@ -1,6 +1,6 @@
 /* mma_ptx.cl: NVIDIA's matrix units from OpenCL C, compute capability 8.0 and later: the few instructions that products
    and attention are made of, as inline PTX, and each once more in plain OpenCL C (EMULATE 1), lane by lane as the PTX ISA
-   describes it, so that every kernel made of them can be tried on any device. Knows no kernel.
+   describes it, so that every kernel made of them can be tried on any device. Knows no kernel. Comes after bf16.cl.
 
    Local memory is addressed by `uint` bytes as PTX wants them, and touched by these functions alone; MMA_LOCAL declares
    it. A function that touches it takes MMA_MEM and is given MMA_PASS as its last words: nothing on a card, and what the
@@ -26,12 +26,7 @@ INLINE uint round_tf32(uint bits) { return as_uint(max(as_int(bits + 0x1000), as
     __local char *mem = (__local char *)memory;                                                                        \
     uint base = 0
 
-/* To nearest, ties to even; NaNs stay NaNs. */
-INLINE uint round_bf16(float x) {
-    uint bits = as_uint(x);
-    return isnan(x) ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-INLINE uint pack_bf16(float low, float high) { return round_bf16(low) | round_bf16(high) << 16; }
+INLINE uint pack_bf16(float low, float high) { return narrow_1(low) | (uint)narrow_1(high) << 16; }
 INLINE void copy16(uint to, __global const void *p, uint bytes MMA_MEM) {
     for (uint i = 0; i < 16; i += 2)
         *(__local ushort *)(mem + to + i) = i < bytes ? ((__global const ushort *)p)[i / 2] : (ushort)0;

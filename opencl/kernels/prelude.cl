@@ -1,4 +1,4 @@
-/* prelude.cl: what all kernels share. Comes after philox.h; u32 and u64 are defined on the build line.
+/* prelude.cl: what all kernels share. Comes after philox.h and bf16.cl; u32 and u64 are defined on the build line.
 
    OpenCL C 1.2 and no more: work-groups of at most 256, at most 32 KiB of local memory, no float atomics. A barrier is
    always reached by the whole group, and no kernel returns early (PoCL wants both).
@@ -50,6 +50,24 @@ typedef int int1;
 #define COUNT(n) CAT(COUNT, n)
 typedef FLOATS(W) wide;
 typedef INTS(W) wide_int;
+
+/* How activations are stored: as floats, or in a run with dtype=bfloat16 (ACT16) as bf16; computed with as floats always.
+   The residual stream and its gradient, statistics and losses are floats in either (R10). LOAD_ACT and STORE_ACT move n
+   neighbours of an activation, LOAD_EITHER those from x's element i on of what is an activation in one launch and a
+   float in another; LOAD_WEIGHT reads of a parameter of rank 2, which stays float but counts as if it were bf16 too. */
+#if ACT16
+typedef ushort act;
+#define LOAD_ACT(n, p) CAT(widen_, n)(LOAD(n, p))
+#define STORE_ACT(n, v, p) STORE(n, CAT(narrow_, n)(v), p)
+#define LOAD_EITHER(n, is_act, x, i) ((is_act) ? LOAD_ACT(n, (__global const act *)(x) + (i)) : LOAD(n, (x) + (i)))
+#define LOAD_WEIGHT(n, p) CAT(round_, n)(LOAD(n, p))
+#else
+typedef float act;
+#define LOAD_ACT(n, p) LOAD(n, p)
+#define STORE_ACT(n, v, p) STORE(n, v, p)
+#define LOAD_EITHER(n, is_act, x, i) LOAD(n, (x) + (i))
+#define LOAD_WEIGHT(n, p) LOAD(n, p)
+#endif
 
 #if SERIAL
 inline float wide_sum(float16 v) {

@@ -39,9 +39,33 @@ INLINE void clear(sums acc) {
 }
 #endif
 
-/* WIDTH neighbours, as many as there are. wide: there are all or none, at a multiple of their size. */
-INLINE numbers load_some(__global const float *p, int n, int wide) {
+#if PRECISION == 0
+typedef ushort4 stored;
+#define NARROW narrow_4
+#define WIDEN widen_4
+#else
+typedef ushort2 stored;
+#define NARROW(v) as_ushort2(pack_bf16((v).x, (v).y))
+#define WIDEN widen_2
+#endif
+
+/* WIDTH neighbours from number `at` of p on, as many as there are. wide: there are all or none, at a multiple of their
+   size. is16: they are stored as bf16. */
+INLINE numbers load_some(__global const float *p, ulong at, int n, int wide, int is16) {
     numbers v = 0.0f;
+    if (is16) {
+        __global const ushort *q = (__global const ushort *)p + at;
+        stored w = 0;
+        if (wide && n > 0) w = *(__global const stored *)q;
+        if (!wide && n > 0) w.x = q[0];
+        if (!wide && n > 1) w.y = q[1];
+#if WIDTH == 4
+        if (!wide && n > 2) w.z = q[2];
+        if (!wide && n > 3) w.w = q[3];
+#endif
+        return WIDEN(w);
+    }
+    p += at;
     if (wide && n > 0) v = *(__global const numbers *)p;
     if (!wide && n > 0) v.x = p[0];
     if (!wide && n > 1) v.y = p[1];
@@ -51,7 +75,20 @@ INLINE numbers load_some(__global const float *p, int n, int wide) {
 #endif
     return v;
 }
-INLINE void store_some(__global float *p, numbers v, int n, int wide) {
+INLINE void store_some(__global float *p, ulong at, numbers v, int n, int wide, int is16) {
+    if (is16) {
+        __global ushort *q = (__global ushort *)p + at;
+        const stored w = NARROW(v);
+        if (wide && n > 0) *(__global stored *)q = w;
+        if (!wide && n > 0) q[0] = w.x;
+        if (!wide && n > 1) q[1] = w.y;
+#if WIDTH == 4
+        if (!wide && n > 2) q[2] = w.z;
+        if (!wide && n > 3) q[3] = w.w;
+#endif
+        return;
+    }
+    p += at;
     if (wide && n > 0) *(__global numbers *)p = v;
     if (!wide && n > 0) p[0] = v.x;
     if (!wide && n > 1) p[1] = v.y;
@@ -61,13 +98,13 @@ INLINE void store_some(__global float *p, numbers v, int n, int wide) {
 #endif
 }
 
-/* C, its rows `ld` apart, and what the ends read and write beside it; E lies as C does. */
+/* C, its rows `ld` apart, and what the ends read and write beside it; E lies and is stored as C is. */
 enum { END_NONE, END_BIAS, END_GELU, END_GELU_DX };
 typedef struct {
     __global float *C, *E;
     __global const float *bias;
     int m, n, ld, wide; /* wide: see load_some */
-    int has_bias, tanh_form;
+    int has_bias, tanh_form, is16;
     int row0, column0; /* of the tile */
 } output;
 
@@ -82,15 +119,15 @@ INLINE void finish(sums acc, const output *o, int add, int add_bias) {
             int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
             int n = row < o->m ? o->n - column : 0;
             old[i / OWN_N][i % OWN_N] = 0.0f;
-            if (add) old[i / OWN_N][i % OWN_N] = load_some(o->C + (ulong)row * o->ld + column, n, o->wide);
-            if (add_bias) old[i / OWN_N][i % OWN_N] += load_some(o->bias + column, n, o->wide);
+            if (add) old[i / OWN_N][i % OWN_N] = load_some(o->C, (ulong)row * o->ld + column, n, o->wide, o->is16);
+            if (add_bias) old[i / OWN_N][i % OWN_N] += load_some(o->bias, column, n, o->wide, 0);
         }
         UNROLL_ALL
         for (int i = 0; i < 2 * OWN_N; i++) {
             int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
             int n = row < o->m ? o->n - column : 0;
-            store_some(o->C + (ulong)row * o->ld + column,
-                       OWN(acc, x + i / OWN_N, i % OWN_N) + old[i / OWN_N][i % OWN_N], n, o->wide);
+            store_some(o->C, (ulong)row * o->ld + column,
+                       OWN(acc, x + i / OWN_N, i % OWN_N) + old[i / OWN_N][i % OWN_N], n, o->wide, o->is16);
         }
     }
 }
@@ -111,9 +148,9 @@ INLINE void finish_gelu(const output *o, int end) {
             int row = row0 + DOWN(x + i / OWN_N), column = column0 + RIGHT(i % OWN_N);
             int n = row < o->m ? o->n - column : 0;
             ulong at = (ulong)row * o->ld + column;
-            c[i] = load_some(o->C + at, n, o->wide);
-            e[i] = end == END_GELU ? c[i] : load_some(o->E + at, n, o->wide);
-            if (o->has_bias) e[i] += load_some(o->bias + column, n, o->wide);
+            c[i] = load_some(o->C, at, n, o->wide, o->is16);
+            e[i] = end == END_GELU ? c[i] : load_some(o->E, at, n, o->wide, o->is16);
+            if (o->has_bias) e[i] += load_some(o->bias, column, n, o->wide, 0);
         }
         UNROLL_ALL
         for (int i = 0; i < 2 * OWN_N; i++) {
@@ -127,7 +164,7 @@ INLINE void finish_gelu(const output *o, int end) {
             v.w = end_of(v.w, end, o->tanh_form);
 #endif
             if (end == END_GELU_DX) v = c[i] * v;
-            store_some((end == END_GELU ? o->E : o->C) + (ulong)row * o->ld + column, v, n, o->wide);
+            store_some(end == END_GELU ? o->E : o->C, (ulong)row * o->ld + column, v, n, o->wide, o->is16);
         }
     }
 }
@@ -210,22 +247,38 @@ INLINE void product(int ta, int tb, int whole, __global const void *A, ulong A_a
     if (!ta && end >= END_GELU) finish_gelu(o, end);
 }
 
-/* _at: numbers before the matrix in its buffer; ld: from line to line. E and bias are C where nothing reads them. */
+/* _at: numbers before the matrix in its buffer; ld: from line to line. E and bias are C where nothing reads them. is16: C
+   and E are stored as bf16; gradients of weights, which are added to, never are. */
+#if ACT16
+#define PLACE16(p, at, is16) ((is16) ? (__global float *)((__global ushort *)(p) + (at)) : (p) + (at))
+#else
+#define PLACE16(p, at, is16) ((p) + (at))
+#endif
 #define PRODUCT(name, ta, tb, whole)                                                                                   \
     __kernel __attribute__((reqd_work_group_size(LANES, 1, 1))) void name(                                             \
         __global const void *A, ulong A_at, __global const void *B, ulong B_at, __global float *C, ulong C_at,         \
         __global float *E, ulong E_at, __global const float *bias, ulong bias_at, int m, int n, int k, int k_all,      \
-        int lda, int ldb, int ldc, int add, int end, int wide, int has_bias, int tanh_form) {                          \
+        int lda, int ldb, int ldc, int add, int end, int wide, int has_bias, int tanh_form, int is16) {                \
         MMA_LOCAL(STAGES *STAGE_BYTES, LANES);                                                                         \
-        output o = {C + C_at, E + E_at, bias + bias_at, m, n, ldc, wide, has_bias, tanh_form, 0, 0};                   \
+        is16 = ACT16 && !((ta) && !(tb)) && is16;                                                                      \
+        output o = {PLACE16(C, C_at, is16), PLACE16(E, E_at, is16), bias + bias_at, m, n, ldc, wide, has_bias,         \
+                    tanh_form, is16, 0, 0};                                                                            \
         product(ta, tb, whole, A, A_at, B, B_at, &o, k, k_all, lda, ldb, add, end, base MMA_PASS);                     \
     }
-#define PRODUCTS(name, whole)                                                                                          \
-    PRODUCT(name##_nn, 0, 0, whole)                                                                                    \
-    PRODUCT(name##_nt, 0, 1, whole)                                                                                    \
-    PRODUCT(name##_tn, 1, 0, whole)                                                                                    \
-    PRODUCT(name##_tt, 1, 1, whole)
-PRODUCTS(product, 1)
 #if ODD
-PRODUCTS(odd, 0)
+#define PRODUCTS(kind, ta, tb) PRODUCT(product_##kind, ta, tb, 1) PRODUCT(odd_##kind, ta, tb, 0)
+#else
+#define PRODUCTS(kind, ta, tb) PRODUCT(product_##kind, ta, tb, 1)
+#endif
+#if KINDS & 1
+PRODUCTS(nn, 0, 0)
+#endif
+#if KINDS & 2
+PRODUCTS(nt, 0, 1)
+#endif
+#if KINDS & 4
+PRODUCTS(tn, 1, 0)
+#endif
+#if KINDS & 8
+PRODUCTS(tt, 1, 1)
 #endif

@@ -1,6 +1,6 @@
 /* product_steps.cl: C[m,n] = op(A) op(B), or added to C: snug's own matrix products, one family in three precisions. Row-major;
-   A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; any m, n and k. Comes after gelu.cl, where PRECISION is
-   not 0 after mma_ptx.cl too, and before product.cl, which has the kernels. Here is how a step of a tile is multiplied.
+   A is [m,k], or [k,m] when ta; B is [k,n], or [n,k] when tb; any m, n and k. Comes after bf16.cl and gelu.cl, where PRECISION
+   is not 0 after mma_ptx.cl too, and before product.cl, which has the kernels. Here is how a step of a tile is multiplied.
 
    A work-group computes TILE_M x TILE_N numbers of C, STEP of k at a time, which pass through local memory: while one step
    is multiplied, the next ones are on their way. Every number of C is one chain over k in ascending order, whatever the
@@ -10,7 +10,10 @@
 
    The build line (product.c) says
      PRECISION   0: float32, in OpenCL C alone; 1: tf32; 2: bf16 (both by matrix units)
-     A16 B16     1: that operand is stored as bf16 (PRECISION 2 only); else as float
+     ACT16       1: a product of a run with dtype=bfloat16: operands that are stored as float are rounded to bf16 (PRECISION
+                 2 does that anyhow), and C and E may be stored as bf16
+     A16 B16     1: that operand is stored as bf16 (PRECISION 2 or ACT16); else as float
+     KINDS       which kernels: 1 nn, 2 nt, 4 tn, 8 tt, added up
      TILE_M TILE_N STEP STAGES PENDING (STAGES - 2), and a lane's PER_M x PER_N or a warp's WARP_M x WARP_N
      ODD         1: the kernels for operands whose lines don't start at multiples of 16 bytes, too
      ASM         how NVIDIA's compiler spells `asm`; not defined for others, if PRECISION is 0 */
@@ -123,7 +126,8 @@ INLINE void fetch_step(uint4 *v, const part *x, int by_k, int side, int bytes, i
         int n = there(x, by_k, side, q, left);
         uint4 low = 0, high = 0;
         if (whole) {
-            if (n > 0) low = *(__global const uint4 *)p;
+            if (n > 0 && bytes * CHUNK == 8) low.xy = *(__global const uint2 *)p;
+            if (n > 0 && bytes * CHUNK > 8) low = *(__global const uint4 *)p;
             if (n > 0 && bytes * CHUNK == 32) high = *(__global const uint4 *)(p + 16);
         } else {
             uint w[8] = {0, 0, 0, 0, 0, 0, 0, 0};
@@ -145,6 +149,9 @@ INLINE void keep_step(const uint4 *v, const part *x, int by_k, int side, int byt
     for (int q = 0; q < CHUNKS(side); q++) {
         uint at = to + place(by_k, side, x->in_tile + q * GAP(by_k, side), x->c);
         uint4 low = v[2 * q];
+#if PRECISION == 0 && ACT16
+        low = as_uint4(bytes == 2 ? widen_4(as_ushort4(low.xy)) : round_4(as_float4(low)));
+#endif
 #if PRECISION == 0
         if (by_k) {
             __local uint *p = (__local uint *)(mem + at);

@@ -17,7 +17,8 @@ __kernel void embed(ARG(float, x),          /* [sequences, T, C] */
         ulong t = 4 * quad / C, c = 4 * quad % C;
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
             ulong i = 4 * quad + j;
-            x[s * n + i] = pick(factor, j) * (wte[(ulong)tokens[s * T + t] * C + c] + wpe[i]);
+            x[s * n + i] =
+                pick(factor, j) * (LOAD_WEIGHT(1, wte + (ulong)tokens[s * T + t] * C + c) + LOAD_WEIGHT(1, wpe + i));
             if (++c == (ulong)C) c = 0, t++;
         }
     }
@@ -132,15 +133,15 @@ head_rows(ARG(float, logits),      /* of the chunk */
 }
 
 /* dx = the sums over parts of the vocabulary, added in their order. */
-__kernel void head_dx(ARG(float, dx),          /* [n] */
+__kernel void head_dx(ARG(act, dx),            /* [n] */
                       ARG(const float, parts), /* [count, n] */
                       ulong n, int count) {
-    TENSOR(float, dx); TENSOR(const float, parts);
+    TENSOR(act, dx); TENSOR(const float, parts);
     ulong i = get_global_id(0);
     if (i < n) {
         float sum = parts[i];
         for (int p = 1; p < count; p++) sum += parts[p * n + i];
-        dx[i] = sum;
+        STORE_ACT(1, sum, dx + i);
     }
 }
 
@@ -168,18 +169,18 @@ __kernel void head_losses(ARG(float, losses), /* [N] */
 /* logits[v] = x . wte[v] for one position; one work-group for each word. */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
 logits_row(ARG(float, logits),    /* [V] */
-           ARG(const float, x),   /* [C], the position's */
+           ARG(const act, x),     /* [C], the position's */
            ARG(const float, wte), /* [V, C] */
            int C) {
-    TENSOR(float, logits); TENSOR(const float, x); TENSOR(const float, wte);
+    TENSOR(float, logits); TENSOR(const act, x); TENSOR(const float, wte);
     __local float space[EMBED_LANES];
     ulong v = get_group_id(0);
     int lane = get_local_id(0);
     wide sums = 0.0f;
     float sum = 0.0f;
     wte += v * C;
-    EACH_WIDE(c, C, EMBED_LANES) sums += LOAD(W, x + c) * LOAD(W, wte + c);
-    EACH_REST(c, C, EMBED_LANES) sum += x[c] * wte[c];
+    EACH_WIDE(c, C, EMBED_LANES) sums += LOAD_ACT(W, x + c) * LOAD_WEIGHT(W, wte + c);
+    EACH_REST(c, C, EMBED_LANES) sum += LOAD_ACT(1, x + c) * LOAD_WEIGHT(1, wte + c);
     sum = group_sum(wide_sum(sums) + sum, space, EMBED_LANES);
     if (lane == 0) logits[v] = sum;
 }

@@ -35,6 +35,8 @@ status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, err
         id[i] = graph_tensor(t->g, names[i], -1, ROLE_STEP, KIND_TEMP, TYPE_REAL, 1,
                              (int64_t[]){i ? t->room : (int64_t)(scratch / 4)});
     memcpy(t->operand, id + 1, sizeof t->operand);
+    for (int i = 0; i < 3 && has_act16(b); i++)
+        t->stored[i] = graph_tensor(t->g, names[i + 1], -1, ROLE_STEP, KIND_TEMP, TYPE_BF16, 1, &t->room);
     t->op = (op){.code = OP_LINEAR, .scratch = id[0]};
     status s = plan_make(t->g, &b->base.limits, &t->p, e);
     if (s == OK) s = b->base.bind(&b->base, t->g, &t->p, e);
@@ -53,10 +55,19 @@ void gemm_bench_close(gemm_bench *t) {
     *t = (gemm_bench){0};
 }
 
+/* The first n numbers of A, B or C, to the device and back. */
+static tensor_id operand_of(const gemm_bench *t, int i) { return t->is16[i] ? t->stored[i] : t->operand[i]; }
+static status put(gemm_bench *t, int i, const float *x, int64_t n, error *e) {
+    return floats_write(t->b, operand_of(t, i), x, n, e);
+}
+static status get(gemm_bench *t, int i, float *x, int64_t n, error *e) {
+    return floats_read(t->b, operand_of(t, i), x, n, e);
+}
+
 /* at: the element at which each operand starts. */
 static status run(gemm_bench *t, const product *p, int64_t at, error *e) {
     matrix M[3];
-    for (int i = 0; i < 3; i++) M[i] = (matrix){t->operand[i], 4 * (uint64_t)at};
+    for (int i = 0; i < 3; i++) M[i] = (matrix){operand_of(t, i), (uint64_t)at};
     return gemm_run(t->b, p->ta, p->tb, p->m, p->n, p->k, M[0], M[1], p->beta, M[2],
                     tensor_bytes(&t->g->tensors[t->op.scratch], 4), e);
 }
@@ -91,7 +102,8 @@ static status fill(gemm_bench *t, error *e) {
             state = state * 1664525u + 1013904223u;
             t->host[i][j] = (float)((int)(state >> 8) - (1 << 23)) / (float)(1 << 23);
         }
-        TRY(t->b->base.write(&t->b->base, t->operand[i], t->host[i], 0, 4 * (size_t)t->room, e));
+        if (t->stored[i]) TRY(floats_write(t->b, t->stored[i], t->host[i], t->room, e));
+        TRY(floats_write(t->b, t->operand[i], t->host[i], t->room, e));
         compute_precision p = t->b->base.type->precision;
         for (int64_t j = 0; j < t->room; j++) t->host[i][j] = product_round(p, t->host[i][j]);
     }
@@ -106,15 +118,16 @@ static status compute(gemm_bench *t, const product *p, int64_t at, error *e) {
     int64_t all = at + p->m * p->n + GUARD;
     float *c = t->host[2];
     for (int64_t i = 0; i < all; i++) c[i] = before(i, p->beta);
-    TRY(t->b->base.write(&t->b->base, t->operand[2], c, 0, 4 * (size_t)all, e));
+    TRY(put(t, 2, c, all, e));
     TRY(run(t, p, at, e));
-    return t->b->base.read(&t->b->base, t->operand[2], c, 0, 4 * (size_t)all, e);
+    return get(t, 2, c, all, e);
 }
 
 static bool is_same(float a, float b) { return a == b || (isnan(a) && isnan(b)); }
 
 /* Compares C with OpenBLAS's: norm-wise, and each number by how much a float32 sum of k products can be off. Matrix
-   units may cut off where float32 rounds. Inputs not rounded to tf32 would make a difference of about 3e-4. */
+   units may cut off where float32 rounds. Inputs not rounded to tf32 would make a difference of about 3e-4. What is
+   stored as bf16 is off by up to 2^-8 of itself more. */
 static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256]) {
     int64_t n = p->m * p->n;
     const float *got = t->host[2];
@@ -128,13 +141,14 @@ static bool is_right(gemm_bench *t, const product *p, int64_t at, char why[256])
         double d = (double)got[at + i] - want[i];
         difference += d * d;
         size += (double)want[i] * want[i];
-        worst = fabs(d) > worst || isnan(d) ? fabs(d) : worst;
+        d = fabs(d) - (t->is16[2] ? ldexp(fabs(want[i]), -8) : 0);
+        worst = d > worst || isnan(d) ? d : worst;
     }
     bool outside = true;
     for (int64_t i = 0; i < at; i++) outside = outside && is_same(got[i], before(i, p->beta));
     for (int64_t i = at + n; i < at + n + GUARD; i++) outside = outside && is_same(got[i], before(i, p->beta));
     bool units = *precision_table[t->b->base.type->precision].products;
-    double allowed = units ? 1e-10 : 1e-12, allowed_worst = units ? 5e-4 : 1e-4;
+    double allowed = t->is16[2] ? 5e-6 : units ? 1e-10 : 1e-12, allowed_worst = units ? 5e-4 : 1e-4;
     bool close = difference <= allowed * size && worst <= allowed_worst;
     snprintf(why, 256, "a product of %lld x %lld x %lld%s%s%s: %s", (long long)p->m, (long long)p->n, (long long)p->k,
              p->ta ? ", A transposed" : "", p->tb ? ", B transposed" : "", p->beta != 0 ? ", added" : "",
@@ -166,6 +180,8 @@ static status check_shapes(gemm_bench *t, bool *right, char why[256], error *e) 
     for (int i = 0; i < SHAPES * kinds * 2; i++) {
         const int64_t *s = (t->b->own_products ? own : clblast)[i / (2 * kinds)];
         int kind = i / 2 % kinds;
+        if (t->b->own_products && !product_has(t->b, t->is16[0], t->is16[1], kind >= 2, kind % 2)) continue;
+        if (t->is16[2] && (kind == 2 || i % 2)) continue; /* gradients of weights, and what is added to, are float */
         product p = {.ta = kind >= 2, .tb = kind % 2, .m = s[0], .n = s[1], .k = s[2], .beta = (float)(i % 2)};
         int64_t at = i % 4 == 3 ? 37 : 0;
         TRY(compute(t, &p, at, e));
@@ -205,14 +221,14 @@ status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char w
 static status check_places(gemm_bench *t, bool tb, int64_t K, bool *right, char why[256], error *e) {
     enum { ROWS = 150, N = 144, FROM = 13 };
     product whole = {.tb = tb, .m = ROWS, .n = N, .k = K}, rest = whole;
-    matrix M[3] = {{t->operand[0], (uint64_t)(4 * FROM * K)}, {t->operand[1], 0}, {t->operand[2], 0}};
+    matrix M[3] = {{operand_of(t, 0), (uint64_t)(FROM * K)}, {operand_of(t, 1), 0}, {operand_of(t, 2), 0}};
     rest.m -= FROM;
-    t->b->products.tile = 1;
+    t->b->products.tile = product_first_tile(t->b);
     TRY(compute(t, &whole, 0, e));
     memcpy(t->host[3], t->host[2] + FROM * N, sizeof(float) * (ROWS - FROM) * N);
     t->b->products.tile = 2;
     TRY(gemm_run(t->b, false, tb, rest.m, N, K, M[0], M[1], 0, M[2], 0, e));
-    TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[2], 0, sizeof(float) * (ROWS - FROM) * N, e));
+    TRY(get(t, 2, t->host[2], (ROWS - FROM) * N, e));
     *right = memcmp(t->host[3], t->host[2], sizeof(float) * (ROWS - FROM) * N) == 0;
     if (!*right) snprintf(why, 256, "a row's bits depend on its place");
     return OK;
@@ -224,28 +240,43 @@ static status check_pieces(gemm_bench *t, bool *right, char why[256], error *e) 
     size_t bytes = sizeof(float) * M * N;
     product_call p = {.ta = true, .m = M, .n = N, .beta = 1};
     product first = {.ta = true, .m = M, .n = N, .k = PIECE, .beta = 1};
-    for (int tile = 1; tile <= PRODUCT_TILES && *right; tile++) {
+    for (int tile = product_first_tile(t->b); tile <= PRODUCT_TILES && *right; tile++) {
         t->b->products.tile = tile;
         TRY(compute(t, &first, 0, e));
         p.k = p.piece = PIECE;
         for (int i = 1; i < PIECES; i++) {
-            p.A = memory_find(&t->b->memory, t->operand[0], sizeof(float) * PIECE * M * (uint64_t)i);
-            p.B = memory_find(&t->b->memory, t->operand[1], sizeof(float) * PIECE * N * (uint64_t)i);
-            p.C = memory_find(&t->b->memory, t->operand[2], 0);
+            p.A = memory_find(&t->b->memory, operand_of(t, 0), PIECE * M * (uint64_t)i);
+            p.B = memory_find(&t->b->memory, operand_of(t, 1), PIECE * N * (uint64_t)i);
+            p.C = memory_find(&t->b->memory, operand_of(t, 2), 0);
             TRY(product_run(t->b, &p, e));
         }
-        TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[3], 0, bytes, e));
+        TRY(get(t, 2, t->host[3], M * N, e));
         for (int i = 0; i < M * N; i++) t->host[2][i] = before(i, 1);
-        TRY(t->b->base.write(&t->b->base, t->operand[2], t->host[2], 0, bytes, e));
+        TRY(put(t, 2, t->host[2], M * N, e));
         p.k = PIECE * PIECES;
-        p.A = memory_find(&t->b->memory, t->operand[0], 0);
-        p.B = memory_find(&t->b->memory, t->operand[1], 0);
+        p.A = memory_find(&t->b->memory, operand_of(t, 0), 0);
+        p.B = memory_find(&t->b->memory, operand_of(t, 1), 0);
         TRY(product_run(t->b, &p, e));
-        TRY(t->b->base.read(&t->b->base, t->operand[2], t->host[2], 0, bytes, e));
+        TRY(get(t, 2, t->host[2], M * N, e));
         *right = memcmp(t->host[3], t->host[2], bytes) == 0;
         if (!*right) snprintf(why, 256, "sequences in one launch are not those one by one");
     }
     return OK;
+}
+
+/* Operands and results as is16 says. */
+static status check_variant(gemm_bench *t, bool *right, char why[256], error *e) {
+    bool has[2], tn = product_has(t->b, t->is16[0], t->is16[1], true, false);
+    for (int tb = 0; tb < 2; tb++) has[tb] = product_has(t->b, t->is16[0], t->is16[1], false, tb);
+    for (int i = product_first_tile(t->b); i <= PRODUCT_TILES && *right; i++) {
+        t->b->products.tile = i;
+        TRY(check_shapes(t, right, why, e));
+        for (int tb = 0; tb < 2 && *right; tb++)
+            if (has[tb]) TRY(check_company(t, tb, right, why, e));
+    }
+    for (int i = 0; i < 4 && *right; i++)
+        if (has[i % 2]) TRY(check_places(t, i % 2, i / 2 ? 80 : 77, right, why, e));
+    return *right && tn && !t->is16[2] ? check_pieces(t, right, why, e) : OK;
 }
 
 status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e) {
@@ -253,13 +284,11 @@ status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e)
     *right = true;
     why[0] = 0;
     TRY(fill(t, e));
-    for (int i = 1; i <= PRODUCT_TILES && *right; i++) {
-        t->b->products.tile = i;
-        TRY(check_shapes(t, right, why, e));
-        for (int tb = 0; tb < 2 && *right; tb++) TRY(check_company(t, tb, right, why, e));
+    for (int i = 0; i < (has_act16(t->b) ? 8 : 1) && *right; i++) {
+        t->is16[0] = i & 1, t->is16[1] = i & 2, t->is16[2] = i & 4;
+        TRY(check_variant(t, right, why, e));
     }
-    for (int i = 0; i < 4 && *right; i++) TRY(check_places(t, i % 2, i / 2 ? 80 : 77, right, why, e));
-    if (*right) TRY(check_pieces(t, right, why, e));
+    memset(t->is16, 0, sizeof t->is16);
     t->b->products.tile = tile;
     return OK;
 }

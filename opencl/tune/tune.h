@@ -13,6 +13,8 @@ typedef struct {
     plan p;
     op op;                /* lends gemm_run its scratch */
     tensor_id operand[3]; /* A, B, C: `room` floats each */
+    tensor_id stored[3];  /* so many as bf16; 0 where b stores nothing so */
+    bool is16[3];         /* which of them a check takes now */
     int64_t room;
     float *host[4]; /* A and B as they are on the device; C and what it should be. NULL until checked */
 } gemm_bench;
@@ -33,8 +35,8 @@ status gemm_bench_time(gemm_bench *t, const product *p, int runs, double *second
 status gemm_bench_check(gemm_bench *t, const gemm_params *p, bool *right, char why[256], error *e);
 
 /* The same for snug's own products, with both tiles and all four transpositions, on inputs that product_round has
-   rounded. Bits must be the same from either tile, in any row of a tile, and whether pieces of k are one launch or
-   many. */
+   rounded, and stored in each way that there is a kernel for. Bits must be the same from either tile, in any row of a
+   tile, and whether pieces of k are one launch or many. */
 status gemm_bench_check_own(gemm_bench *t, bool *right, char why[256], error *e);
 
 /* ---- samples of a model's products (samples.c) ---- */
