@@ -262,12 +262,41 @@ START_TEST(gpt2_sizes_fit_where_promised) {
         fit_option o;
         error e = {""};
         r.micro_batch = cases[i].micro_batch;
+        r.may_offload = false;
         status s = fit_choose(&r, &o, &e);
         ck_assert_msg((s == OK) == cases[i].fits, "%d layers in %g GiB: %s", cases[i].layers, cases[i].cap, e.text);
         if (s == OK) continue;
         char missing[64];
         snprintf(missing, sizeof missing, "%llu bytes more", (unsigned long long)(o.peak - r.limits.cap));
         ck_assert_msg(s == NO_MEMORY && strstr(e.text, missing), "%s", e.text);
+    }
+}
+END_TEST
+
+/* Two moments of 4 bytes a parameter leave the device, but only where that is what makes it fit. */
+START_TEST(moments_go_to_the_host_where_nothing_else_fits) {
+    static const struct {
+        int layers, heads, channels;
+        double cap, offloaded_cap;
+    } cases[] = {{12, 12, 768, 2.2, 1.3}, {36, 20, 1280, 12.5, 6.5}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        error e = {""};
+        fit_option o;
+        int layers = cases[i].layers, heads = cases[i].heads, channels = cases[i].channels;
+        fit_request r = gpt2("auto", layers, heads, channels, cases[i].cap, true);
+        ck_assert_msg(fit_choose(&r, &o, &e) == OK, "%s", e.text);
+        ck_assert_int_eq(o.offload, OFFLOAD_NONE);
+        ck_assert_uint_eq(o.host, 0);
+        r = gpt2("auto", layers, heads, channels, cases[i].offloaded_cap, true);
+        ck_assert_msg(fit_choose(&r, &o, &e) == OK, "%s", e.text);
+        ck_assert_int_eq(o.offload, OFFLOAD_MOMENTS);
+        ck_assert_uint_le(o.peak, r.limits.cap);
+        double moments = 8 * (double)gpt_parameters(&r.shape);
+        ck_assert_double_eq_tol((double)o.host, moments, 1e-3 * moments); /* slots are rounded up */
+        r.may_offload = false;
+        ck_assert_int_eq(fit_choose(&r, &o, &e), NO_MEMORY);
+        r = gpt2("cpu", layers, heads, channels, cases[i].offloaded_cap, true);
+        ck_assert_int_eq(fit_choose(&r, &o, &e), NO_MEMORY); /* the host is what its memory is */
     }
 }
 END_TEST
@@ -349,7 +378,7 @@ START_TEST(what_does_not_fit_says_so_and_fails) {
     cJSON_Delete(root);
     free(text);
     text = PLAN(&s, &e, "--vocab_size=50304", "--batch_size=16", "--micro_batch_size=16", "--recompute=none",
-                "--vram_cap=10.5GiB");
+                "--vram_cap=10.5GiB", "--offload=none");
     ck_assert_int_eq(s, NO_MEMORY);
     ck_assert_msg(strstr(e.text, "micro_batch_size 16") && strstr(text, "DOES NOT FIT"), "%s", e.text);
     free(text);
@@ -359,11 +388,12 @@ END_TEST
 START_TEST(giving_up_equal_bits_is_offered_where_it_helps) {
     status s;
     error e;
-    char *text = PLAN(&s, &e, "--n_layer=36", "--n_head=20", "--n_embd=1280", "--vocab_size=50304", "--vram_cap=12GiB");
+    char *text = PLAN(&s, &e, "--n_layer=36", "--n_head=20", "--n_embd=1280", "--vocab_size=50304", "--vram_cap=12GiB",
+                      "--offload=none");
     ck_assert_int_eq(s, NO_MEMORY);
     ck_assert_ptr_nonnull(strstr(text, "the same but for rounding (see below)\n"));
     ck_assert_ptr_nonnull(strstr(text, "snug train --n_layer=36 --n_head=20 --n_embd=1280 --vocab_size=50304 "
-                                       "--vram_cap=12GiB --batch_invariant=False\n"));
+                                       "--vram_cap=12GiB --offload=none --batch_invariant=False\n"));
     free(text);
 }
 END_TEST
@@ -632,6 +662,7 @@ Suite *fit_suite(void) {
     tcase_add_test(search, fit_agrees_with_every_plan_there_is);
     tcase_add_test(search, a_steps_tokens_are_there_wherever_they_fit);
     tcase_add_loop_test(search, gpt2_sizes_fit_where_promised, 0, 2);
+    tcase_add_test(search, moments_go_to_the_host_where_nothing_else_fits);
     tcase_add_test(search, the_search_takes_less_than_200_ms);
     tcase_add_test(command, json_carries_the_whole_report);
     tcase_add_test(command, what_does_not_fit_says_so_and_fails);

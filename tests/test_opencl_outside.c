@@ -8,12 +8,14 @@
 
 static void (*count_reset)(uint64_t refuse_above);
 static uint64_t (*count)(int which);
-enum { LIVE, PEAK, CREATED, LATE };
+static void (*refuse_pinned)(int refuse);
+enum { LIVE, PEAK, CREATED, LATE, HOST_LIVE, HOST_PEAK };
 
 static bool counting(void) {
     *(void **)&count_reset = dlsym(RTLD_DEFAULT, "count_buffers_reset");
     *(void **)&count = dlsym(RTLD_DEFAULT, "count_buffers");
-    return count_reset && count;
+    *(void **)&refuse_pinned = dlsym(RTLD_DEFAULT, "count_buffers_refuse_pinned");
+    return count_reset && count && refuse_pinned;
 }
 
 static uint64_t state;
@@ -44,7 +46,8 @@ static void random_config(gpt_shape *s, gpt_run *r) {
                    .beta1 = 0.9,
                    .beta2 = 0.95,
                    .grad_clip = 1,
-                   .recompute = recompute[draw(0, 3)]};
+                   .recompute = recompute[draw(0, 3)],
+                   .offload = (offload_policy)draw(0, OFFLOAD_COUNT - 1)};
 }
 
 /* Two steps. */
@@ -66,14 +69,15 @@ static void train(model *m, char hash[65]) {
     batch_free(&b);
 }
 
-/* Bytes of the run's plan on this device. */
-static uint64_t planned(const backend *b, const gpt_shape *shape, const gpt_run *run) {
+/* Bytes of the run's plan on this device; *host: of the host's memory. */
+static uint64_t planned(const backend *b, const gpt_shape *shape, const gpt_run *run, uint64_t *host) {
     error e = {""};
     gpt g;
     plan p;
     ck_assert_msg(gpt_build(shape, run, b->type->scratch, b->limits.real_bytes, &g, &e) == OK, "%s", e.text);
     ck_assert_msg(plan_make(g.graph, &b->limits, &p, &e) == OK, "%s", e.text);
     uint64_t total = p.total;
+    *host = p.host_total;
     plan_free(&p);
     gpt_free(&g);
     return total;
@@ -90,20 +94,54 @@ START_TEST(outside_peak_is_the_plan_and_nothing_comes_late) {
     char hash[65];
     random_config(&shape, &run);
     backend *b = open_device(_i % 2 ? ALWAYS_INDIRECT : ALWAYS_DIRECT, 0);
-    uint64_t total = planned(b, &shape, &run);
+    uint64_t host, total = planned(b, &shape, &run, &host);
     count_reset(0);
     b->limits.cap = total - 1;
     ck_assert_int_eq(model_open(&m, b, &shape, &run, &e), NO_MEMORY);
     ck_assert_uint_lt(count(PEAK), total);
-    ck_assert_uint_eq(count(LIVE), 0);
+    ck_assert_uint_eq(count(LIVE) + count(HOST_LIVE), 0);
     b->limits.cap = total;
     count_reset(0);
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
     train(&m, hash);
     ck_assert_uint_eq(count(PEAK), total);
+    ck_assert_uint_eq(count(HOST_PEAK), host);
     ck_assert_uint_eq(count(LATE), 0);
     model_close(&m);
-    ck_assert_uint_eq(count(LIVE), 0);
+    ck_assert_uint_eq(count(LIVE) + count(HOST_LIVE), 0);
+}
+END_TEST
+
+/* A driver without pinned memory gets ordinary memory in its place, which no buffer stands for: the same bits. */
+START_TEST(a_driver_that_refuses_pinned_memory_gets_pageable_memory) {
+    if (!counting()) return;
+    error e = {""};
+    gpt_shape shape = {
+        .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
+    gpt_run run = {.purpose = GRAPH_TRAIN,
+                   .micro_batch = 2,
+                   .length = 40,
+                   .sequences = 6,
+                   .batch_invariant = true,
+                   .weight_decay = 0.1,
+                   .beta1 = 0.9,
+                   .beta2 = 0.95,
+                   .grad_clip = 1,
+                   .offload = OFFLOAD_MOMENTS};
+    char hash[2][65];
+    for (int refuse = 0; refuse < 2; refuse++) {
+        model m;
+        refuse_pinned(refuse);
+        count_reset(0);
+        ck_assert_msg(model_open(&m, open_device(0, 0), &shape, &run, &e) == OK, "%s", e.text);
+        ck_assert_int_eq(m.backend->host_pageable, refuse);
+        ck_assert_uint_eq(m.backend->host_allocated, m.plan.host_total);
+        ck_assert_uint_eq(count(HOST_PEAK), refuse ? 0 : m.plan.host_total);
+        train(&m, hash[refuse]);
+        model_close(&m);
+    }
+    refuse_pinned(0);
+    ck_assert_str_eq(hash[0], hash[1]);
 }
 END_TEST
 
@@ -158,6 +196,7 @@ Suite *opencl_outside_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, outside_peak_is_the_plan_and_nothing_comes_late, 0, 48);
     tcase_add_test(t, a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits);
+    tcase_add_test(t, a_driver_that_refuses_pinned_memory_gets_pageable_memory);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -201,6 +201,7 @@ static status time_ops(bench *t, const double timed[2], error *e) {
     int steps = 1 + t->steps / 4;
     status s = OK;
     b->profile = true;
+    b->transfer_seconds = 0;
     for (int i = 0; i < steps && s == OK; i++) {
         s = step(t, t->batch.sequences, i, one, e);
         sum[0] += one[0] / steps;
@@ -208,6 +209,8 @@ static status time_ops(bench *t, const double timed[2], error *e) {
     }
     if (s == OK) s = b->op_seconds(b, seconds, e);
     if (s == OK) count_ops(t, seconds, steps);
+    t->transfers.seconds = b->transfer_seconds / steps;
+    t->transfers.bytes = 2 * (double)b->host_allocated;
     for (int i = g->begin.first; i < g->begin.end; i++) begin += seconds[i] / steps;
     free(seconds);
     t->seconds = whole_step(t, begin, timed);

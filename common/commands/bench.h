@@ -29,7 +29,8 @@ typedef struct {
                                backend can't tell */
     uint64_t launches;      /* of a step: backend.launches */
     bench_row rows[OP_COUNT];
-    bench_row total; /* the sums of the rows' runs, flops and bytes; but its seconds are those of a whole step with
+    bench_row transfers; /* of tensors at home in the host's memory */
+    bench_row total;     /* the sums of the rows' runs, flops and bytes; but its seconds are those of a whole step with
                         every op timed, of which the time between the ops is in no row */
 } bench;
 

@@ -22,6 +22,9 @@ static void print_head(const bench *b, FILE *f) {
             r->batch_invariant ? "True" : "False", r->dropout);
     fprintf(f, "peak   %llu bytes (%s)\n", (unsigned long long)be->allocated,
             bytes_print(be->allocated, peak, sizeof peak));
+    if (be->host_allocated)
+        fprintf(f, "host   %llu bytes of its memory (%s): offload %s\n", (unsigned long long)be->host_allocated,
+                bytes_print(be->host_allocated, peak, sizeof peak), offload_table[b->option.offload].name);
     fprintf(f, "limit  %.1f GFLOP/s: the product %lld x %lld x %lld alone\n", b->limit / 1e9,
             (long long)b->limit_shape[0], (long long)b->limit_shape[1], (long long)b->limit_shape[2]);
     fprintf(f, "time   %.1f ms a step (median of %d), %.0f tokens/s, %.1f GFLOP/s, %.1f %% of the limit\n",
@@ -54,7 +57,8 @@ void bench_text(const bench *b, FILE *f) {
         ops += b->rows[code].seconds;
         if (b->rows[code].runs) print_row(b, op_describe((op_code)code)->name, &b->rows[code], f);
     }
-    print_row(b, "between ops", &(bench_row){.seconds = b->total.seconds - ops}, f);
+    if (b->transfers.bytes > 0) print_row(b, "transfers", &b->transfers, f);
+    print_row(b, "between ops", &(bench_row){.seconds = b->total.seconds - ops - b->transfers.seconds}, f);
     print_row(b, "all", &b->total, f);
 }
 
@@ -92,6 +96,8 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddStringToObject(root, "matmul_precision", precision->matmul);
     cJSON_AddNumberToObject(root, "dropout", r->dropout);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)b->m.backend->allocated);
+    cJSON_AddStringToObject(root, "offload", offload_table[b->option.offload].name);
+    cJSON_AddNumberToObject(root, "host_bytes", (double)b->m.backend->host_allocated);
     cJSON *limit = cJSON_AddObjectToObject(root, "limit");
     cJSON_AddNumberToObject(limit, "m", (double)b->limit_shape[0]);
     cJSON_AddNumberToObject(limit, "n", (double)b->limit_shape[1]);
@@ -110,6 +116,7 @@ void bench_json(const bench *b, FILE *f) {
     cJSON *ops = cJSON_AddArrayToObject(root, "ops");
     for (int code = 0; code < OP_COUNT; code++)
         if (b->rows[code].runs) add_row(ops, op_describe((op_code)code)->name, &b->rows[code]);
+    if (b->transfers.bytes > 0) add_row(ops, "transfers", &b->transfers);
     add_row(ops, "all", &b->total);
     char *text = cJSON_Print(root);
     fprintf(f, "%s\n", text);

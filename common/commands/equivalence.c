@@ -157,6 +157,7 @@ status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_b
     fit_option o = {.micro_batch = micro_batch, .policy = policy};
     backend *b;
     r.run.purpose = purpose;
+    if (purpose == GRAPH_GRADS) r.run.offload = OFFLOAD_NONE;
     r.run.batch_invariant = batch_invariant;
     if (purpose == GRAPH_GRADS) r.run.dropout = 0;
     TRY(fit_measure(&r, &o, e)); /* is there room for a step's tokens? */

@@ -36,7 +36,8 @@ static bool is_same(const fit_request *a, const fit_request *b) {
 static status measure(const plan_report *p, const fit_request *r, fit_option *o, error *e) {
     const fit_option *known[] = {&p->chosen, &p->asked};
     for (int i = 0; i < 2 && is_same(r, &p->request); i++)
-        if (known[i]->peak && known[i]->micro_batch == o->micro_batch && known[i]->policy == o->policy) {
+        if (known[i]->peak && known[i]->micro_batch == o->micro_batch && known[i]->policy == o->policy &&
+            known[i]->offload == r->run.offload) {
             *o = *known[i];
             return OK;
         }
@@ -87,17 +88,21 @@ static void say_training(const plan_report *p, plan_row *row) {
     else if (r->run.sequences != asked->run.sequences)
         snprintf(text, size, "OTHER: effective batch %lld, noise x%.2f", (long long)r->run.sequences,
                  sqrt((double)asked->run.sequences / (double)r->run.sequences));
-    else if (!r->run.batch_invariant)
-        snprintf(text, size, "the same but for rounding");
     else
-        snprintf(text, size, "the same");
+        snprintf(text, size, r->run.batch_invariant ? "the same" : "the same but for rounding");
+    if (!row->option.offload) return;
+    char host[32];
+    size_t n = strlen(text);
+    snprintf(text + n, size - n, "; offload=%s: %s", offload_table[row->option.offload].name,
+             bytes_print(row->option.host, host, sizeof host));
 }
 
 static status add_row(plan_report *p, const fit_request *r, int micro_batch, const recompute_policy *policy, error *e) {
     if (p->n_rows == PLAN_ROWS_MAX) return OK;
     for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];
-        if (there->option.micro_batch == micro_batch && there->option.policy == policy && is_same(&there->request, r)) {
+        if (there->option.micro_batch == micro_batch && there->option.policy == policy &&
+            there->request.run.offload == r->run.offload && is_same(&there->request, r)) {
             return OK;
         }
     }
@@ -147,6 +152,7 @@ static status add_rounding(plan_report *p, error *e) {
     status s = fit_choose(&r, &o, NULL);
     if (s == FAILED) return fail(e, s, "planning with batch_invariant=False failed");
     if (s != OK) return OK;
+    r.run.offload = o.offload;
     TRY(add_row(p, &r, o.micro_batch, o.policy, e));
     p->rounding = &p->rows[p->n_rows - 1];
     return OK;
@@ -161,7 +167,18 @@ static status add_unforced(plan_report *p, error *e) {
     r.policy = NULL;
     status s = fit_choose(&r, &o, NULL);
     if (s == FAILED) return fail(e, s, "planning without micro_batch_size and recompute failed");
-    return s == OK ? add_row(p, &r, o.micro_batch, o.policy, e) : OK;
+    if (s != OK) return OK;
+    r.run.offload = o.offload;
+    return add_row(p, &r, o.micro_batch, o.policy, e);
+}
+
+/* What else could make room: the same with the optimizer's part of the memory on the host. */
+static status add_offloaded(plan_report *p, error *e) {
+    fit_request r = p->request;
+    if (!r.may_offload) return OK;
+    for (r.run.offload = OFFLOAD_NONE + 1; r.run.offload < OFFLOAD_COUNT; r.run.offload++)
+        TRY(add_row(p, &r, p->asked_micro_batch, keep_all(p), e));
+    return OK;
 }
 
 /* ---- the report ---- */
@@ -172,7 +189,9 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     if (s == FAILED || s == BAD_INPUT) return *e = *nothing_fits, s;
     p->fits = s == OK;
     TRY(find_asked(p, e));
-    TRY(add_row(p, &p->request, p->chosen.micro_batch, p->chosen.policy, e));
+    fit_request chosen = p->request;
+    chosen.run.offload = p->chosen.offload;
+    TRY(add_row(p, &chosen, p->chosen.micro_batch, p->chosen.policy, e));
     p->rows[0].chosen = true;
     TRY(add_unforced(p, e));
     TRY(add_rounding(p, e));
@@ -180,8 +199,10 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
         p->nanogpt.n_splits = 0; /* not a run for nanoGPT: float64 */
     TRY(add_row(p, &p->request, p->asked_micro_batch, keep_all(p), e));
     for (int i = 0; i < p->n_rows; i++)
-        p->rows[i].base = p->rows[i].option.micro_batch == p->asked_micro_batch &&
+        p->rows[i].base = p->rows[i].request.run.offload == p->request.run.offload &&
+                          p->rows[i].option.micro_batch == p->asked_micro_batch &&
                           p->rows[i].option.policy == keep_all(p) && is_same(&p->rows[i].request, &p->request);
+    TRY(add_offloaded(p, e));
     return add_advice(p, e);
 }
 

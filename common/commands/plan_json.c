@@ -32,6 +32,11 @@ static void add_seconds(cJSON *to, const fit_request *r, const fit_option *o) {
     }
 }
 
+static void add_offload(cJSON *to, const fit_option *o) {
+    cJSON_AddStringToObject(to, "offload", offload_table[o->offload].name);
+    cJSON_AddNumberToObject(to, "host_bytes", (double)o->host);
+}
+
 static void add_asked(cJSON *to, const plan_report *p) {
     cJSON *a = cJSON_AddObjectToObject(to, "as_asked");
     add_split(a, p->asked_micro_batch, p->request.run.sequences);
@@ -43,6 +48,7 @@ static void add_asked(cJSON *to, const plan_report *p) {
     cJSON_AddStringToObject(a, "recompute", p->asked.policy->name);
     cJSON_AddBoolToObject(a, "one_upload", p->asked.one_upload);
     cJSON_AddNumberToObject(a, "peak_bytes", (double)p->asked.peak);
+    add_offload(a, &p->asked);
     cJSON_AddStringToObject(a, "peak_op", p->peak_op);
     cJSON *kinds = cJSON_AddObjectToObject(a, "bytes_at_peak");
     for (int k = 0; k < KIND_COUNT; k++)
@@ -68,6 +74,7 @@ static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
         return;
     }
     cJSON_AddNumberToObject(o, "peak_bytes", (double)row->option.peak);
+    add_offload(o, &row->option);
     cJSON_AddBoolToObject(o, "one_upload", row->option.one_upload);
     if (base) {
         cJSON_AddNumberToObject(o, "saved_bytes", (double)base->option.peak - (double)row->option.peak);
@@ -88,6 +95,7 @@ static cJSON *report(const plan_report *p) {
     cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);
     cJSON_AddStringToObject(root, "matmul_precision", p->config->matmul_precision);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)p->chosen.peak);
+    add_offload(root, &p->chosen);
     if (p->request.limits.cap)
         cJSON_AddNumberToObject(root, "cap_bytes", (double)p->request.limits.cap);
     else

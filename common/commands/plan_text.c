@@ -1,6 +1,7 @@
 /* plan_text.c: prints the report of `snug plan` as text: bars against the cap, the table of options, lines to type. */
 #include "commands/plan_command.h"
 #include "run/device.h"
+#include "base/host.h"
 #include "base/terminal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -129,6 +130,10 @@ static void print_verdict(const plan_report *p, const screen *s) {
     paint(s, "\033[0m");
     fprintf(s->f, ": %s %s, %s bytes\n", bytes_print(difference, size, sizeof size),
             p->asked_fits ? "are free" : "too much", number_print((int64_t)difference, exact));
+    if (p->asked.offload)
+        fprintf(s->f, "With %s in %s of the host's memory%s.\n", offload_table[p->asked.offload].text,
+                bytes_print(p->asked.host, size, sizeof size),
+                p->request.may_offload ? ", since it does not fit otherwise" : "");
     if (p->asked_fits && !p->asked.one_upload)
         fprintf(s->f, "Tokens go to the device at each micro-batch: those of a whole step would not fit.\n");
 }
@@ -234,6 +239,18 @@ static void print_table(const plan_report *p, const screen *s) {
                 "compared.\n");
 }
 
+/* A warning and no more: the machine that trains may be another one. */
+static void print_host(const plan_report *p, FILE *f) {
+    uint64_t need = p->chosen.host, have = host_memory_free();
+    char bytes[32], free_bytes[32], exact[32];
+    if (!need) return;
+    fprintf(f, "\nOf the host's memory: %s = %s bytes for %s, there and back once a step.\n",
+            bytes_print(need, bytes, sizeof bytes), number_print((int64_t)need, exact),
+            offload_table[p->chosen.offload].text);
+    if (need > have)
+        fprintf(f, "This machine has too little: %s are free.\n", bytes_print(have, free_bytes, sizeof free_bytes));
+}
+
 /* ---- speed, and what to type ---- */
 
 static void print_speed(const plan_report *p, FILE *f) {
@@ -268,6 +285,7 @@ void plan_text(const plan_report *p, FILE *f) {
         fprintf(f, "\nAs asked, micro-batch %d, one tensor is larger than the device's largest allocation.\n",
                 p->asked_micro_batch);
     print_table(p, &s);
+    print_host(p, f);
     print_speed(p, f);
     print_lines(p, f);
     plan_nanogpt_short(&p->nanogpt, f);

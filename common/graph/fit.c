@@ -83,8 +83,13 @@ gpt_run fit_run(const fit_request *r, const fit_option *o) {
     run.micro_batch = o->micro_batch;
     run.recompute = o->policy->dropped;
     run.one_upload = o->one_upload;
+    run.offload = o->offload;
     run.stored = r->type->stored;
     return run;
+}
+
+static fit_option option_of(const fit_request *r, int micro_batch, const recompute_policy *policy) {
+    return (fit_option){.micro_batch = micro_batch, .policy = policy, .offload = r->run.offload};
 }
 
 static status build(const fit_request *r, const fit_option *o, gpt *m, error *e) {
@@ -105,7 +110,7 @@ static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *b
 }
 
 bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_policy *policy) {
-    fit_option o = {.micro_batch = micro_batch, .policy = policy};
+    fit_option o = option_of(r, micro_batch, policy);
     uint64_t bytes;
     return r->limits.cap && lower_bound(r, &o, &bytes, NULL) == OK && !fits(r, bytes);
 }
@@ -114,10 +119,12 @@ bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_poli
 static status measure(const fit_request *r, fit_option *o, uint64_t *above, error *e) {
     gpt m;
     plan p;
+    o->offload = r->run.offload;
     TRY(build(r, o, &m, e));
     status s = plan_make(m.graph, &r->limits, &p, e);
     if (s == OK) {
         o->peak = p.total;
+        o->host = p.host_total;
         *above = p.transient - p.transient_live_peak;
         o->parts_are_even = r->run.sequences % o->micro_batch == 0;
         step_ops ops = count_ops(m.graph);
@@ -198,7 +205,7 @@ static status count_below(const fit_request *r, const recompute_policy *policy, 
     int low = limit || r->limits.max_block ? 0 : n, high = n; /* sizes[0 .. low) are below, sizes[high ..) are not */
     while (low < high) {
         int middle = low + (high - low) / 2;
-        fit_option o = {.micro_batch = sizes[middle], .policy = policy};
+        fit_option o = option_of(r, sizes[middle], policy);
         uint64_t bytes = 0;
         status s = lower_bound(r, &o, &bytes, e);
         if (s == FAILED) return s;
@@ -219,7 +226,7 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     TRY(count_below(r, policy, sizes, n, r->limits.cap, &fitting, e));
     if (!fitting) return OK;
     if (all_but_reserve(r)) TRY(count_below(r, policy, sizes, fitting, all_but_reserve(r), &roomy, e));
-    fit_option o = {.micro_batch = sizes[0], .policy = policy};
+    fit_option o = option_of(r, sizes[0], policy);
     gpt m;
     TRY(build(r, &o, &m, e)); /* one graph serves all sizes, since operations and traffic are functions of sequences */
     step_ops ops = count_ops(m.graph);
@@ -306,7 +313,7 @@ static status pick(const fit_request *r, candidates *c, fit_option *best, bool *
 static status smallest(const fit_request *r, int micro_batch, fit_option *best, error *e) {
     bool found = false;
     for (int i = RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* from the one that keeps least */
-        fit_option o = {.micro_batch = micro_batch, .policy = &recompute_policies[i]};
+        fit_option o = option_of(r, micro_batch, &recompute_policies[i]);
         if (r->policy && r->policy != o.policy) continue;
         uint64_t bound;
         status s = lower_bound(r, &o, &bound, e);
@@ -321,22 +328,24 @@ static status smallest(const fit_request *r, int micro_batch, fit_option *best, 
 /* Says how much is missing, and the cap that would do, in hundredths of a MiB rounded up, so that it can be typed as it
    stands. */
 static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
-    char cap[32];
+    char cap[32], offload[32] = "";
     bytes_print(r->limits.cap, cap, sizeof cap);
+    if (o->offload) snprintf(offload, sizeof offload, ", offload=%s", offload_table[o->offload].name);
     unsigned long long missing = o->peak - r->limits.cap;
     double enough = ceil((double)o->peak / (1 << 20) * 100) / 100;
     if (r->micro_batch)
         return fail(e, NO_MEMORY,
-                    "micro_batch_size %d does not fit in %s: with recompute=%s it needs %llu bytes more, "
+                    "micro_batch_size %d does not fit in %s: with recompute=%s%s it needs %llu bytes more, "
                     "--vram_cap=%.2fMiB; leave it out to have it fitted",
-                    o->micro_batch, cap, o->policy->name, missing, enough);
+                    o->micro_batch, cap, o->policy->name, offload, missing, enough);
     return fail(e, NO_MEMORY,
                 "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
-                "recompute=%s, needs %llu bytes more, --vram_cap=%.2fMiB",
-                cap, o->micro_batch, o->policy->name, missing, enough);
+                "recompute=%s%s, needs %llu bytes more, --vram_cap=%.2fMiB",
+                cap, o->micro_batch, o->policy->name, offload, missing, enough);
 }
 
-status fit_choose(const fit_request *r, fit_option *best, error *e) {
+/* fit_choose with r->run.offload as it is. */
+static status choose(const fit_request *r, fit_option *best, error *e) {
     candidates c = {0};
     int n = 1, forced = r->micro_batch;
     int *sizes = forced ? &forced : sizes_of(r->run.sequences, &n);
@@ -355,14 +364,27 @@ status fit_choose(const fit_request *r, fit_option *best, error *e) {
     return s;
 }
 
+status fit_choose(const fit_request *r, fit_option *best, error *e) {
+    fit_request q = *r;
+    status s = choose(&q, best, e);
+    while (s == NO_MEMORY && r->may_offload && q.run.offload + 1 < OFFLOAD_COUNT) {
+        q.run.offload++;
+        s = choose(&q, best, e);
+    }
+    return s;
+}
+
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size) {
     char peak[32], cap[32] = "no cap";
     if (r->limits.cap) bytes_print(r->limits.cap, cap, sizeof cap);
     int64_t n = r->run.sequences, parts = (n + o->micro_batch - 1) / o->micro_batch;
-    char last[32] = "";
+    char last[32] = "", host[96] = "", bytes[32];
     if (n % o->micro_batch) snprintf(last, sizeof last, " (the last one %lld)", (long long)(n % o->micro_batch));
-    snprintf(text, size, "micro-batch %d x %lld%s, recompute %s, %s of %s%s", o->micro_batch, (long long)parts, last,
-             o->policy->name, bytes_print(o->peak, peak, sizeof peak), cap,
+    if (o->offload)
+        snprintf(host, sizeof host, ", %s in %s of the host's memory", offload_table[o->offload].text,
+                 bytes_print(o->host, bytes, sizeof bytes));
+    snprintf(text, size, "micro-batch %d x %lld%s, recompute %s, %s of %s%s%s", o->micro_batch, (long long)parts, last,
+             o->policy->name, bytes_print(o->peak, peak, sizeof peak), cap, host,
              o->one_upload ? "" : ", no room for the tokens of a whole step");
     return text;
 }

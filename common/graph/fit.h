@@ -13,6 +13,7 @@ typedef struct {
     memory_limits limits; /* the cap among them; 0: any size fits */
     const backend_type *type; /* whose ops' working space is counted */
     cost_model cost;
+    bool may_offload;               /* run.offload may be raised where nothing fits with it */
     int micro_batch;                /* 0 = to be found */
     const recompute_policy *policy; /* NULL = to be found */
 } fit_request;
@@ -22,7 +23,8 @@ typedef struct {
     const recompute_policy *policy;
     bool one_upload;     /* tokens and targets of the whole step are on the device at once */
     bool parts_are_even; /* the micro-batch divides the effective batch */
-    uint64_t peak;       /* the plan's total */
+    offload_policy offload;
+    uint64_t peak, host; /* the plan's total, and its host_total */
     double seconds;      /* of a step, by the cost model */
     double flops;        /* of a step */
 } fit_option;
@@ -37,7 +39,8 @@ typedef struct {
    model does not know. A divisor of the effective batch is taken before any other that is less than twice as large, and
    sizes that need as many micro-batches as a smaller one are left out.
    Where none of them leaves a fifth free, where there is no cap, or where others live in the same memory
-   (limits.cap_is_shared): the least memory. NO_MEMORY: nothing fits, and *best is the smallest that there is.
+   (limits.cap_is_shared): the least memory. Nothing is taken to the host's memory (r->may_offload) unless nothing fits
+   without, since transfers cost time at every step. NO_MEMORY: nothing fits, and *best is the smallest that there is.
    BAD_INPUT: a tensor is larger than the device's largest allocation. */
 status fit_choose(const fit_request *r, fit_option *best, error *e);
 /* Does a plan of so many bytes leave the reserve free? Never where there is no cap, or a shared one. */

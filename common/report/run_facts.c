@@ -37,7 +37,8 @@ static int number_of_type(const backend_type *type) {
 typedef struct {
     int64_t layers, heads, channels, positions, vocabulary, bias, tanh_gelu; /* the model */
     int64_t micro_batch, length, sequences, batch_invariant, one_upload;     /* the run */
-    int64_t real_bytes, alignment, max_block, cap, opencl;                   /* the limits, and the backend */
+    int64_t offload;
+    int64_t real_bytes, alignment, max_block, cap, opencl; /* the limits, and the backend */
 } numbers;
 #define X(name, low, high) {#name, offsetof(numbers, name), low, high},
 static const struct {
@@ -47,8 +48,8 @@ static const struct {
 } FIELDS[] = {X(layers, 1, 1024) X(heads, 1, 1024) X(channels, 1, 65536) X(positions, 1, 1 << 20)
                   X(vocabulary, 1, 1 << 24) X(bias, 0, 1) X(tanh_gelu, 0, 1) X(micro_batch, 1, 1 << 24)
                       X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(one_upload, 0, 1)
-                          X(real_bytes, 4, 8) X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52)
-                              X(opencl, 0, N_TYPES)};
+                          X(offload, 0, OFFLOAD_COUNT - 1) X(real_bytes, 4, 8) X(alignment, 1, 1 << 20)
+                              X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52) X(opencl, 0, N_TYPES)};
 #undef X
 enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 
@@ -69,6 +70,7 @@ static numbers numbers_of(const fit_request *r, const fit_option *o) {
                      .sequences = run.sequences,
                      .batch_invariant = run.batch_invariant,
                      .one_upload = run.one_upload,
+                     .offload = run.offload,
                      .real_bytes = (int64_t)l->real_bytes,
                      .alignment = (int64_t)l->alignment,
                      .max_block = (int64_t)l->max_block,
@@ -115,7 +117,7 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
     for (int i = 0; i < N_FIELDS; i++) {
         int64_t *to = field(&n, i);
         const cJSON *number = json_get(plan, FIELDS[i].name);
-        if (!number && to == &n.one_upload) { /* older files do not have it */
+        if (!number && (to == &n.one_upload || to == &n.offload)) { /* older files do not have them */
             *to = 0;
             continue;
         }
@@ -125,6 +127,7 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
     }
     *chosen = (fit_option){.micro_batch = (int)n.micro_batch,
                            .one_upload = n.one_upload,
+                           .offload = (offload_policy)n.offload,
                            .policy = cJSON_IsString(policy) ? recompute_find(policy->valuestring) : NULL};
     if (!chosen->policy) return fail(e, BAD_INPUT, "run.json: plan.recompute is not a policy");
     if (n.length > n.positions || n.channels % n.heads || n.micro_batch > n.sequences ||

@@ -2,6 +2,7 @@
 #include "run/open.h"
 #include "run/calibrate.h"
 #include "run/device.h"
+#include <string.h>
 
 status open_limits(const config *c, fit_request *r, error *e) {
     TRY(backend_check_type(c, r->type, e));
@@ -22,11 +23,14 @@ void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose
                        .micro_batch = (int)c->micro_batch_size,
                        .policy = recompute_find(c->recompute) /* NULL for auto */};
     if (r->type) r->cost = cost_of(c, r->type);
+    bool may_offload = purpose == GRAPH_TRAIN && r->type && r->type->has_host, is_auto = !strcmp(c->offload, "auto");
+    r->may_offload = may_offload && is_auto;
     if (r->micro_batch > sequences) r->micro_batch = (int)sequences;
     r->run = (gpt_run){.purpose = purpose,
                        .length = length,
                        .sequences = sequences,
                        .batch_invariant = c->batch_invariant,
+                       .offload = may_offload && !is_auto ? offload_find(c->offload) : OFFLOAD_NONE,
                        .dropout = c->dropout,
                        .weight_decay = c->weight_decay,
                        .beta1 = c->beta1,
@@ -54,6 +58,9 @@ static status open_stepping_down(fit_request *r, backend *b, model *m, fit_optio
         TRY(s);
         gpt_run run = fit_run(r, o);
         s = model_open(m, b, &r->shape, &run, e);
+        if (s == OK && b->host_pageable && report)
+            fprintf(report, "the driver has no pinned memory for %s: moving them takes longer\n",
+                    offload_table[o->offload].text);
         if (s != NO_MEMORY) return s;
         if (report)
             fprintf(report, "the device refused %s%s%s; trying less\n", bytes_print(o->peak, peak, sizeof peak),
