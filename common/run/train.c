@@ -189,9 +189,9 @@ static status log_step(run *r, int64_t iter, double loss, double norm, double lr
              "\"run_s\":%.1f,\"offload\":\"%s\",\"host_bytes\":%llu,\"micro_batch\":%d,\"recompute\":\"%s\","
              "\"vram_cap_bytes\":%llu,\"vram_peak_bytes\":%llu}",
              (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, seconds_now() - r->began,
-             offload_table[r->chosen.offload].name,
-             (unsigned long long)r->m.backend->host_allocated, r->chosen.micro_batch, r->chosen.policy->name,
-             (unsigned long long)r->m.backend->limits.cap, (unsigned long long)r->m.backend->allocated);
+             offload_table[r->chosen.offload].name, (unsigned long long)r->m.backend->host_allocated,
+             r->chosen.micro_batch, r->chosen.policy->name, (unsigned long long)r->m.backend->limits.cap,
+             (unsigned long long)r->m.backend->allocated);
     return log_line(r, line, e);
 }
 
