@@ -244,7 +244,7 @@ static void print_host(const plan_report *p, FILE *f) {
     uint64_t need = p->chosen.host, have = host_memory_free();
     char bytes[32], free_bytes[32], exact[32];
     if (!need) return;
-    fprintf(f, "\nOf the host's memory: %s = %s bytes for %s, there and back once a step.\n",
+    fprintf(f, "\nOn the host: %s = %s bytes, %s, there and back once a step.\n",
             bytes_print(need, bytes, sizeof bytes), number_print((int64_t)need, exact),
             offload_table[p->chosen.offload].text);
     if (need > have)
