@@ -292,7 +292,7 @@ nanogpt() { # NAME SECONDS OPTIONS...
     fi
     foreign_step "$name" "$seconds" env SNUG_LIBRARIES="$libraries" python3 tests/nanogpt_card.py --snug="$snug" \
         --seconds=$((seconds * 3 / 4)) "$@" || true
-    { echo; cat "$work/$name.log"; } >>"$work/tables"
+    { echo; grep '^|\|^PyTorch \|^not compiled\|^$' "$work/$name.log"; } >>"$work/tables"
 }
 
 timing() { # NAME SECONDS

@@ -221,6 +221,11 @@ START_TEST(the_report_answers_in_nanogpt_s_words) {
     ck_assert_int_eq(s, OK);
     expect(text, "Nothing has to change:\n  batch_size = 16\n");
     ck_assert_ptr_null(strstr(text, "compile"));
+    ck_assert_ptr_null(strstr(text, "Left out"));
+    free(text);
+    text = PLAN(&s, &e, GPT2, "--vram_cap=80GB", "--recompute=none", "--micro_batch_size=2");
+    expect(text, "Nothing has to change:\n  batch_size = 16\n");
+    expect(text, "Left out, since nanoGPT has no such setting: micro_batch_size, recompute.\n");
     free(text);
     text = PLAN(&s, &e, GPT2);
     ck_assert_int_eq(s, OK);

@@ -9,6 +9,22 @@
 
 static void add_unknown(nanogpt_report *r, const char *text) { r->unknown[r->n_unknown++] = text; }
 
+/* Settings that nanoGPT does not have, and pictures of a plan that is not made, are refused or named: nothing that was
+   given is passed over in silence. */
+static status look_at_given(nanogpt_report *r, error *e) {
+    const config *c = r->config;
+    if (c->graph || c->svg[0])
+        return fail(e, BAD_INPUT, "--for=nanogpt: --%s shows snug's own plan: leave one of the two out",
+                    c->graph ? "graph" : "svg");
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        const option_info *o = &option_table[id];
+        bool shared = id == OPTION_device || id == OPTION_dtype || id == OPTION_vram_cap;
+        if (c->given[id] && !strcmp(o->group, "MEMORY") && !shared && r->n_left_out < NANOGPT_LEFT_OUT_MAX)
+            r->left_out[r->n_left_out++] = o->name;
+    }
+    return OK;
+}
+
 static status find_run(nanogpt_report *r, const gpt_shape *shape, int length, error *e) {
     const config *c = r->config;
     int head_size = shape->channels / shape->heads;
@@ -91,6 +107,7 @@ status plan_nanogpt_run(const config *c, error *e) {
     const char *vocabulary_from = "";
     status s = shape_of_settings(c, &shape, &length, &vocabulary_from, e);
     if (s == OK) s = plan_nanogpt_gather(c, &shape, length, r, e);
+    if (s == OK) s = look_at_given(r, e);
     r->vocabulary_from = vocabulary_from;
     if (s == OK && c->json)
         print_json(r);

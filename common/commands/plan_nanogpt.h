@@ -7,7 +7,7 @@
 #include "graph/nanogpt.h"
 #include <cjson/cJSON.h>
 
-enum { NANOGPT_SPLITS_MAX = 12, NANOGPT_UNKNOWN_MAX = 6 };
+enum { NANOGPT_SPLITS_MAX = 12, NANOGPT_UNKNOWN_MAX = 6, NANOGPT_LEFT_OUT_MAX = 16 };
 
 typedef struct {
     int batch_size;
@@ -27,6 +27,8 @@ typedef struct {
     nanogpt_memory written_out;     /* as it stands, in a PyTorch without flash attention */
     const char *unknown[NANOGPT_UNKNOWN_MAX]; /* what the numbers do not know of this config */
     int n_unknown;
+    const char *left_out[NANOGPT_LEFT_OUT_MAX]; /* settings that were given, and that nanoGPT does not have */
+    int n_left_out;
 } nanogpt_report;
 
 /* The command: opens nothing and asks for no plan of snug's. NO_MEMORY: no batch_size fits; all is printed even then.

@@ -110,6 +110,9 @@ static void print_certainty(const nanogpt_report *r, FILE *f) {
             "for errors. \"at the edge\": what is allocated fits, but perhaps not what is reserved beside it.\n",
             NANOGPT_BAND_RESERVED);
     for (int i = 0; i < r->n_unknown; i++) fprintf(f, "Not known: %s.\n", r->unknown[i]);
+    for (int i = 0; i < r->n_left_out; i++)
+        fprintf(f, "%s%s", i ? ", " : "Left out, since nanoGPT has no such setting: ", r->left_out[i]);
+    if (r->n_left_out) fprintf(f, ".\n");
     fprintf(f, "Without flash attention (PyTorch 1) the config as it stands would allocate %.2f GiB.\n",
             gib(r->written_out.allocated));
 }
@@ -207,4 +210,6 @@ void plan_nanogpt_json(const nanogpt_report *r, cJSON *to) {
     cJSON_AddNumberToObject(to, "reserved_band_percent", NANOGPT_BAND_RESERVED);
     cJSON *unknown = cJSON_AddArrayToObject(to, "unknown");
     for (int i = 0; i < r->n_unknown; i++) cJSON_AddItemToArray(unknown, cJSON_CreateString(r->unknown[i]));
+    cJSON *left_out = cJSON_AddArrayToObject(to, "left_out");
+    for (int i = 0; i < r->n_left_out; i++) cJSON_AddItemToArray(left_out, cJSON_CreateString(r->left_out[i]));
 }
