@@ -5,6 +5,7 @@
 #include "save/safetensors.h"
 #include "run/device.h"
 #include "run/open.h"
+#include "run/resume.h"
 #include "run/shape.h"
 #include <math.h>
 #include <stdlib.h>
@@ -58,8 +59,9 @@ static status open_both(const config *c, graph_purpose purpose, model *m, batch 
     TRY(run_check_model(folder, e));
     TRY(shape_of_checkpoint(c, folder, &shape, &length, e));
     TRY(read_batch(c, length, shape.vocabulary, purpose == GRAPH_GRADS, b, e));
-    open_request(c, &shape, purpose, (int)b->length, b->sequences, &r);
-    status s = backend_open(c, &device, NULL, e);
+    const config own = resume_as_trained(c, folder);
+    open_request(&own, &shape, purpose, (int)b->length, b->sequences, &r);
+    status s = backend_open(&own, &device, NULL, e);
     if (s == OK) s = open_model(&r, device, m, NULL, NULL, e);
     if (s == OK) {
         s = run_load_weights(folder, &shape, &m->gpt, m->backend, e);

@@ -11,7 +11,7 @@
 /* What of a run's settings eval keeps to, unless they are given. */
 static const option_id KEPT[] = {OPTION_dataset,    OPTION_data_order, OPTION_ignore_token,
                                  OPTION_block_size, OPTION_batch_size, OPTION_gradient_accumulation_steps,
-                                 OPTION_eval_iters, OPTION_seed};
+                                 OPTION_eval_iters, OPTION_seed,       OPTION_dtype};
 enum { N_KEPT = sizeof KEPT / sizeof *KEPT };
 
 static bool has_file(const char *folder, const char *name) {

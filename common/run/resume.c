@@ -1,9 +1,24 @@
 /* resume.c: see resume.h. */
 #include "run/resume.h"
+#include "base/files.h"
 #include "base/terminal.h"
 #include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
+
+config resume_as_trained(const config *c, const char *folder) {
+    config own = *c;
+    run_state s = {0};
+    char value[VALUE_TEXT_MAX], *path = xprintf("%s/state.json", folder);
+    strcpy(own.dtype, "bfloat16");
+    bool is_run = file_exists(path) && run_state_read(path, &s, NULL) == OK;
+    const char *was = is_run ? run_state_get(&s, option_table[OPTION_dtype].name) : NULL;
+    bool same = was && !strcmp(was, config_value(&own, OPTION_dtype, value));
+    if (c->given[OPTION_dtype] || !same) strcpy(own.dtype, c->dtype);
+    run_state_free(&s);
+    free(path);
+    return own;
+}
 
 int resume_length(const config *c, const run_state *s, int length) {
     const char *own = run_state_get(s, "block_size");

@@ -6,6 +6,9 @@
 #include "config/config.h"
 #include "save/run_state.h"
 
+/* c, but with dtype bfloat16 if the checkpoint `folder` is one of a run in bfloat16 and no dtype was given: what the
+   run has learnt is computed as it was learnt. What c points to stays c's. */
+config resume_as_trained(const config *c, const char *folder);
 /* The positions of a sequence: those of the run unless block_size is given; `length` if s has none, as in a new run. */
 int resume_length(const config *c, const run_state *s, int length);
 /* Writes a line to f for each reason why the resumed run may not give the unbroken one's bits (P4): parts of it were

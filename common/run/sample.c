@@ -10,6 +10,7 @@
 #include "save/runs.h"
 #include "run/device.h"
 #include "run/open.h"
+#include "run/resume.h"
 #include "run/shape.h"
 #include "text/tokenizer.h"
 #include <math.h>
@@ -164,9 +165,10 @@ status sample_run(const config *c, error *e) {
     status s = run_check_model(folder, e);
     if (s == OK) s = shape_of_checkpoint(c, folder, &shape, &length, e);
     if (s == OK) s = open_tokenizer(c, folder, &t, e);
-    if (s == OK) s = backend_open(c, &b, NULL, e);
+    const config own = s == OK ? resume_as_trained(c, folder) : *c;
+    if (s == OK) s = backend_open(&own, &b, NULL, e);
     if (s == OK) {
-        open_request(c, &shape, GRAPH_EVAL, length, 1, &r);
+        open_request(&own, &shape, GRAPH_EVAL, length, 1, &r);
         s = open_model(&r, b, &m, NULL, NULL, e);
     }
     if (s == OK) s = run_load_weights(folder, &shape, &m.gpt, m.backend, e);
