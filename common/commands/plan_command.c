@@ -29,7 +29,7 @@ static status find_request(plan_report *p, error *e) {
 /* Two requests of this report that ask for the same training. */
 static bool is_same(const fit_request *a, const fit_request *b) {
     return !memcmp(&a->shape, &b->shape, sizeof a->shape) && a->run.sequences == b->run.sequences &&
-           a->run.batch_invariant == b->run.batch_invariant;
+           a->run.batch_invariant == b->run.batch_invariant && a->type == b->type;
 }
 
 /* fit_measure; but what has been measured for the report is not measured again. */
@@ -88,6 +88,8 @@ static void say_training(const plan_report *p, plan_row *row) {
     else if (r->run.sequences != asked->run.sequences)
         snprintf(text, size, "OTHER: effective batch %lld, noise x%.2f", (long long)r->run.sequences,
                  sqrt((double)asked->run.sequences / (double)r->run.sequences));
+    else if (r->type != asked->type)
+        snprintf(text, size, "other rounding: --dtype=%s", precision_table[r->type->precision].dtype);
     else
         snprintf(text, size, r->run.batch_invariant ? "the same" : "the same but for rounding");
     if (!row->option.offload) return;
@@ -158,6 +160,37 @@ static status add_rounding(plan_report *p, error *e) {
     return OK;
 }
 
+/* The request in another dtype. Of a device that was measured in the dtype asked for alone, the times are those times
+   the ratio of what is stated of the two. */
+static status request_as(const plan_report *p, const char *dtype, fit_request *r, error *e) {
+    config other = *p->config;
+    const fit_request *asked = &p->request;
+    snprintf(other.dtype, sizeof other.dtype, "%s", dtype);
+    open_request(&other, &asked->shape, GRAPH_TRAIN, asked->run.length, asked->run.sequences, r);
+    TRY(open_limits(&other, r, e));
+    if (r->cost.measured == asked->cost.measured) return OK;
+    const cost_model *from = &asked->type->cost, *to = &r->type->cost;
+    r->cost = asked->cost.measured ? asked->cost : *from;
+    for (int w = 0; w < WORK_KINDS; w++) r->cost.flop[w] *= to->flop[w] / from->flop[w];
+    return OK;
+}
+
+/* What was asked for in 16 bits; and where nothing fits in 32, what fits so. On the CPU that saves nothing. */
+static status add_bfloat16(plan_report *p, error *e) {
+    const precision_info *bf16 = &precision_table[PRECISION_BFLOAT16];
+    fit_request r;
+    fit_option o;
+    if (p->request.type->kind == BACKEND_CPU || p->request.type->precision == PRECISION_BFLOAT16) return OK;
+    TRY(request_as(p, bf16->dtype, &r, e));
+    TRY(add_row(p, &r, p->asked_micro_batch, keep_all(p), e));
+    if (p->fits) return OK;
+    status s = fit_choose(&r, &o, NULL);
+    if (s == FAILED) return fail(e, s, "planning with dtype=%s failed", bf16->dtype);
+    if (s != OK) return OK;
+    r.run.offload = o.offload;
+    return add_row(p, &r, o.micro_batch, o.policy, e);
+}
+
 /* For when a micro-batch or policy that was given doesn't fit: adds what fits if it is left to snug. */
 static status add_unforced(plan_report *p, error *e) {
     fit_request r = p->request;
@@ -203,6 +236,7 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
                           p->rows[i].option.micro_batch == p->asked_micro_batch &&
                           p->rows[i].option.policy == keep_all(p) && is_same(&p->rows[i].request, &p->request);
     TRY(add_offloaded(p, e));
+    TRY(add_bfloat16(p, e));
     return add_advice(p, e);
 }
 

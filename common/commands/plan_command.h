@@ -11,7 +11,7 @@
    report is printed even then. */
 status plan_run(const config *c, error *e);
 
-enum { PLAN_ROWS_MAX = 12 };
+enum { PLAN_ROWS_MAX = 16 };
 
 /* One line of the table of options. */
 typedef struct {

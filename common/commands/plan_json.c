@@ -65,6 +65,7 @@ static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
     cJSON_AddStringToObject(o, "recompute", row->option.policy->name);
     cJSON_AddBoolToObject(o, "batch_invariant", r->run.batch_invariant);
     add_model(o, &r->shape, r->run.length);
+    cJSON_AddStringToObject(o, "dtype", precision_table[r->type->precision].dtype);
     cJSON_AddStringToObject(o, "training", row->training);
     cJSON_AddBoolToObject(o, "chosen", row->chosen);
     cJSON_AddBoolToObject(o, "base", row->base);
@@ -93,6 +94,7 @@ static cJSON *report(const plan_report *p) {
     cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);
     cJSON_AddBoolToObject(root, "one_upload", p->chosen.one_upload); /* of tokens: once a step, not a micro-batch */
     cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);
+    cJSON_AddStringToObject(root, "dtype", precision_table[p->request.type->precision].dtype);
     cJSON_AddStringToObject(root, "matmul_precision", p->config->matmul_precision);
     cJSON_AddNumberToObject(root, "peak_bytes", (double)p->chosen.peak);
     add_offload(root, &p->chosen);
