@@ -1,5 +1,6 @@
 /* support_one_op.c: see support_one_op.h. */
 #include "support_one_op.h"
+#include "graph/precision.h"
 #include "base/rng.h"
 #include <check.h>
 #include <math.h>
@@ -21,7 +22,8 @@ static double uniform(uint64_t *state) { /* SplitMix64; rounded to float, so tha
 }
 
 one_op one_op_new(const op_setting *s, size_t real_bytes, op_code code, op_attr attr) {
-    one_op k = {.s = *s, .real_bytes = real_bytes, .code = code, .attr = attr};
+    bool bf16 = real_bytes == 2;
+    one_op k = {.s = *s, .real_bytes = bf16 ? 4 : real_bytes, .bf16 = bf16, .code = code, .attr = attr};
     if (attr.site) k.attr.dropout = s->dropout;
     k.step = (step_args){.sequences = s->sequences,
                          .first_sequence = 3,
@@ -93,19 +95,30 @@ static void move(const one_op *k, backend *b, tensor_id t, int i, double *values
     free(raw);
 }
 
+/* In bfloat16 the activations that the op writes are ACT, which keep their place to the end of a graph of one op, and
+   what has rank 2 and is read is a parameter. */
+static tensor_role role_of(const one_op *k, int i) {
+    char access = op_describe(k->code)->access[i];
+    if (!k->bf16) return ROLE_STEP;
+    if (access == 'W' && k->rank[i] == 3) return ROLE_ACT;
+    return access == 'R' && k->rank[i] == 2 && !k->whole[i] ? ROLE_PARAM : ROLE_STEP;
+}
+
 void one_op_run(one_op *k) {
     error e = {""};
     plan p;
-    backend *b = cpu_open(k->real_bytes, 0);
+    backend *b = k->bf16 ? cpu_open_as(PRECISION_BFLOAT16, 0) : cpu_open(k->real_bytes, 0);
     graph *g = graph_new(GRAPH_TRAIN, k->s.B, k->s.T, k->s.invariant);
     tensor_id id[MAX_ARGUMENTS] = {0};
     ck_assert_int_eq(k->arguments, op_describe(k->code)->arguments);
     for (int i = 0; i < k->arguments; i++)
         if (k->n[i])
-            id[i] = graph_tensor(g, "t", i, ROLE_STEP, KIND_TEMP, k->whole[i] ? TYPE_INT32 : TYPE_REAL, k->rank[i],
+            id[i] = graph_tensor(g, "t", i, role_of(k, i), KIND_TEMP, k->whole[i] ? TYPE_INT32 : TYPE_REAL, k->rank[i],
                                  k->dim[i]);
     *graph_op(g, k->code, id) = k->attr;
     g->micro = (span){0, 1};
+    if (k->bf16) precision_apply(g, b->type->stored);
+    if (k->bf16 && k->code == OP_GELU_DX) g->tensors[id[0]].type = b->type->stored; /* as LINEAR_DX has left it */
     graph_add_scratch(g, b->type->scratch, k->real_bytes);
     ck_assert_msg(plan_make(g, &b->limits, &p, &e) == OK && b->bind(b, g, &p, &e) == OK, "%s", e.text);
     for (int i = 0; i < k->arguments; i++)
@@ -129,15 +142,16 @@ double one_op_mask(const one_op *k, int sequence, int64_t element) {
 }
 
 void one_op_expect(const one_op *k, int a, int64_t n, double *want) {
-    double off = 0, all = 0, tolerance = k->real_bytes == 8 ? 1e-12 : 2e-6;
+    double off = 0, all = 0, tolerance = k->bf16 ? 1e-2 : k->real_bytes == 8 ? 1e-12 : 2e-6;
     if (n < 0) n = k->n[a];
     for (int64_t i = 0; i < n; i++) {
         off += (k->got[a][i] - want[i]) * (k->got[a][i] - want[i]);
         all += want[i] * want[i];
     }
     ck_assert_msg(sqrt(off) <= tolerance * sqrt(all),
-                  "%s, B=%d T=%d C=%d dropout %g, float%d: argument %d is off by %.3g", op_describe(k->code)->name,
-                  k->s.B, k->s.T, k->s.C, k->s.dropout, (int)k->real_bytes * 8, a, sqrt(off / all));
+                  "%s, B=%d T=%d C=%d dropout %g, %sfloat%d: argument %d is off by %.3g", op_describe(k->code)->name,
+                  k->s.B, k->s.T, k->s.C, k->s.dropout, k->bf16 ? "bfloat16 by " : "", (int)k->real_bytes * 8, a,
+                  sqrt(off / all));
     free(want);
 }
 

@@ -17,7 +17,8 @@ extern const op_setting op_settings[OP_SETTINGS];
 
 typedef struct {
     op_setting s;
-    size_t real_bytes;
+    size_t real_bytes; /* on the backend: 8 or 4 */
+    bool bf16;         /* outputs that precision.h says are bfloat16, and parameters of rank 2 are read rounded */
     op_code code;
     op_attr attr;
     step_args step;
@@ -27,7 +28,7 @@ typedef struct {
     double *in[MAX_ARGUMENTS], *got[MAX_ARGUMENTS];  /* what the op found, and what it left */
 } one_op;
 
-/* Begins one; attr's dropout is the setting's where a site is given. */
+/* Begins one; attr's dropout is the setting's where a site is given. real_bytes: 8, 4, or 2, which is bfloat16. */
 one_op one_op_new(const op_setting *s, size_t real_bytes, op_code code, op_attr attr);
 /* The next argument, in the op table's order: uniform in [-1, 1], the same values in every precision. Returns them for
    the test to change before one_op_run. */

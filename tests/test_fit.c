@@ -363,6 +363,38 @@ START_TEST(json_carries_the_whole_report) {
 }
 END_TEST
 
+/* What 16 bits save stands beside what was asked for, and is what a plan in them needs; on the CPU nothing is saved. */
+START_TEST(the_saving_of_bfloat16_is_an_option) {
+    status s;
+    error e;
+    double saved = 0, time = 0, peak;
+    char *text = PLAN(&s, &e, "--batch_size=16", "--vocab_size=50304", "--recompute=none", "--json=True");
+    cJSON *root = cJSON_Parse(text), *o;
+    ck_assert_str_eq(string(root, "dtype"), "float32");
+    peak = number(cJSON_GetObjectItem(root, "as_asked"), "peak_bytes");
+    cJSON_ArrayForEach(o, cJSON_GetObjectItem(root, "options")) {
+        if (strcmp(string(o, "dtype"), "bfloat16")) continue;
+        ck_assert_str_eq(string(o, "training"), "other rounding: --dtype=bfloat16");
+        saved = number(o, "saved_bytes"), time = number(o, "relative_time");
+    }
+    cJSON_Delete(root);
+    free(text);
+    text = PLAN(&s, &e, "--batch_size=16", "--vocab_size=50304", "--recompute=none", "--json=True", "--dtype=float16");
+    root = cJSON_Parse(text);
+    ck_assert_str_eq(string(root, "dtype"), "bfloat16"); /* float16 trains so */
+    ck_assert(number(cJSON_GetObjectItem(root, "as_asked"), "peak_bytes") == peak - saved);
+    ck_assert(saved > 3.9 * 0x1p30 && time > 0.3 && time < 0.8);
+    cJSON_Delete(root);
+    free(text);
+    text = PLAN(&s, &e, "--batch_size=16", "--vocab_size=50304", "--recompute=none", "--device=cpu");
+    ck_assert_ptr_null(strstr(text, "bfloat16"));
+    free(text);
+    text = PLAN(&s, &e, "--batch_size=16", "--vocab_size=50304", "--dtype=bfloat16", "--device=cpu");
+    ck_assert_ptr_nonnull(strstr(text, "keeps each in a float"));
+    free(text);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_says_so_and_fails) {
     status s;
     error e = {""};
@@ -665,6 +697,7 @@ Suite *fit_suite(void) {
     tcase_add_test(search, moments_go_to_the_host_where_nothing_else_fits);
     tcase_add_test(search, the_search_takes_less_than_200_ms);
     tcase_add_test(command, json_carries_the_whole_report);
+    tcase_add_test(command, the_saving_of_bfloat16_is_an_option);
     tcase_add_test(command, what_does_not_fit_says_so_and_fails);
     tcase_add_test(command, giving_up_equal_bits_is_offered_where_it_helps);
     tcase_add_test(command, text_fits_in_100_columns_without_colors);

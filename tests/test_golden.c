@@ -12,6 +12,7 @@
 
 static error e;
 
+/* real_bytes: 8, 4, or 2, which is bfloat16. */
 static void open_case(const char *folder, size_t real_bytes, graph_purpose purpose, int micro, unsigned dropped, int n,
                       int length, double dropout, bool invariant, model *m) {
     gpt_shape shape;
@@ -28,7 +29,7 @@ static void open_case(const char *folder, size_t real_bytes, graph_purpose purpo
                    .beta2 = 0.95,
                    .grad_clip = 1,
                    .recompute = dropped};
-    backend *b = cpu_open(real_bytes, 0);
+    backend *b = real_bytes == 2 ? cpu_open_as(PRECISION_BFLOAT16, 0) : cpu_open(real_bytes, 0);
     ck_assert_msg(model_open(m, b, &shape, &run, &e) == OK, "%s", e.text);
     ck_assert_uint_eq(b->allocated, m->plan.total); /* P1 */
     ck_assert_msg(checkpoint_load_weights(folder, NULL, &m->shape, &m->gpt, b, &e) == OK, "%s", e.text);
@@ -112,6 +113,8 @@ START_TEST(float64_gradients_match_pytorch_for_every_split_and_policy) { check_c
 END_TEST
 START_TEST(float32_gradients_match_pytorch_for_every_split_and_policy) { check_case(CASES[_i], 4, 1e-5); }
 END_TEST
+START_TEST(bfloat16_gradients_match_pytorch_for_every_split_and_policy) { check_case(CASES[_i], 2, 3e-2); }
+END_TEST
 
 /* ---- training ---- */
 
@@ -167,10 +170,12 @@ START_TEST(twenty_float64_steps_follow_pytorch) { check_training(8, 1e-9); }
 END_TEST
 START_TEST(twenty_float32_steps_follow_pytorch) { check_training(4, 1e-4); }
 END_TEST
+START_TEST(twenty_bfloat16_steps_follow_pytorch) { check_training(2, 3e-2); }
+END_TEST
 
-/* _i: 0 float64, 1 float32; with dropout and ignored targets. */
+/* _i: 0 float64, 1 float32, 2 bfloat16; with dropout and ignored targets. */
 START_TEST(micro_batch_split_policy_and_threads_never_change_bits) {
-    size_t real_bytes = _i ? 4 : 8;
+    size_t real_bytes = (size_t[]){8, 4, 2}[_i];
     char first[65] = "", sha[65];
     for (int threads = 1; threads <= 2; threads++)
         for (int micro = 1; micro <= N; micro++)
@@ -201,9 +206,11 @@ Suite *golden_suite(void) {
     tcase_set_timeout(bits, 300);
     tcase_add_loop_test(gradients, float64_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
     tcase_add_loop_test(gradients, float32_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
+    tcase_add_loop_test(gradients, bfloat16_gradients_match_pytorch_for_every_split_and_policy, 0, 2);
     tcase_add_test(steps, twenty_float64_steps_follow_pytorch);
     tcase_add_test(steps, twenty_float32_steps_follow_pytorch);
-    tcase_add_loop_test(bits, micro_batch_split_policy_and_threads_never_change_bits, 0, 2);
+    tcase_add_test(steps, twenty_bfloat16_steps_follow_pytorch);
+    tcase_add_loop_test(bits, micro_batch_split_policy_and_threads_never_change_bits, 0, 3);
     tcase_add_test(bits, without_batch_invariance_the_result_is_the_same_but_for_rounding);
     suite_add_tcase(s, gradients);
     suite_add_tcase(s, steps);

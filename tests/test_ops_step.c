@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTING (&op_settings[_i / 2])
-#define BYTES ((size_t)(_i % 2 ? 4 : 8))
-enum { LOSSES = 9 }; /* of the whole step: more than the micro-batch, which begins at the 3rd */
+#define SETTING (&op_settings[_i / 3])
+#define BYTES ((size_t[]){8, 4, 2}[_i % 3]) /* 2: bfloat16 */
+enum { LOSSES = 9 };                        /* of the whole step: more than the micro-batch, which begins at the 3rd */
 
 static double *zeros(int64_t n) { return xcalloc((size_t)n, sizeof(double)); }
 static double *copy(const double *x, int64_t n) { return memcpy(zeros(n), x, (size_t)n * sizeof *x); }
@@ -137,7 +137,7 @@ END_TEST
 
 enum { SIZES = 5 };
 static const int sizes[SIZES] = {1, 15, 4097, 65537, 150001}; /* past a chunk and a tile of partial sums */
-#define SIZE (sizes[_i / 2])
+#define SIZE (sizes[_i / 3])
 
 START_TEST(zero_clears_and_add_adds_every_element) {
     one_op k = one_op_new(&op_settings[0], BYTES, OP_ZERO, (op_attr){0});
@@ -227,16 +227,16 @@ Suite *ops_step_suite(void) {
     Suite *s = suite_create("ops_step");
     TCase *c = tcase_create("head"), *end = tcase_create("end");
     tcase_set_timeout(c, 300);
-    tcase_add_loop_test(c, head_sums_losses_by_sequence_and_scales_gradients_by_the_steps_targets, 0, 2 * OP_SETTINGS);
-    tcase_add_loop_test(c, head_loss_leaves_other_sequences_alone_and_skips_ignored_targets, 0, 2 * OP_SETTINGS);
+    tcase_add_loop_test(c, head_sums_losses_by_sequence_and_scales_gradients_by_the_steps_targets, 0, 3 * OP_SETTINGS);
+    tcase_add_loop_test(c, head_loss_leaves_other_sequences_alone_and_skips_ignored_targets, 0, 3 * OP_SETTINGS);
     tcase_add_loop_test(c, large_logits_overflow_nothing, 0, 2);
-    tcase_add_loop_test(c, logits_are_those_of_the_last_position_there_is, 0, 2 * OP_SETTINGS);
+    tcase_add_loop_test(c, logits_are_those_of_the_last_position_there_is, 0, 3 * OP_SETTINGS);
     suite_add_tcase(s, c);
-    tcase_add_loop_test(end, zero_clears_and_add_adds_every_element, 0, 2 * SIZES);
-    tcase_add_loop_test(end, sum_of_squares_goes_to_its_place, 0, 2 * SIZES);
+    tcase_add_loop_test(end, zero_clears_and_add_adds_every_element, 0, 3 * SIZES);
+    tcase_add_loop_test(end, sum_of_squares_goes_to_its_place, 0, 3 * SIZES);
     tcase_add_loop_test(end, clipping_scales_down_and_never_up, 0, 2);
     tcase_add_loop_test(end, a_gradient_that_is_no_number_stays_one, 0, 2);
-    tcase_add_loop_test(end, adamw_decays_then_moves_by_bias_corrected_moments, 0, 2 * SIZES);
+    tcase_add_loop_test(end, adamw_decays_then_moves_by_bias_corrected_moments, 0, 3 * SIZES);
     suite_add_tcase(s, end);
     return s;
 }

@@ -340,9 +340,10 @@ START_TEST(run_json_gives_the_bound_plan_again) {
     cJSON *facts;
     config_defaults(&c);
     backend *b = cpu_open(4, 64 << 20);
-    const backend_type *const types[] = {cpu_type(PRECISION_FLOAT32), opencl_type(PRECISION_FLOAT32),
-                                         opencl_type(PRECISION_TF32), opencl_type(PRECISION_BF16),
-                                         opencl_type_own(PRECISION_FLOAT32)};
+    const backend_type *const types[] = {cpu_type(PRECISION_FLOAT32),        opencl_type(PRECISION_FLOAT32),
+                                         opencl_type(PRECISION_TF32),        opencl_type(PRECISION_BF16),
+                                         opencl_type_own(PRECISION_FLOAT32), opencl_type(PRECISION_BFLOAT16),
+                                         cpu_type(PRECISION_BFLOAT16)};
     b->type = types[_i / 2];
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
     fit_request asked = {.shape = shape, .run = run, .limits = b->limits, .type = b->type};
@@ -479,7 +480,7 @@ Suite *report_suite(void) {
     tcase_add_test(t, colours_of_the_map_differ);
     tcase_add_test(t, empty_folder_and_damaged_files_are_named);
     tcase_add_test(t, equivalence_alone_makes_a_page_with_all_its_splits);
-    tcase_add_loop_test(t, run_json_gives_the_bound_plan_again, 0, 10);
+    tcase_add_loop_test(t, run_json_gives_the_bound_plan_again, 0, 14);
     tcase_add_test(t, charts_of_odd_data_stay_within_their_picture);
     tcase_add_test(t, thinning_keeps_spikes);
     tcase_add_test(t, curve_keeps_first_last_and_extremes_of_each_part);
