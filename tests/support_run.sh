@@ -25,4 +25,4 @@ fail() {
 # weights OUT: the SHA-256 of the newest checkpoint's weights.
 weights() { sha256sum "$1/latest/model.safetensors" | cut -d' ' -f1; }
 # curve OUT: the log without what depends on the clock and the plan.
-curve() { sed 's/,"ms":.*//' "$1/log.jsonl"; }
+curve() { sed 's/,"ms":.*//; s/,"run_s":[0-9.]*//' "$1/log.jsonl"; }
