@@ -2,6 +2,7 @@
    own. One in-order queue; run only enqueues, read waits. */
 #include "base/bf16.h"
 #include "opencl/opencl.h"
+#include "base/bf16.h"
 #include "opencl/product.h"
 #include <math.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ static void backend_unbind(backend *base) {
 
 static status backend_bind(backend *base, const graph *g, const plan *p, error *e) {
     opencl *b = (opencl *)base;
+    TRY(product_prepare(b, g, e));
     TRY(attention_build(b, g, e));
     if (base->profile) TRY(device_profile(&b->device, e));
     TRY(memory_reserve(&b->memory, &b->device, g, p, base->limits.cap, e));
@@ -131,6 +133,20 @@ static status check_range(const opencl *b, tensor_id id, size_t offset, size_t b
                 (unsigned long long)all);
 }
 
+/* The rounded values of floats of parameter p, from element `first` on, into the copy that the device has of it. */
+static status write_copy(opencl *b, tensor_id p, const float *data, size_t first, size_t count, error *e) {
+    enum { AT_ONCE = 4096 };
+    uint16_t rounded[AT_ONCE];
+    for (size_t i = 0; i < count; i += AT_ONCE) {
+        size_t n = count - i < AT_ONCE ? count - i : AT_ONCE;
+        for (size_t j = 0; j < n; j++) rounded[j] = bf16_of_float(data[i + j]);
+        memory_place copy = memory_find(&b->memory, b->graph->tensors[p].copy, first + i);
+        CL(&b->device,
+           clEnqueueWriteBuffer(b->device.queue, copy.block, CL_TRUE, 2 * copy.at, 2 * n, rounded, 0, NULL, NULL));
+    }
+    return OK;
+}
+
 static status backend_write(backend *base, tensor_id id, const void *data, size_t offset, size_t bytes, error *e) {
     opencl *b = (opencl *)base;
     TRY(check_range(b, id, offset, bytes, e));
@@ -138,7 +154,7 @@ static status backend_write(backend *base, tensor_id id, const void *data, size_
     if (b->graph->tensors[id].home == HOME_HOST) {
         CL(&b->device, clFinish(b->device.queue));
         memcpy(memory_host(&b->memory, id, offset), data, bytes);
-        return OK;
+        return b->graph->tensors[id].copy ? write_copy(b, id, data, offset / 4, bytes / 4, e) : OK;
     }
     const slot *s = &b->memory.plan->slots[id];
     CL(&b->device, clEnqueueWriteBuffer(b->device.queue, b->memory.block[s->block], CL_TRUE, s->offset + offset, bytes,

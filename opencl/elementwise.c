@@ -61,8 +61,10 @@ static bool same_update(const op_attr *a, const op_attr *b) {
 static bool goes_on(const opencl *b, int i, int count) {
     const op *o = &b->graph->ops[i];
     if (i <= b->span.first || i >= b->span.end || o[-1].code != o->code) return false;
+    if (o->code == OP_ADAMW && o->by.ADAMW.copy) return false; /* lies otherwise: its elements are half as large */
     for (int a = 0; a < count; a++) {
         const slot *before = &b->memory.plan->slots[o[-1].arg[a]], *s = &b->memory.plan->slots[o->arg[a]];
+        if (b->graph->tensors[o->arg[a]].home != b->graph->tensors[o[-1].arg[a]].home) return false;
         if (s->block != before->block || s->offset != before->offset + before->bytes) return false;
     }
     return same_update(&o[-1].attr, &o->attr);
@@ -100,14 +102,14 @@ status opencl_GRAD_NORM(opencl *b, error *e) {
     return OK;
 }
 
-enum { UPDATED = 4 }; /* ADAMW's p, m, v and g */
+enum { UPDATED = 4, COPY = 5 }; /* ADAMW's p, m, v and g; its argument copy */
 
-/* Elements from `at` on of the op's tensors and of those behind them, n of them, with these moments. The host computes
-   the step's constants in double, because 1 - beta2^t in float loses all digits for small t. */
-static status adamw(opencl *b, uint64_t at, uint64_t n, kernel_arg m, kernel_arg v, error *e) {
+/* n elements of the op's tensors and of those behind them, of which g begins at element `at`. The host computes the
+   step's constants in double, because 1 - beta2^t in float loses all digits for small t. */
+static status adamw(opencl *b, const kernel_arg pmv[3], uint64_t at, uint64_t n, error *e) {
     const op_attr *a = &b->op->attr;
     double t = (double)b->args.step + 1, lr = b->args.lr;
-    RUN(b, adamw, grid_items(n, LANES), arg_tensor_from(b, 0, (int64_t)at), m, v, arg_tensor_from(b, 3, (int64_t)at),
+    RUN(b, adamw, grid_items(n, LANES), pmv[0], pmv[1], pmv[2], arg_tensor_from(b, 3, (int64_t)at),
         arg_tensor(b, UPDATED), arg_ulong(n), arg_float(1 - lr * a->weight_decay), arg_float(a->beta1),
         arg_float(1 - a->beta1), arg_float(a->beta2), arg_float(1 - a->beta2), arg_float(lr / (1 - pow(a->beta1, t))),
         arg_float(sqrt(1 - pow(a->beta2, t))), arg_float(a->epsilon));
@@ -117,30 +119,39 @@ static status adamw(opencl *b, uint64_t at, uint64_t n, kernel_arg m, kernel_arg
 /* Moves `bytes` of argument i, from byte `at` on, between the host and byte `place` of the op's scratch. Nobody waits:
    the queue is in order, and the host looks at such tensors only after it has waited (backend_read). */
 static status move_part(opencl *b, int i, uint64_t at, uint64_t place, uint64_t bytes, bool back, error *e) {
-    memory_place on_device = memory_find(&b->memory, b->op->scratch, place / 4);
+    memory_place there = memory_find(&b->memory, b->op->scratch, place / 4);
     char *host = memory_host(&b->memory, b->op->arg[i], at);
-    cl_command_queue queue = b->device.queue;
     if (b->dry || b->base.products_only) return OK;
     if (back)
         CL(&b->device,
-           clEnqueueReadBuffer(queue, on_device.block, CL_FALSE, 4 * on_device.at, bytes, host, 0, NULL, NULL));
+           clEnqueueReadBuffer(b->device.queue, there.block, CL_FALSE, 4 * there.at, bytes, host, 0, NULL, NULL));
     else
         CL(&b->device,
-           clEnqueueWriteBuffer(queue, on_device.block, CL_FALSE, 4 * on_device.at, bytes, host, 0, NULL, NULL));
+           clEnqueueWriteBuffer(b->device.queue, there.block, CL_FALSE, 4 * there.at, bytes, host, 0, NULL, NULL));
     return OK;
 }
 
-/* The same update, of n elements whose moments' home is the host: a part of both comes to the op's scratch, is updated
-   there, and goes back. What an element becomes does not depend on its part. */
+/* The same update where some of p, m and v have the host as their home: a part of them comes to the op's scratch, is
+   updated there, and goes back. What an element becomes does not depend on its part. */
 static status adamw_in_parts(opencl *b, uint64_t n, error *e) {
-    uint64_t room = scratch_staging(op_tensor(b, 1)), part = room / 4;
+    uint64_t room = scratch_staging(b->graph, b->op), part = room / 4;
     for (uint64_t at = 0; at < n; at += part) {
-        uint64_t some = n - at < part ? n - at : part;
-        for (int i = 0; i < 2; i++) TRY(move_part(b, 1 + i, 4 * at, room * (uint64_t)i, 4 * some, false, e));
+        uint64_t some = n - at < part ? n - at : part, place[3], end = 0;
+        kernel_arg pmv[3];
+        for (int i = 0; i < 3; i++) {
+            bool away = op_tensor(b, i)->home == HOME_HOST;
+            place[i] = away ? end : UINT64_MAX;
+            pmv[i] = away ? arg_scratch(b, end / 4) : arg_tensor_from(b, i, (int64_t)at);
+            if (away) TRY(move_part(b, i, 4 * at, end, 4 * some, false, e));
+            end += away ? room : 0;
+        }
         TRY(profile_mark(b, MARK_TRANSFER, e));
-        TRY(adamw(b, at, some, arg_scratch(b, 0), arg_scratch(b, room / 4), e));
+        TRY(adamw(b, pmv, at, some, e));
+        if (b->op->by.ADAMW.copy)
+            RUN(b, round_copy, grid_items(some, LANES), pmv[0], arg_act_from(b, COPY, (int64_t)at), arg_ulong(some));
         TRY(profile_mark(b, b->device.op, e));
-        for (int i = 0; i < 2; i++) TRY(move_part(b, 1 + i, 4 * at, room * (uint64_t)i, 4 * some, true, e));
+        for (int i = 0; i < 3; i++)
+            if (place[i] != UINT64_MAX) TRY(move_part(b, i, 4 * at, place[i], 4 * some, true, e));
         TRY(profile_mark(b, MARK_TRANSFER, e));
     }
     return OK;
@@ -156,5 +167,5 @@ status opencl_ADAMW(opencl *b, error *e) {
     tensor_id begin = b->op->arg[0], end = b->graph->ops[last].arg[0];
     uint64_t n = (slots[end].offset - slots[begin].offset + tensor_bytes(&b->graph->tensors[end], 4)) / 4;
     if (op_tensor(b, 1)->home == HOME_HOST) return adamw_in_parts(b, n, e);
-    return adamw(b, 0, n, arg_tensor(b, 1), arg_tensor(b, 2), e);
+    return adamw(b, (kernel_arg[]){arg_tensor(b, 0), arg_tensor(b, 1), arg_tensor(b, 2)}, 0, n, e);
 }

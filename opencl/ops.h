@@ -41,6 +41,7 @@ typedef struct {
     product_kernels variant[PRODUCT_VARIANTS];
     bool units;         /* matrix units multiply, in attention too; else float32 arithmetic */
     bool emulated;      /* they do so in plain OpenCL C, for tests */
+    bool copies;        /* weights may be stored as bf16 */
     int tile;           /* 0: the one that is fastest for the shape; else 1 + the number of the tile for all */
     tile_trial *trials; /* [n_trials], each shape once */
     int n_trials;

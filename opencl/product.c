@@ -33,12 +33,14 @@ static const tile *tiles_of(const opencl *b, int variant) {
     return TILES[rule == RULE_BF16 ? rule + (variant + 1) / 2 : rule];
 }
 /* Which kernels of a variant there are, as KINDS in product.cl. With dtype=bfloat16 those that some op asks for: B is a
-   weight, in float, but for weight gradients; A an activation, or in float the gradient of the residual stream or of
-   logits. */
+   weight, in float or a copy in bf16, but for weight gradients; A an activation, or in float the gradient of the
+   residual stream or of logits. */
 enum { NN = 1, NT = 2, TN = 4, TT = 8 };
 static int kinds_of(const opencl *b, int variant) {
     static const int act16[PRODUCT_VARIANTS] = {NN | NT, NN | NT | TN, TN, TN};
-    return has_act16(b) ? act16[variant] : variant ? 0 : NN | NT | TN | TT;
+    return has_act16(b) ? act16[variant] | (b->products.copies && variant > 1 ? NN | NT : 0)
+           : variant    ? 0
+                        : NN | NT | TN | TT;
 }
 int product_first_tile(const opencl *b) { return b->serial && has_act16(b) ? PRODUCT_TILES : 1; }
 bool product_has(const opencl *b, bool a16, bool b16, bool ta, bool tb) {
@@ -156,6 +158,17 @@ static status prove(opencl *b, error *e) {
     b->base.launches = 0;
     if (s == OK && !right) return fail(e, BAD_INPUT, "'%s' computes wrong products (%s)", b->device.info.name, why);
     return s;
+}
+
+/* Few runs have copies, so that the others need not wait for these kernels. */
+status product_prepare(opencl *b, const graph *g, error *e) {
+    product_family before = b->products;
+    if (!g->of_role[ROLE_COPY].first || before.copies) return OK;
+    product_close(b);
+    b->products =
+        (product_family){.units = before.units, .emulated = before.emulated, .tile = before.tile, .copies = true};
+    TRY(build_all(b, e));
+    return b->unproved ? OK : prove(b, e);
 }
 
 void product_name(const opencl *b, char text[64]) {

@@ -15,6 +15,9 @@ status product_open(opencl *b, const opencl_options *o, error *e);
 /* Of products.tile, the first that a device uses by itself: CPUs would compile more tiles for seconds, to no use. Their
    float32 products are CLBlast's, and only dtype=bfloat16 takes these. */
 int product_first_tile(const opencl *b);
+/* Builds and proves what g asks for beyond that: products with the copies that g's parameters may have. b is not bound.
+ */
+status product_prepare(opencl *b, const graph *g, error *e);
 /* Is there a kernel for operands that are stored so (_16: as bf16) and transposed so? */
 bool product_has(const opencl *b, bool a16, bool b16, bool ta, bool tb);
 void product_close(opencl *b);

@@ -35,9 +35,19 @@ head_layout scratch_head(const graph *g, const op *o, bool own) {
     return l;
 }
 
-uint64_t scratch_staging(const tensor *moment) {
-    uint64_t bytes = larger(4 * (uint64_t)tensor_elements(moment), STAGING_LEAST);
-    return (uint64_t)smaller((int64_t)bytes, STAGING_BYTES);
+/* How many of p, m and v have the host as their home. */
+static int staged_arguments(const graph *g, const op *o) {
+    int n = 0;
+    for (int i = 0; i < 3; i++) n += g->tensors[o->arg[i]].home == HOME_HOST;
+    return n;
+}
+
+uint64_t scratch_staging(const graph *g, const op *o) {
+    int away = staged_arguments(g, o);
+    if (!away) return 0;
+    int64_t bytes = 4 * tensor_elements(&g->tensors[o->arg[1]]), most = STAGING_BYTES / away;
+    if (bytes < STAGING_LEAST) bytes = STAGING_LEAST;
+    return (uint64_t)smaller(round_up(bytes, SCRATCH_ALIGNMENT), most / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT);
 }
 
 static uint64_t scratch_of(const graph *g, const op *o, bool own, tensor_kind *kind) {
@@ -65,7 +75,7 @@ static uint64_t scratch_of(const graph *g, const op *o, bool own, tensor_kind *k
     case OP_NORM_DW: return scratch_partials(t[2]->dim[0], t[2]->dim[1], t[2]->dim[2], 2);
     case OP_ATTENTION_DX: return 4 * (uint64_t)tensor_elements(t[4]); /* delta, shaped as lse */
     case OP_SUM_SQUARES: return 8 * SQUARE_GROUPS;
-    case OP_ADAMW: return t[1]->home == HOME_HOST ? 2 * scratch_staging(t[1]) : 0;
+    case OP_ADAMW: return (uint64_t)staged_arguments(g, o) * scratch_staging(g, o);
     default: return 0;
     }
 }

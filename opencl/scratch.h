@@ -15,9 +15,9 @@ enum {
     PARTIAL_ROWS = 32,          /* rows of one sequence in one partial sum */
     BIAS_ROWS = 16,             /* rows that a work-item of bias_rows fills */
     SQUARE_GROUPS = 128,        /* work-groups of SUM_SQUARES; at most 256 */
-    STAGING_BYTES = 32 << 20, /* of one of AdamW's moments that is on the device at once, where its home is the host */
-    STAGING_LEAST = 64 << 10, /* so that many small tensors do not take many transfers each */
-    SCRATCH_ALIGNMENT = 4096  /* of the parts of a scratch tensor */
+    STAGING_BYTES = 64 << 20,   /* of all that AdamW has on the device at once of tensors at home with the host */
+    STAGING_LEAST = 64 << 10,   /* of one of them, so that small ones updated together take few transfers */
+    SCRATCH_ALIGNMENT = 4096    /* of the parts of a scratch tensor */
 };
 
 /* The rules for products by CLBlast, with upper bounds for its temporaries, and by snug's own, which need none.
@@ -26,9 +26,9 @@ scratch_rule opencl_scratch, opencl_scratch_own;
 
 /* What CLBlast may need for C[m,n] = A[m,k] B[k,n], in bytes: padded copies of all three. */
 uint64_t scratch_gemm(int64_t m, int64_t n, int64_t k);
-/* ADAMW's parts of the mean and of the variance, in bytes each: [mean | variance]. A launch may update more tensors
-   than this moment's, in so many more parts. */
-uint64_t scratch_staging(const tensor *moment);
+/* ADAMW: bytes of its scratch for each of p, m and v that has the host as its home, in this order. Larger tensors, and
+   those that are updated with o's, come in parts. */
+uint64_t scratch_staging(const graph *g, const op *o);
 /* Partial sums of `planes` rows of C channels for `sequences` sequences of T rows, in bytes. */
 uint64_t scratch_partials(int64_t sequences, int64_t T, int64_t C, int64_t planes);
 

@@ -34,6 +34,52 @@ START_TEST(no_home_changes_a_bit) {
 }
 END_TEST
 
+static backend *open_bf16(void) { return open_device_with((opencl_options){.precision = PRECISION_BFLOAT16}); }
+
+/* With dtype=bfloat16 the float32 weights may be away too, and the device works with rounded copies of them. */
+START_TEST(no_home_changes_a_bit_in_bfloat16) {
+    static const int splits[] = {12, 5, 1};
+    char here[HASH_HEX], there[HASH_HEX];
+    double loss_here, loss_there;
+    gpt_run run = run_of(12, 0, OFFLOAD_NONE);
+    steps_train(open_bf16(), &shape, &run, here, &loss_here);
+    for (int i = 0; i < 3; i++) {
+        run = run_of(splits[i], recompute_policies[i].dropped, i == 1 ? OFFLOAD_MOMENTS : OFFLOAD_OPTIMIZER);
+        backend *b = open_bf16();
+        if (i == 2) b->limits.max_block = 384 << 10;
+        steps_train(b, &shape, &run, there, &loss_there);
+        ck_assert_msg(loss_here == loss_there && !strcmp(here, there),
+                      "offload=%s, micro-batches of %d, changes the weights", offload_table[run.offload].name,
+                      splits[i]);
+    }
+}
+END_TEST
+
+/* Parameters of two dimensions: 2 bytes each on the device, 12 on the host. */
+START_TEST(float32_weights_leave_copies_of_half_their_size) {
+    error e = {""};
+    model m;
+    gpt_run run = run_of(3, 0, OFFLOAD_OPTIMIZER);
+    ck_assert_msg(model_open(&m, open_bf16(), &shape, &run, &e) == OK, "%s", e.text);
+    const graph *g = m.gpt.graph;
+    for (tensor_id p = 1; p <= m.gpt.n_params; p++) {
+        const tensor *t = &g->tensors[p], *copy = &g->tensors[t->copy];
+        ck_assert_int_eq(t->home, t->rank < 2 ? HOME_DEVICE : HOME_HOST);
+        if (t->rank < 2) continue;
+        ck_assert_uint_eq(2 * tensor_bytes(copy, 4), tensor_bytes(t, 4));
+        double in[3] = {1.00390625, -2.0078125, 3e-5}, out[3], rounded[3] = {1, -2, 3.0040740966796875e-05};
+        ck_assert_int_eq(model_write(&m, p, 7, 3, in, &e), OK); /* half a step of bf16 above 1, and below -2: to even */
+        ck_assert_int_eq(model_read(&m, t->copy, 7, 3, out, &e), OK);
+        for (int i = 0; i < 3; i++) ck_assert_double_eq(out[i], rounded[i]);
+        ck_assert_int_eq(model_read(&m, p, 7, 3, out, &e), OK);
+        for (int i = 0; i < 3; i++) ck_assert_double_eq(out[i], (float)in[i]);
+    }
+    ck_assert_uint_eq(opencl_memory_now(m.backend).live, m.plan.total);
+    ck_assert_uint_eq(m.backend->host_allocated, m.plan.host_total);
+    model_close(&m);
+}
+END_TEST
+
 /* Two moments of 4 bytes a parameter, rounded up tensor by tensor. */
 START_TEST(the_device_is_relieved_of_both_moments_to_the_byte) {
     error e = {""};
@@ -95,6 +141,8 @@ Suite *opencl_home_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_test(t, no_home_changes_a_bit);
     tcase_add_test(t, the_device_is_relieved_of_both_moments_to_the_byte);
+    tcase_add_test(t, no_home_changes_a_bit_in_bfloat16);
+    tcase_add_test(t, float32_weights_leave_copies_of_half_their_size);
     tcase_add_test(t, moments_are_read_and_written_where_they_lie);
     suite_add_tcase(suite, t);
     return suite;

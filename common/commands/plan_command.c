@@ -209,7 +209,7 @@ static status add_unforced(plan_report *p, error *e) {
 static status add_offloaded(plan_report *p, error *e) {
     fit_request r = p->request;
     if (!r.may_offload) return OK;
-    for (r.run.offload = OFFLOAD_NONE + 1; r.run.offload < OFFLOAD_COUNT; r.run.offload++)
+    for (r.run.offload = OFFLOAD_NONE + 1; r.run.offload <= offload_most(r.type->stored); r.run.offload++)
         TRY(add_row(p, &r, p->asked_micro_batch, keep_all(p), e));
     return OK;
 }

@@ -82,7 +82,7 @@ enum { TEXT_MAX = 512 };
       "sequences computed at once; 0 = chosen to fit and to be fast")                                                  \
     X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_ALL_STEPS, FREE,                   \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
-    X(TEXT, offload, "auto", 0, "auto|none|moments", MEMORY, BY_ALL_STEPS, FREE,                                       \
+    X(TEXT, offload, "auto", 0, "auto|none|moments|optimizer", MEMORY, BY_ALL_STEPS, FREE,                             \
       "what lies in the host's memory, at the cost of transfers; auto: nothing, unless nothing fits otherwise")        \
     X(BOOL, batch_invariant, true, 0, 0, MEMORY, BY_ALL_STEPS, BITS, "same bits for every micro-batch size")           \
     X(TEXT, matmul_precision, "highest", 0, "highest|high|medium", MEMORY, BY_ALL_STEPS, BITS,                         \

@@ -367,7 +367,7 @@ static status choose(const fit_request *r, fit_option *best, error *e) {
 status fit_choose(const fit_request *r, fit_option *best, error *e) {
     fit_request q = *r;
     status s = choose(&q, best, e);
-    while (s == NO_MEMORY && r->may_offload && q.run.offload + 1 < OFFLOAD_COUNT) {
+    while (s == NO_MEMORY && r->may_offload && q.run.offload < offload_most(r->type->stored)) {
         q.run.offload++;
         s = choose(&q, best, e);
     }

@@ -7,7 +7,7 @@
 const char *const kind_names[KIND_COUNT] = {KINDS(X)};
 #undef X
 
-static const char *const role_names[] = {"param", "grad", "moment", "step", "input", "act", "scratch"};
+static const char *const role_names[] = {"param", "grad", "moment", "copy", "step", "input", "act", "scratch"};
 
 #define X(name, writes, reads) [OP_##name] = writes reads,
 #define ARGUMENT(access, optional, name) optional
@@ -227,6 +227,7 @@ static bool check_argument(const graph *g, int index, int i, int span_number, in
     if (t->role == ROLE_INPUT && access != 'R') return complain(e, g, index, id, "inputs are read only");
     if (t->role == ROLE_PARAM && access != 'R' && o->code != OP_ADAMW)
         return complain(e, g, index, id, "only ADAMW changes parameters");
+    if (t->home == HOME_HOST && o->code != OP_ADAMW) return complain(e, g, index, id, "only ADAMW reaches the host");
     if (t->role == ROLE_ACT && access == 'W') {
         if (written[id]) return complain(e, g, index, id, "an activation is written twice (R3)");
         written[id] = span_number + 1;

@@ -14,12 +14,14 @@
 
 typedef int tensor_id; /* an index into graph.tensors; 0 means none */
 
-/* How long a tensor lives. PARAM, GRAD, MOMENT, STEP and INPUT are persistent: they keep their place for the whole run.
-   ACT lives from its write to its last reader, SCRATCH for one op. */
+/* How long a tensor lives. PARAM, GRAD, MOMENT, COPY, STEP and INPUT are persistent: they keep their place for the
+   whole run. A COPY is what ops read of a PARAM that is at home elsewhere. ACT lives from its write to its last reader,
+   SCRATCH for one op. */
 typedef enum {
     ROLE_PARAM,
     ROLE_GRAD,
     ROLE_MOMENT,
+    ROLE_COPY,
     ROLE_STEP,
     ROLE_INPUT,
     ROLE_ACT,
@@ -66,8 +68,9 @@ typedef struct {
     int rank;
     int64_t
         dim[4];   /* dim[0] of an ACT is the sequences of a micro-batch; of an INPUT these, or those of a whole step */
-    tensor_id of; /* of a GRAD or MOMENT its PARAM, of a recomputed clone its original; else 0 */
-    int label;    /* PARAM: which one of its layer it is, as the builder of the graph counts them */
+    tensor_id of; /* of a GRAD, MOMENT or COPY its PARAM, of a recomputed clone its original; else 0 */
+    tensor_id copy; /* of a PARAM its COPY, which is written whenever the PARAM is; else 0 */
+    int label;      /* PARAM: which one of its layer it is, as the builder of the graph counts them */
 } tensor;
 
 /* The op table: name, the arguments that an op writes (WRITES: the old value is dead; ADDS: added to, or written in
@@ -96,10 +99,12 @@ typedef struct {
    gelu'(x + b), in place ATTENTION_DX  dqkv from dout, qkv, out, lse EMBED_DW      dwte, dwpe from dx (dropout applied
    on the way) and tokens ZERO          x = 0                  ADD           y += x SUM_SQUARES   sums[attr.index] = sum
    of x^2; in float64 inside, always GRAD_NORM     norm[0] = sqrt(sum of sums), norm[1] = min(1, clip / (norm + 1e-6)),
-   or 1 when attr.clip is 0 ADAMW         p, m, v from g * norm[1], in the order that docs/architecture.md gives */
+   or 1 when attr.clip is 0 ADAMW         p, m, v from g * norm[1], in the order that docs/architecture.md gives; copy =
+   p as copy stores it */
 #define WRITES(name) ARGUMENT("W", "!", name)
 #define ADDS(name) ARGUMENT("A", "!", name)
 #define READS(name) ARGUMENT("R", "!", name)
+#define MAY_WRITE(name) ARGUMENT("W", "?", name)
 #define MAY_ADD(name) ARGUMENT("A", "?", name)
 #define MAY_READ(name) ARGUMENT("R", "?", name)
 #define OPS(X)                                                                                                         \
@@ -124,7 +129,7 @@ typedef struct {
     X(ADD, ADDS(y), READS(x))                                                                                          \
     X(SUM_SQUARES, ADDS(sums), READS(x))                                                                               \
     X(GRAD_NORM, WRITES(norm), READS(sums))                                                                            \
-    X(ADAMW, ADDS(p) ADDS(m) ADDS(v), READS(g) READS(norm))
+    X(ADAMW, ADDS(p) ADDS(m) ADDS(v), READS(g) READS(norm) MAY_WRITE(copy))
 #define X(name, writes, reads) OP_##name,
 typedef enum { OPS(X) OP_COUNT } op_code;
 #undef X

@@ -39,7 +39,17 @@ const backend_type *backend_type_of(const config *c) {
     return type_of(c, !strcmp(c->device, "cpu") || wants_float64(c));
 }
 
+static status check_offload(const config *c, error *e) {
+    if (strcmp(c->offload, offload_table[OFFLOAD_OPTIMIZER].name) != 0 || precision_of(c) == PRECISION_BFLOAT16)
+        return OK;
+    return fail(e, BAD_INPUT,
+                "offload 'optimizer' leaves bfloat16 weights on the device, and dtype is %s: use --dtype=bfloat16, or "
+                "--offload=moments",
+                c->dtype);
+}
+
 status backend_check_type(const config *c, const backend_type *type, error *e) {
+    TRY(check_offload(c, e));
     if (type) return OK;
     return fail(e, BAD_INPUT,
                 "matmul_precision '%s' is for NVIDIA cards with matrix units, and here the CPU backend computes: use "
@@ -111,6 +121,7 @@ char *backend_print(const backend *b, char text[DEVICE_TEXT]) {
 
 status backend_open_as(const config *c, const char *gemm, backend **b, FILE *report, error *e) {
     char text[DEVICE_TEXT];
+    TRY(check_offload(c, e));
     if (!wants_cpu(c, report)) {
         TRY(open_gpu(c, gemm, b, e));
     } else {

@@ -1,5 +1,6 @@
 # GPT-2 1558M (XL) from scratch: the same half million tokens a step as train_gpt2_124m.py, a larger model.
-# Weights, gradients and moments alone are 16 bytes a parameter: 23 GiB in float32.
+# Weights, gradients and moments alone are 16 bytes a parameter: 23 GiB in float32. In bfloat16, with the moments and the
+# float32 weights in the host's memory (17 GiB of it, which snug does by itself), a card of 12 GB is enough.
 
 out_dir = 'out-gpt2-1558m'
 dataset = 'openwebtext'
@@ -9,6 +10,7 @@ n_head = 25
 n_embd = 1600
 block_size = 1024
 bias = False
+dtype = 'bfloat16'
 dropout = 0.0
 
 # 512 sequences a step; batch_size is only a wish, the split follows from the memory there is

@@ -138,6 +138,13 @@ __kernel void grad_norm(ARG(float, norm), ARG(const float, sums), int count, flo
     }
 }
 
+/* What the device keeps of a parameter whose home is the host. */
+__kernel void round_copy(ARG(const float, p), ARG(act, copy), ulong n) {
+    TENSOR(const float, p); TENSOR(act, copy);
+    ulong i = get_global_id(0);
+    if (i < n) STORE_ACT(1, p[i], copy + i);
+}
+
 /* AdamW (arXiv 1711.05101) in PyTorch's order: clip, decay, moments, step.
    keep = 1 - lr * decay; step_size = lr / (1 - beta1^t); root2 = sqrt(1 - beta2^t). */
 __kernel void adamw(ARG(float, p), ARG(float, m), ARG(float, v), ARG(const float, g), ARG(const float, norm), ulong n,

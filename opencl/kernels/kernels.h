@@ -31,6 +31,7 @@ typedef enum { PROGRAM_COMMON, PROGRAM_ATTENTION, PROGRAM_COUNT } program_id;
     X(COMMON, squares_partial)                                                                                         \
     X(COMMON, squares_total)                                                                                           \
     X(COMMON, grad_norm)                                                                                               \
+    X(COMMON, round_copy)                                                                                              \
     X(COMMON, adamw)                                                                                                   \
     X(ATTENTION, attention)                                                                                            \
     X(ATTENTION, attention_delta)                                                                                      \

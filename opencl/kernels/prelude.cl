@@ -54,19 +54,21 @@ typedef INTS(W) wide_int;
 /* How activations are stored: as floats, or in a run with dtype=bfloat16 (ACT16) as bf16; computed with as floats always.
    The residual stream and its gradient, statistics and losses are floats in either (R10). LOAD_ACT and STORE_ACT move n
    neighbours of an activation, LOAD_EITHER those from x's element i on of what is an activation in one launch and a
-   float in another; LOAD_WEIGHT reads of a parameter of rank 2, which stays float but counts as if it were bf16 too. */
+   float in another; LOAD_WEIGHT reads those from x's element i on of a parameter of rank 2, which counts as bf16: of its copy,
+   or of floats that are rounded here. */
 #if ACT16
 typedef ushort act;
 #define LOAD_ACT(n, p) CAT(widen_, n)(LOAD(n, p))
 #define STORE_ACT(n, v, p) STORE(n, CAT(narrow_, n)(v), p)
 #define LOAD_EITHER(n, is_act, x, i) ((is_act) ? LOAD_ACT(n, (__global const act *)(x) + (i)) : LOAD(n, (x) + (i)))
-#define LOAD_WEIGHT(n, p) CAT(round_, n)(LOAD(n, p))
+#define LOAD_WEIGHT(n, is_copy, x, i)                                                                                  \
+    ((is_copy) ? LOAD_ACT(n, (__global const act *)(x) + (i)) : CAT(round_, n)(LOAD(n, (x) + (i))))
 #else
 typedef float act;
 #define LOAD_ACT(n, p) LOAD(n, p)
 #define STORE_ACT(n, v, p) STORE(n, v, p)
 #define LOAD_EITHER(n, is_act, x, i) LOAD(n, (x) + (i))
-#define LOAD_WEIGHT(n, p) LOAD(n, p)
+#define LOAD_WEIGHT(n, is_copy, x, i) LOAD(n, (x) + (i))
 #endif
 
 #if SERIAL

@@ -9,16 +9,17 @@ __kernel void embed(ARG(float, x),          /* [sequences, T, C] */
                     ARG(const int, tokens), /* [sequences, T] */
                     ARG(const float, wte),  /* [V, C] */
                     ARG(const float, wpe),  /* [P, C] */
-                    int sequences, int T, int C, dropout_args dropout) {
-    TENSOR(float, x); TENSOR(const int, tokens); TENSOR(const float, wte); TENSOR(const float, wpe);
+                    int are_copies, int sequences, int T, int C, dropout_args dropout) {
+    TENSOR(float, x); TENSOR(const int, tokens);
     ulong quad = get_global_id(0), s = folded_row(), n = (ulong)T * C;
     if (4 * quad < n && s < (ulong)sequences) {
         float4 factor = dropout_factors(dropout, s, quad);
         ulong t = 4 * quad / C, c = 4 * quad % C;
         for (uint j = 0; j < 4 && 4 * quad + j < n; j++) {
             ulong i = 4 * quad + j;
-            x[s * n + i] =
-                pick(factor, j) * (LOAD_WEIGHT(1, wte + (ulong)tokens[s * T + t] * C + c) + LOAD_WEIGHT(1, wpe + i));
+            x[s * n + i] = pick(factor, j) *
+                           (LOAD_WEIGHT(1, are_copies, wte_block, wte_at + (ulong)tokens[s * T + t] * C + c) +
+                            LOAD_WEIGHT(1, are_copies, wpe_block, wpe_at + i));
             if (++c == (ulong)C) c = 0, t++;
         }
     }
@@ -171,16 +172,16 @@ __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
 logits_row(ARG(float, logits),    /* [V] */
            ARG(const act, x),     /* [C], the position's */
            ARG(const float, wte), /* [V, C] */
-           int C) {
-    TENSOR(float, logits); TENSOR(const act, x); TENSOR(const float, wte);
+           int is_copy, int C) {
+    TENSOR(float, logits); TENSOR(const act, x);
     __local float space[EMBED_LANES];
     ulong v = get_group_id(0);
     int lane = get_local_id(0);
     wide sums = 0.0f;
     float sum = 0.0f;
-    wte += v * C;
-    EACH_WIDE(c, C, EMBED_LANES) sums += LOAD_ACT(W, x + c) * LOAD_WEIGHT(W, wte + c);
-    EACH_REST(c, C, EMBED_LANES) sum += LOAD_ACT(1, x + c) * LOAD_WEIGHT(1, wte + c);
+    wte_at += v * C;
+    EACH_WIDE(c, C, EMBED_LANES) sums += LOAD_ACT(W, x + c) * LOAD_WEIGHT(W, is_copy, wte_block, wte_at + c);
+    EACH_REST(c, C, EMBED_LANES) sum += LOAD_ACT(1, x + c) * LOAD_WEIGHT(1, is_copy, wte_block, wte_at + c);
     sum = group_sum(wide_sum(sums) + sum, space, EMBED_LANES);
     if (lane == 0) logits[v] = sum;
 }
