@@ -345,7 +345,7 @@ START_TEST(plan_says_it_in_short) {
            "In nanoGPT (PyTorch) batch_size 16 allocates 16.47 GiB and reserves about 18.94 GiB: does not fit.\n");
     expect(text, "  batch_size = 4\n  gradient_accumulation_steps = 128\n");
     free(text);
-    text = CAPTURE(plan_run, &s, &e, "data/configs/gpt2_1558m.py", "--vram_cap=10GiB");
+    text = CAPTURE(plan_run, &s, &e, "data/configs/gpt2_1558m.py", "--vram_cap=8GiB");
     ck_assert_int_eq(s, NO_MEMORY);
     expect(text, "Nothing with the same effective batch fits there");
     free(text);
