@@ -81,6 +81,8 @@ cl_int clReleaseMemObject(cl_mem buffer) {
     if (i >= 0 && --known[i].references == 0) {
         *(known[i].on_host ? &host_live : &live) -= known[i].bytes;
         known[i] = known[--n_known];
+        if (!n_known)
+            launched = 0; /* products are tried, and nothing is left of that, before a plan gets its buffers */
     }
     pthread_mutex_unlock(&lock);
     return real(buffer);
