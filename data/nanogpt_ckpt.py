@@ -111,7 +111,8 @@ def write_state(folder, step, best, files):
 def to_snug(path, out):
     saved, weights = read_pt(path)
     moments = read_moments(path, saved, weights)
-    a = saved["model_args"]
+    a = dict(saved["model_args"])
+    a.setdefault("bias", any(n.endswith(".bias") for n in weights))  # checkpoints from before there was the choice
     step = int(saved.get("iter_num", 0))
     if moments:
         done = {s for s, _, _ in moments.values()}

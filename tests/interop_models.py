@@ -144,9 +144,33 @@ def their_checkpoint(work, text):
     return folder, model.eval()
 
 
+def check_names(work, folder, model, x):
+    """One model under the names that others save it under: the same logits to the last bit."""
+    plain, config = our_logits(folder, x, work), json.loads(Path(folder, "config.json").read_text())
+    tensors = load_file(os.path.join(folder, "model.safetensors"))
+    tied = {n: t for n, t in tensors.items() if n != "transformer.wte.weight"} | {"lm_head.weight": tensors["transformer.wte.weight"]}
+    ways = {f"with {p}": {p + n: t for n, t in tensors.items()} for p in ("_orig_mod.", "module.", "model.", "module._orig_mod.")}
+    ways |= {"without transformer.": {n.removeprefix("transformer."): t for n, t in tensors.items()}, "with lm_head alone": tied,
+             "with another head": tensors | {"score.weight": np.zeros((2, 24), np.float32)}}
+    for what, renamed in ways.items():
+        out = os.path.join(work, "names")
+        os.makedirs(out, exist_ok=True)
+        Path(out, "config.json").write_text(json.dumps(config))
+        save_file(renamed, os.path.join(out, "model.safetensors"))
+        check(np.array_equal(plain, our_logits(out, x, work)), f"theirs, {what}: the same logits")
+    shards = os.path.join(work, "shards")
+    model.save_pretrained(shards, max_shard_size="30KB")
+    n = len([f for f in os.listdir(shards) if f.endswith(".safetensors")])
+    check(n > 2 and np.array_equal(plain, our_logits(shards, x, work)), f"theirs, in {n} files: the same logits")
+    other = os.path.join(work, "classifier")
+    transformers.GPT2ForSequenceClassification.from_pretrained(folder).save_pretrained(other)
+    check(np.array_equal(plain, our_logits(other, x, work)), "theirs, as a GPT2ForSequenceClassification: the same logits")
+
+
 def check_theirs_in_ours(work, text):
     folder, model = their_checkpoint(work, text)
     r = np.random.default_rng(2)
+    check_names(work, folder, model, r.integers(0, model.config.vocab_size, (2, 17)))
     x, y = r.integers(0, model.config.vocab_size, (3, 17)), r.integers(0, model.config.vocab_size, (3, 17))
     y[0, 5:9] = -1
     compare_logits("theirs", folder, x, work)
@@ -285,6 +309,15 @@ def check_nanogpt(work, text, bias):
     moments = all(torch.equal(s[k], again["optimizer"]["state"][i][k]) for i, s in first["optimizer"]["state"].items()
                   for k in ("step", "exp_avg", "exp_avg_sq"))
     check(same and moments and again["model_args"] == a, f"ckpt.pt, bias={bias}: to a folder and back, bit for bit")
+
+    old, folder = dict(first), os.path.join(work, f"out-old-{bias}")
+    old["model_args"] = {k: v for k, v in a.items() if k != "bias"}  # from before nanoGPT had this choice, and with masks
+    old["model"] = first["model"] | {f"_orig_mod.transformer.h.{i}.attn.bias": torch.ones(1, 1, 20, 20) for i in range(2)}
+    torch.save(old, os.path.join(work, "old.pt"))
+    run(sys.executable, CONVERT, os.path.join(work, "old.pt"), folder)
+    same = all(open(os.path.join(o, "latest", n), "rb").read() == open(os.path.join(out, "latest", n), "rb").read()
+               for o in [folder] for n in ("config.json", "model.safetensors", "optimizer.safetensors"))
+    check(same, f"ckpt.pt, bias={bias}: without the key bias it becomes the same folder")
 
     nanogpt_steps(w, a, optimizer, ids, 3, 4)
     snug_steps(data, out, 7)

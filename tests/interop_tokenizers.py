@@ -149,6 +149,34 @@ def check_training(folder, text, work):
     return theirs, t
 
 
+def check_saved_folders(work):
+    """tests/golden/tokenizers: what snug saves of each of these folders has in transformers the ids that the folder had."""
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        print("SKIPPED saved folders: transformers is not installed")
+        return
+    golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden", "tokenizers")
+    with open(os.path.join(golden, "cases.json"), encoding="utf-8") as f:
+        cases = json.load(f)
+    write(os.path.join(work, "one.txt"), cases["texts"][0])
+    good = [c for c in cases["cases"] if "ids" in c]
+    for i, case in enumerate(good):
+        folder, out = os.path.join(work, f"folder{i}"), os.path.join(work, f"saved{i}")
+        os.makedirs(folder)
+        for name in cases["bases"][case["base"]]:
+            with open(os.path.join(golden, "base", name), encoding="utf-8") as f:
+                write(os.path.join(folder, name.removeprefix("noend-").removeprefix("space-")), f.read())
+        for name, content in case["files"].items():
+            write(os.path.join(folder, name), json.dumps(content))
+        prepare(os.path.join(work, "one.txt"), out, folder)
+        write(os.path.join(out, "config.json"), '{"model_type": "gpt2"}')  # as beside a model
+        t = AutoTokenizer.from_pretrained(out)
+        if ids_in(out) != case["ids"][0] or [t(x)["input_ids"] for x in cases["texts"]] != case["ids"] or len(t) != case["size"]:
+            sys.exit(f"FAIL  saved folders: {case['base']} with {case['files']}")
+    print(f"ok    saved folders: transformers reads {len(good)} of them as it read what they were made from")
+
+
 def main():
     with tempfile.TemporaryDirectory() as work:
         def inside(name):
@@ -185,6 +213,7 @@ def main():
         theirs.model.save(inside("pair"))
         prepare(inside("quiet.txt"), inside("pair-quiet"), inside("pair"))
         same("their vocab.json and merges.txt", ids_in(inside("pair-quiet")), theirs.encode(quiet).ids)
+        check_saved_folders(work)
 
 
 main()
