@@ -23,7 +23,7 @@ echo "save_minutes saves between evaluations"
 
 # --- always_save_checkpoint=False: at an evaluation only when the validation loss is the lowest so far, and at the end
 train seldom scratch 200 --always_save_checkpoint=False --learning_rate=0.03 --decay_lr=False --keep_checkpoints=1
-sed -n 's/.*"iter":\([0-9]*\),.*"val_loss":\([0-9.e-]*\)}/\1 \2/p' "$work/seldom/log.jsonl" >"$work/losses"
+sed -n 's/.*"iter":\([0-9]*\),.*"val_loss":\([0-9.e-]*\)[,}].*/\1 \2/p' "$work/seldom/log.jsonl" >"$work/losses"
 awk '$1 > 0 && (!n || $2 < best) { n++; best = $2; last = $1 } END { print n, last }' "$work/losses" >"$work/expected"
 read -r improved best <"$work/expected"
 evaluated=$(wc -l <"$work/losses")
