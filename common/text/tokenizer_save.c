@@ -114,15 +114,14 @@ static char *make_config(const tokenizer *t) {
                    end);
 }
 
-/* The file as it was; but a class that was left to be concluded from a config.json beside it is named. */
+/* A text of tokenizer_config.json where the file cannot be written as it was: there was none, or it left it to a
+   config.json beside it which class is meant. NULL: it can. */
 static char *config_text(const tokenizer *t) {
     const kept_file *kept = &t->beside[FOLDER_CONFIG];
     if (!kept->text) return make_config(t);
     cJSON *config = cJSON_ParseWithLength(kept->text, kept->bytes);
-    char *text;
-    if (cJSON_GetObjectItemCaseSensitive(config, "tokenizer_class"))
-        text = xstrdup(kept->text);
-    else {
+    char *text = NULL;
+    if (!cJSON_GetObjectItemCaseSensitive(config, "tokenizer_class")) {
         cJSON_AddStringToObject(config, "tokenizer_class", class_name(t));
         text = cJSON_Print(config);
     }
@@ -135,10 +134,10 @@ static status save_beside(const tokenizer *t, int i, const char *folder, error *
     char *path = xprintf("%s/%s", folder, tokenizer_folder_names[i]);
     const kept_file *kept = &t->beside[i];
     status s = OK;
-    if (i == FOLDER_CONFIG) {
-        char *text = config_text(t);
+    char *text = i == FOLDER_CONFIG ? config_text(t) : NULL;
+    if (text)
         s = write_text(path, text, strlen(text), e);
-    } else if (kept->text)
+    else if (kept->text)
         s = file_write(path, kept->text, kept->bytes, true, NULL, e);
     else if (unlink(path) < 0 && errno != ENOENT)
         s = fail(e, FAILED, "%s: cannot remove: %s", path, strerror(errno));
