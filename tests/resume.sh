@@ -1,37 +1,62 @@
 #!/bin/sh
 # resume.sh: 50 steps under one cap, then to step 100 under another, on the CPU and on OpenCL: the weights are those of
-# 100 steps under a third (P4, P6).
+# 100 steps under a third (P4, P6); the same in bfloat16, with weights that are saved rounded.
 set -eu
 . tests/support_run.sh
 
-run() { # run DEVICE OUT INIT STEPS CAP
-    "$snug" train $small --device="$1" --out_dir="$work/$2" --init_from="$3" --max_iters="$4" --vram_cap="$5" \
-        --eval_interval=50 >"$work/said" 2>&1 || fail "$1, $2, $5: $(cat "$work/said")"
+run() { # run DEVICE OUT INIT STEPS CAP [OPTION ...]
+    device=$1 out=$2 init=$3 steps=$4 cap=$5
+    shift 5
+    "$snug" train $small --device="$device" --out_dir="$work/$out" --init_from="$init" --max_iters="$steps" \
+        --vram_cap="$cap" --eval_interval=50 "$@" >"$work/said" 2>&1 || fail "$device, $out, $cap: $(cat "$work/said")"
     plan=$(sed -n 's/^plan: \(.*\), .* of .*/\1/p' "$work/said")
-    echo "$1, $2: to step $4 under $5: $plan"
+    echo "$device, $out: to step $steps under $cap: $plan"
 }
 
-while read -r device low high; do
+while read -r device low high more; do
     if [ $device = opencl ] && ! "$snug" devices >"$work/said" 2>&1; then
         echo "SKIPPED opencl: $(tail -n 1 "$work/said")"
         continue
     fi
-    run $device "$device-whole" scratch 100 1GiB
-    run $device "$device-broken" scratch 50 "$low"
+    name=$device${more:+-16}
+    run $device "$name-whole" scratch 100 1GiB $more
+    run $device "$name-broken" scratch 50 "$low" $more
     first=$plan
-    run $device "$device-broken" resume 100 "$high"
-    [ "$first" != "$plan" ] || fail "$device: both caps give the same plan"
-    whole=$(weights "$work/$device-whole")
-    broken=$(weights "$work/$device-broken")
-    echo "$device: unbroken $whole, broken $broken"
-    [ "$whole" = "$broken" ] || fail "$device: the weights differ"
-    curve "$work/$device-whole" >"$work/curve.whole"
-    curve "$work/$device-broken" >"$work/curve.broken"
-    cmp "$work/curve.whole" "$work/curve.broken" || fail "$device: the logs differ"
+    run $device "$name-broken" resume 100 "$high" $more
+    [ "$first" != "$plan" ] || fail "$name: both caps give the same plan"
+    whole=$(weights "$work/$name-whole")
+    broken=$(weights "$work/$name-broken")
+    echo "$name: unbroken $whole, broken $broken"
+    [ "$whole" = "$broken" ] || fail "$name: the weights differ"
+    curve "$work/$name-whole" >"$work/curve.whole"
+    curve "$work/$name-broken" >"$work/curve.broken"
+    cmp "$work/curve.whole" "$work/curve.broken" || fail "$name: the logs differ"
 done <<END
 cpu 240KiB 420KiB
 opencl 420KiB 540KiB
+cpu 240KiB 420KiB --dtype=bfloat16 --save_dtype=bfloat16
 END
+
+# In 16 bits a run goes on from master.safetensors, and says what to do without it; model.safetensors is for others.
+folder=$work/cpu-16-broken/latest
+grep -q '"torch_dtype": "bfloat16"' "$folder/config.json" || fail "save_dtype: $(cat "$folder/config.json")"
+[ $((2 * $(wc -c <"$folder/model.safetensors"))) -lt $(($(wc -c <"$folder/master.safetensors") + 8000)) ] ||
+    fail "save_dtype: model.safetensors is not half as large: $(ls -l "$folder/")"
+mv "$folder/master.safetensors" "$work/aside"
+"$snug" train $small --device=cpu --out_dir="$work/cpu-16-broken" --init_from=resume --max_iters=101 --dtype=bfloat16 \
+    >"$work/said" 2>&1 && fail "save_dtype: a run went on from rounded weights"
+grep -q "^snug: .*a run can't go on from model.safetensors, which save_dtype=bfloat16 has rounded" "$work/said" ||
+    fail "save_dtype: $(cat "$work/said")"
+# What was trained in 16 bits is computed in them, without being told again: a loss to all its digits.
+header='{"x":{"dtype":"I32","shape":[1,4],"data_offsets":[0,16]},"y":{"dtype":"I32","shape":[1,4],"data_offsets":[16,32]}}'
+{
+    printf "\\$(printf %o ${#header})\0\0\0\0\0\0\0%s" "$header"
+    for id in 1 2 3 4 2 3 4 5; do printf "\\$id\0\0\0"; done
+} >"$work/batch"
+loss() { "$snug" grads "$folder" --batch="$work/batch" --device=cpu "$@" 2>&1; }
+case $(loss) in "loss "[0-9]*) ;; *) fail "grads: $(loss)" ;; esac
+[ "$(loss)" = "$(loss --dtype=bfloat16)" ] || fail "grads is not in the run's precision: $(loss)"
+[ "$(loss)" != "$(loss --dtype=float32)" ] || fail "dtype changes nothing in grads: $(loss)"
 
 # Each part of a run stands in state.json with what it ran on; the one made elsewhere is told when all is at home again.
 if "$snug" devices >"$work/said" 2>&1; then

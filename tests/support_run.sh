@@ -22,7 +22,11 @@ fail() {
     echo "$(basename "$0"): FAILED: $*" >&2
     exit 1
 }
-# weights OUT: the SHA-256 of the newest checkpoint's weights.
-weights() { sha256sum "$1/latest/model.safetensors" | cut -d' ' -f1; }
+# weights OUT: the SHA-256 of the newest checkpoint's weights, in full where save_dtype has rounded model.safetensors.
+weights() {
+    full=$1/latest/master.safetensors
+    [ -f "$full" ] || full=$1/latest/model.safetensors
+    sha256sum "$full" | cut -d' ' -f1
+}
 # curve OUT: the log without what depends on the clock and the plan.
 curve() { sed 's/,"ms":.*//; s/,"run_s":[0-9.]*//' "$1/log.jsonl"; }

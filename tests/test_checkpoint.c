@@ -111,14 +111,15 @@ START_TEST(saved_weights_come_back_bit_for_bit) {
     backend *a = memory_backend_open(&m, real_bytes), *b = memory_backend_open(&m, real_bytes);
     char first[HASH_HEX], second[HASH_HEX];
     memory_fill(a, &m, 7);
-    ck_assert_msg(checkpoint_save_weights(in_folder("new/hf"), &shape, NULL, &m, a, first, &e) == OK, "%s", e.text);
+    ck_assert_msg(checkpoint_save_weights(in_folder("new/hf"), &shape, NULL, &m, a, false, first, &e) == OK, "%s",
+                  e.text);
     ck_assert_int_eq(hash_file(in_folder("new/hf/model.safetensors"), second, &e), OK);
     ck_assert_str_eq(first, second);
     ck_assert_msg(checkpoint_shape(in_folder("new/hf"), &again, &e) == OK, "%s", e.text);
     ck_assert(again.layers == 2 && again.bias == shape.bias && again.tanh_gelu == shape.tanh_gelu);
     ck_assert_msg(checkpoint_load_weights(in_folder("new/hf"), NULL, &again, &m, b, &e) == OK, "%s", e.text);
     ck_assert(memory_holds(b, &m, 7));
-    ck_assert_int_eq(checkpoint_save_weights(in_folder("two"), &shape, NULL, &m, b, second, &e), OK);
+    ck_assert_int_eq(checkpoint_save_weights(in_folder("two"), &shape, NULL, &m, b, false, second, &e), OK);
     ck_assert_str_eq(first, second);
     a->close(a);
     b->close(b);
@@ -133,7 +134,7 @@ START_TEST(model_without_biases_is_saved_with_zero_biases) {
     gpt m = memory_gpt(&shape, GRAPH_EVAL), biased = memory_gpt(&small, GRAPH_EVAL);
     backend *b = memory_backend_open(&m, 4);
     memory_fill(b, &m, 1);
-    ck_assert_int_eq(checkpoint_save_weights(folder, &shape, NULL, &m, b, NULL, &e), OK);
+    ck_assert_int_eq(checkpoint_save_weights(folder, &shape, NULL, &m, b, false, NULL, &e), OK);
     st_file f;
     ck_assert_int_eq(st_open(in_folder("model.safetensors"), &f, &e), OK);
     ck_assert_int_eq(f.n, biased.n_params);
@@ -458,7 +459,7 @@ START_TEST(what_is_not_ours_comes_out_as_it_went_in) {
     gpt m = memory_gpt(&s, GRAPH_EVAL);
     backend *b = memory_backend_open(&m, 4);
     memory_fill(b, &m, 0);
-    ck_assert_msg(checkpoint_save_weights(in_folder("new"), &s, &extras, &m, b, NULL, &e) == OK, "%s", e.text);
+    ck_assert_msg(checkpoint_save_weights(in_folder("new"), &s, &extras, &m, b, false, NULL, &e) == OK, "%s", e.text);
     ck_assert(file_read(in_folder("new/generation_config.json"), 1000, &text, &bytes, &e) == OK);
     ck_assert_str_eq(text, generation);
     free(text);

@@ -70,6 +70,8 @@ enum { TEXT_MAX = 512 };
       "False: at evaluations save only when val loss improved")                                                        \
     X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "plan train tune", FREE,                                            \
       "newest checkpoints kept, beside the best")                                                                      \
+    X(TEXT, save_dtype, "full", 0, "full|bfloat16", FILES, "plan train tune", FREE,                                    \
+      "bfloat16: model.safetensors in 16 bits, for serving, beside master.safetensors, from which a run goes on")      \
     X(REAL, save_minutes, 15, 0, 1e9, FILES, "plan train tune", FREE,                                                  \
       "also save after so many minutes; 0 = only at evaluations")                                                      \
     X(TEXT, device, "auto", 0, NULL, MEMORY, BY_ALL_STEPS " devices", FREE,                                            \

@@ -277,6 +277,7 @@ static status open_out(run *r, bool resume, error *e) {
     }
     TRY(run_open(c->out_dir, &r->out, e));
     r->out_open = true;
+    r->out.bf16 = !strcmp(c->save_dtype, "bfloat16");
     r->out.progress = progress_part;
     r->out.context = &r->show;
     if (resume && c->overwrite) fprintf(stderr, "note: a run that is resumed is not overwritten\n");

@@ -3,6 +3,7 @@
 #include "save/checkpoint.h"
 #include "save/checkpoint_config.h"
 #include "save/weights_file.h"
+#include "base/bf16.h"
 #include "base/files.h"
 #include "base/terminal.h"
 #include <inttypes.h>
@@ -49,9 +50,11 @@ typedef struct {
     int n;
 } listing; /* ids: 0 = zeros */
 
-static void list_add(listing *l, char *name, const tensor *like, int first_dim, size_t real_bytes, tensor_id id) {
+static st_type full_type(const backend *b) { return b->limits.real_bytes == 4 ? ST_F32 : ST_F64; }
+
+static void list_add(listing *l, char *name, const tensor *like, int first_dim, st_type type, tensor_id id) {
     st_tensor *t = &l->tensors[l->n];
-    *t = (st_tensor){.name = name, .type = real_bytes == 4 ? ST_F32 : ST_F64, .rank = like->rank - first_dim};
+    *t = (st_tensor){.name = name, .type = type, .rank = like->rank - first_dim};
     for (int i = 0; i < t->rank; i++) t->dim[i] = like->dim[first_dim + i];
     l->ids[l->n++] = id;
 }
@@ -72,8 +75,7 @@ typedef struct {
     backend *b;
 } filler;
 
-static status fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e) {
-    const filler *f = context;
+static status fill_full(const filler *f, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e) {
     tensor_id id = f->list->ids[t - f->list->tensors];
     size_t real_bytes = f->b->limits.real_bytes;
     memset(buffer, 0, size);
@@ -82,22 +84,36 @@ static status fill(void *context, const st_tensor *t, uint64_t offset, void *buf
     return fail(e, FAILED, "%s has a value that is infinite or NaN; it is not saved", t->name);
 }
 
+static status fill(void *context, const st_tensor *t, uint64_t offset, void *buffer, size_t size, error *e) {
+    const filler *f = context;
+    if (t->type != ST_BF16) return fill_full(f, t, offset, buffer, size, e);
+    size_t n = size / 2, real_bytes = f->b->limits.real_bytes;
+    void *reals = xcalloc(n, real_bytes);
+    const float *floats = reals;
+    const double *doubles = reals;
+    status s = fill_full(f, t, offset / 2 * real_bytes, reals, n * real_bytes, e);
+    for (size_t i = 0; i < n && s == OK; i++)
+        ((uint16_t *)buffer)[i] = bf16_of_float(real_bytes == 4 ? floats[i] : (float)doubles[i]);
+    free(reals);
+    return s;
+}
+
 static status list_write(const char *path, const listing *l, backend *b, char *sha256, error *e) {
     return st_write(path, l->tensors, l->n, fill, &(filler){l, b}, sha256, e);
 }
 
 status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const checkpoint_extras *extras,
-                               const gpt *m, backend *b, char *sha256, error *e) {
-    size_t real_bytes = b->limits.real_bytes;
+                               const gpt *m, backend *b, bool bf16, char *sha256, error *e) {
+    st_type type = bf16 ? ST_BF16 : full_type(b);
     TRY(folder_make(folder, e));
-    TRY(checkpoint_write_config(folder, shape, extras, real_bytes, e));
+    TRY(checkpoint_write_config(folder, shape, extras, type, e));
     listing l = list_new(2 * m->n_params);
     for (tensor_id p = 1; p <= m->n_params; p++) {
         const tensor *t = &m->graph->tensors[p];
         char name[NAME], bias[NAME];
         gpt_param_name(m->graph, p, name, sizeof name);
-        list_add(&l, xstrdup(name), t, 0, real_bytes, p);
-        if (!shape->bias && bias_name(name, bias)) list_add(&l, xstrdup(bias), t, t->rank - 1, real_bytes, 0);
+        list_add(&l, xstrdup(name), t, 0, type, p);
+        if (!shape->bias && bias_name(name, bias)) list_add(&l, xstrdup(bias), t, t->rank - 1, type, 0);
     }
     char *path = xprintf("%s/model.safetensors", folder);
     status s = list_write(path, &l, b, sha256, e);
@@ -113,8 +129,7 @@ status checkpoint_save_tensors(const char *path, const gpt *m, const checkpoint_
         for (tensor_id p = 1; p <= m->n_params; p++) {
             char name[NAME];
             gpt_param_name(m->graph, p, name, sizeof name);
-            list_add(&l, xprintf("%s%s", sets[k].prefix, name), &m->graph->tensors[p], 0, b->limits.real_bytes,
-                     sets[k].ids[p]);
+            list_add(&l, xprintf("%s%s", sets[k].prefix, name), &m->graph->tensors[p], 0, full_type(b), sets[k].ids[p]);
         }
     status s = list_write(path, &l, b, sha256, e);
     list_free(&l);

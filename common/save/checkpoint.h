@@ -24,11 +24,12 @@ status checkpoint_load_weights(const char *folder, const char *sha256, const gpt
                                error *e);
 
 /* Makes the folder, and writes config.json, with the extras (may be NULL) in it and beside it, and model.safetensors
-   from the backend's parameters in the run's dtype. A model without biases gets zeros for them, which transformers
-   expects. sha256[65], if not NULL, receives the hash of model.safetensors; equal weights have equal hashes. Does not
-   fsync. FAILED, with the tensor's name, when a value is infinite or NaN. */
+   from the backend's parameters, as they are or, with bf16, each rounded to the nearest bfloat16. A model without
+   biases gets zeros for them, which transformers expects. sha256[65], if not NULL, receives the hash of
+   model.safetensors; equal weights have equal hashes. Does not fsync. FAILED, with the tensor's name, when a value is
+   infinite or NaN. */
 status checkpoint_save_weights(const char *folder, const gpt_shape *shape, const checkpoint_extras *extras,
-                               const gpt *m, backend *b, char *sha256, error *e);
+                               const gpt *m, backend *b, bool bf16, char *sha256, error *e);
 
 /* A set of tensors, one for each parameter i: ids[i], of the parameter's shape (m->grad, m->m, m->v), which is called
    `prefix` and the parameter's name. Several sets go into one file. Here too every value must be finite. */

@@ -164,7 +164,7 @@ status checkpoint_shape(const char *folder, gpt_shape *shape, error *e) {
 
 /* The special tokens are GPT-2's if the vocabulary has that id. Else they are null, since transformers would assume
    50256 for any model. */
-static void print_config(FILE *f, const gpt_shape *s, size_t real_bytes) {
+static void print_config(FILE *f, const gpt_shape *s, st_type weights) {
     fputs("{\n \"model_type\": \"gpt2\",\n \"architectures\": [\"GPT2LMHeadModel\"],\n", f);
     fprintf(f, " \"n_layer\": %d,\n \"n_head\": %d,\n \"n_embd\": %d,\n", s->layers, s->heads, s->channels);
     fprintf(f, " \"n_positions\": %d,\n \"n_ctx\": %d,\n \"n_inner\": null,\n", s->positions, s->positions);
@@ -174,7 +174,8 @@ static void print_config(FILE *f, const gpt_shape *s, size_t real_bytes) {
     fputs(" \"resid_pdrop\": 0.0,\n \"embd_pdrop\": 0.0,\n \"attn_pdrop\": 0.0,\n", f);
     const char *special = s->vocabulary > 50256 ? "50256" : "null";
     fprintf(f, " \"bos_token_id\": %s,\n \"eos_token_id\": %s,\n", special, special);
-    fprintf(f, " \"tie_word_embeddings\": true,\n \"torch_dtype\": \"float%d\"\n}\n", real_bytes == 4 ? 32 : 64);
+    const char *dtype = weights == ST_BF16 ? "bfloat16" : weights == ST_F32 ? "float32" : "float64";
+    fprintf(f, " \"tie_word_embeddings\": true,\n \"torch_dtype\": \"%s\"\n}\n", dtype);
 }
 
 /* Keys that snug writes, but knows no better than the folder that a model came from. */
@@ -210,12 +211,12 @@ static status write_generation(const char *folder, const checkpoint_extras *x, e
     return s;
 }
 
-status checkpoint_write_config(const char *folder, const gpt_shape *shape, const checkpoint_extras *x,
-                               size_t real_bytes, error *e) {
+status checkpoint_write_config(const char *folder, const gpt_shape *shape, const checkpoint_extras *x, st_type weights,
+                               error *e) {
     char *text, *path = xprintf("%s/config.json", folder);
     size_t bytes;
     FILE *f = open_memstream(&text, &bytes);
-    print_config(f, shape, real_bytes);
+    print_config(f, shape, weights);
     fclose(f);
     if (x && x->config) {
         cJSON *own = cJSON_Parse(text), *all = with_extras(own, x, shape);

@@ -64,7 +64,7 @@ static status explain_folder(const char *path, error *e) {
     while ((d = readdir(folder))) {
         int kind = kind_of(d->d_name);
         if (kind >= best || !strcmp(d->d_name, "model.safetensors") || !strcmp(d->d_name, "optimizer.safetensors") ||
-            !strcmp(d->d_name, "training_args.bin"))
+            !strcmp(d->d_name, "training_args.bin") || !strcmp(d->d_name, "master.safetensors"))
             continue;
         free(name);
         name = xstrdup(d->d_name);

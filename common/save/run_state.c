@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const run_file_names[RUN_FILES] = {"config.json",       "model.safetensors",     "optimizer.safetensors",
-                                               "tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
-                                               "added_tokens.json", "generation_config.json"};
+const char *const run_file_names[RUN_FILES] = {"config.json",       "model.safetensors",      "optimizer.safetensors",
+                                               "tokenizer.json",    "tokenizer_config.json",  "special_tokens_map.json",
+                                               "added_tokens.json", "generation_config.json", "master.safetensors"};
 enum { FORMAT = 1, STATE_MAX = 16 << 20 };
 static const char CHECKSUM[] = ",\n \"checksum\": \""; /* of all that stands before it */
 static const char END[] = "\"\n}\n";

@@ -17,6 +17,7 @@ enum {
     RUN_SPECIAL_TOKENS,
     RUN_ADDED_TOKENS,
     RUN_GENERATION,
+    RUN_MASTER,
     RUN_FILES
 };
 extern const char *const run_file_names[RUN_FILES]; /* "config.json" ... */

@@ -15,11 +15,20 @@
 
 /* Notes the hashes of the files of the company that were written; the others are not there. */
 static status note_company(char *const path[RUN_FILES], run_state *s, error *e) {
-    for (int i = RUN_TOKENIZER; i < RUN_FILES; i++) {
+    for (int i = RUN_TOKENIZER; i < RUN_MASTER; i++) {
         s->sha256[i][0] = 0;
         if (file_exists(path[i])) TRY(hash_file(path[i], s->sha256[i], e));
     }
     return OK;
+}
+
+/* The weights as they are, from which a run goes on where model.safetensors is rounded. */
+static status write_master(const char *path, run_state *s, const gpt *m, backend *b, error *e) {
+    tensor_id *ids = xcalloc((size_t)m->n_params + 1, sizeof *ids);
+    for (tensor_id p = 1; p <= m->n_params; p++) ids[p] = p;
+    status r = checkpoint_save_tensors(path, m, &(checkpoint_set){"", ids, false}, 1, b, s->sha256[RUN_MASTER], e);
+    free(ids);
+    return r;
 }
 
 static void report(const run_folder *r, double part) {
@@ -31,7 +40,10 @@ static status write_files(const run_folder *run, const char *folder, run_state *
     char *path[RUN_FILES];
     for (int i = 0; i < RUN_FILES; i++) path[i] = xprintf("%s/%s", folder, run_file_names[i]);
     const checkpoint_set moments[] = {{"m.", m->m, false}, {"v.", m->v, true}};
-    status r = checkpoint_save_weights(folder, shape, with ? with->extras : NULL, m, b, s->sha256[RUN_MODEL], e);
+    status r =
+        checkpoint_save_weights(folder, shape, with ? with->extras : NULL, m, b, run->bf16, s->sha256[RUN_MODEL], e);
+    s->sha256[RUN_MASTER][0] = 0;
+    if (r == OK && run->bf16) r = write_master(path[RUN_MASTER], s, m, b, e);
     if (r == OK) r = hash_file(path[RUN_CONFIG], s->sha256[RUN_CONFIG], e);
     report(run, 0.25); /* a quarter of the bytes is weights, half moments, and the rest of the time goes to the disk */
     if (r == OK) r = checkpoint_save_tensors(path[RUN_OPTIMIZER], m, moments, 2, b, s->sha256[RUN_OPTIMIZER], e);

@@ -3,7 +3,7 @@
 
        OUT/ckpt-000250/   config.json model.safetensors optimizer.safetensors state.json
                           (tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json
-                          generation_config.json)
+                          generation_config.json) (master.safetensors)
        OUT/latest         symbolic link to the newest
        OUT/.snug-*        being made, or being removed; cleared away by run_open
 
@@ -19,7 +19,8 @@
 typedef struct {
     char *path;
     int lock;
-    bool made;                                    /* run_open has made the folder */
+    bool made; /* run_open has made the folder */
+    bool bf16; /* save model.safetensors in bfloat16, and the weights as they are in master.safetensors */
     void (*progress)(void *context, double part); /* called with the part of a save that is done, 0 to 1; or NULL */
     void *context;
 } run_folder;

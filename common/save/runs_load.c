@@ -24,7 +24,7 @@ static status verify(const char *folder, bool large, run_state *s, error *e) {
     free(path);
     if (r != OK) return r;
     for (int i = 0; r == OK && i < RUN_FILES; i++) {
-        if (!s->sha256[i][0] || (!large && (i == RUN_MODEL || i == RUN_OPTIMIZER))) continue;
+        if (!s->sha256[i][0] || (!large && (i == RUN_MODEL || i == RUN_OPTIMIZER || i == RUN_MASTER))) continue;
         char hex[HASH_HEX];
         path = xprintf("%s/%s", folder, run_file_names[i]);
         r = hash_file(path, hex, e);
@@ -121,11 +121,30 @@ status run_find_latest(const char *path, char **folder, error *e) {
     return s;
 }
 
+/* The weights from which a run goes on: model.safetensors, unless that is rounded and master.safetensors has them. */
+static status load_master(const char *folder, const run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
+                          error *e) {
+    const char *name = run_file_names[RUN_MASTER];
+    if (!s->sha256[RUN_MASTER][0]) return checkpoint_load_weights(folder, s->sha256[RUN_MODEL], shape, m, b, e);
+    if (!has(folder, name))
+        return fail(e, BAD_INPUT,
+                    "%s: %s, the weights in full precision, is not there, and a run can't go on from "
+                    "model.safetensors, which save_dtype=bfloat16 has rounded; a new one can, by --init_from=%s",
+                    folder, name, folder);
+    tensor_id *ids = xcalloc((size_t)m->n_params + 1, sizeof *ids);
+    char *path = xprintf("%s/%s", folder, name);
+    for (tensor_id p = 1; p <= m->n_params; p++) ids[p] = p;
+    status r = checkpoint_load_tensors(path, s->sha256[RUN_MASTER], m, &(checkpoint_set){"", ids, false}, 1, b, e);
+    free(path);
+    free(ids);
+    return r;
+}
+
 status run_load_tensors(const char *folder, const run_state *s, const gpt_shape *shape, const gpt *m, backend *b,
                         error *e) {
     const checkpoint_set moments[] = {{"m.", m->m, false}, {"v.", m->v, true}};
     char *path = xprintf("%s/%s", folder, run_file_names[RUN_OPTIMIZER]);
-    status r = checkpoint_load_weights(folder, s->sha256[RUN_MODEL], shape, m, b, e);
+    status r = load_master(folder, s, shape, m, b, e);
     if (r == OK) r = checkpoint_load_tensors(path, s->sha256[RUN_OPTIMIZER], m, moments, 2, b, e);
     free(path);
     return or_offer(r, folder, e);

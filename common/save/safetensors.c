@@ -1,6 +1,7 @@
 /* safetensors.c: reads safetensors files. The header may come from anywhere, so that every number in it is checked
    before it is used. Writing is in safetensors_write.c. */
 #include "save/safetensors.h"
+#include "base/bf16.h"
 #include "base/hash.h"
 #include "base/json_value.h"
 #include <inttypes.h>
@@ -254,8 +255,6 @@ static float bits_to_float(uint32_t bits) {
     memcpy(&x, &bits, 4);
     return x;
 }
-
-static float bf16_to_float(uint16_t h) { return bits_to_float((uint32_t)h << 16); }
 
 static float f16_to_float(uint16_t h) {
     uint32_t sign = (uint32_t)(h >> 15) << 31, exponent = (h >> 10) & 31, fraction = h & 1023;
