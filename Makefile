@@ -18,7 +18,8 @@ BUILD   := $(if $(filter 1,$(SANITIZE)),build-asan,build)
 OBJ     := $(BUILD)/obj
 Q       := $(if $(filter 1,$(V)),,@)
 HASH    := \#
-JOBS    := $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
+CORES   := $(shell nproc 2>/dev/null || echo 2)
+JOBS    := $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CORES))
 
 # ---- what this machine has ------------------------------------------------------------------------------------------
 
@@ -221,8 +222,8 @@ demo:
 	@SNUG=$(BUILD)/snug sh data/demo.sh
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
-# Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0), which is what valgrind can
-# run. Script tests take the program from $SNUG. Nothing is written outside build*/.
+# Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0) and without OpenCL, which is
+# what valgrind can run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
 SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults folders resume interop
 OPENCL_TESTS := strict outside_count oclgrind gpu_try
@@ -234,14 +235,22 @@ VALGRIND_SUITES := plan config tokenizer
 suites_of = $(shell sed -n 's/^Suite \*\([a-z0-9_]*\)_suite(void).*/\1/p' $(1) /dev/null | sort -u)
 OPENCL_SUITES := $(call suites_of,$(filter tests/test_opencl%,$(TEST_SRC)))
 PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
-# These compare kernels, variant by variant, for minutes. Neither the sanitizers nor NATIVE=0 changes a kernel, and the host's
-# side of each is run by the other suites too: so the plain build alone runs them.
-KERNEL_SUITES := opencl_attention opencl_ends opencl_product
+# What one build has to run, and the plain one does. Suites that compare kernels, variant by variant, for minutes: the
+# sanitizers change no kernel, and the host's side of each is run by the other suites too. And of other suites the test
+# cases with the tag "once": the same code over and over, with all combinations of settings.
+KERNEL_SUITES := opencl_attention opencl_ends opencl_product opencl_golden opencl_outside opencl_batch
+ONCE := CK_EXCLUDE_TAGS=once
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
 FUZZ_SHORT := 2
+SKIPPED := 77
 FUZZ_TRY := printf '$(HASH)include <omp.h>\nint LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return !d && n; }\n' | \
   clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null
 export CK_DEFAULT_TIMEOUT ?= 300
+
+# Most parts keep one core busy, so make runs as many at a time as there are cores; the long ones start first. When one
+# fails, those that run are waited for and no other is started. `make test-run PARTS="asan docs"` runs just these.
+PARTS := $(if $(OPENCL_SUITES),opencl) asan portable cpu $(if $(OPENCL_SUITES),asan-opencl) planted valgrind fuzz \
+         $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
 
 test:
 	@$(APT_TEST)
@@ -250,7 +259,7 @@ test:
 test-build:
 	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build all tests
 	@$(AGAIN) $(JOBS) SANITIZE=1 BUILD=build-asan all tests
-	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 OPENCL=0 tests
 	@if $(FUZZ_TRY); then $(AGAIN) $(JOBS) fuzz >/dev/null; fi
 test-run: export XDG_CACHE_HOME = $(CURDIR)/build/cache
 # Also for tests with an empty cache of snug's own: compiling kernels takes most of the time of an OpenCL test.
@@ -262,39 +271,38 @@ test-run: export OMP_WAIT_POLICY ?= passive
 ifneq ($(wildcard /etc/OpenCL/vendors/pocl.icd),)
 test-run: export OCL_ICD_VENDORS = /etc/OpenCL/vendors/pocl.icd
 endif
+test-run: export PARTS := $(PARTS)
+test-run: export PART_CORES := $(CORES)
 test-run:
-	@mkdir -p build/cache build/no-drivers
-	@rm -f build/failed
-	@echo "== $(words $(PARTS)) parts, side by side where there are cores; each prints when it ends"
-	@$(AGAIN) $(JOBS) --output-sync=target $(PARTS:%=part-%) || \
-	  { echo "== FAILED: $$(cat build/failed) (alone again: make test-run PARTS=...)" >&2; exit 1; }
-	@echo "== all passed"
+	@mkdir -p build/cache build/no-drivers build/parts
+	@rm -f build/parts/*
+	@date +%s >build/parts/began
+	@touch build/parts/results
+	@echo "== $(words $(PARTS)) parts, $(CORES) at a time; tests/part.sh says what each line tells"
+	@$(AGAIN) $(JOBS) $(PARTS:%=part-%) || true
+	@sh tests/part.sh
 
-# Most parts keep one core busy, so make runs as many at a time as there are cores; the long ones start first. When one
-# fails, those that run are waited for and no other is started. `make test-run PARTS="asan docs"` runs just these.
-PARTS := $(if $(OPENCL_SUITES),opencl) asan portable cpu $(if $(OPENCL_SUITES),asan-opencl) planted valgrind fuzz \
-         $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
+$(PARTS:%=part-%): export PART_RUN = $(RUN)
 part-cpu:         RUN = build/tests $(PLAIN_SUITES)
 part-opencl:      RUN = sh tests/strict.sh build/tests $(OPENCL_SUITES)
-part-portable:    RUN = build-portable/tests $(PLAIN_SUITES) $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
-part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 build-asan/tests $(PLAIN_SUITES)
-part-asan-opencl: RUN = $(SANITIZER_ENV)=0 build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
+part-portable:    RUN = $(ONCE) build-portable/tests $(PLAIN_SUITES)
+part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 $(ONCE) build-asan/tests $(PLAIN_SUITES)
+part-asan-opencl: RUN = $(SANITIZER_ENV)=0 $(ONCE) build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
 part-planted:     RUN = OPENCL=$(OPENCL) MAKE="$(MAKE) -j1" sh tests/planted_errors.sh quick
-part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTIPLIER=10 \
+part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTIPLIER=10 $(ONCE) \
                       valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-                      build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; fi
+                      build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; exit $(SKIPPED); fi
 # A minute each: make fuzz-run
 part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=build sh tests/fuzz.sh $(FUZZERS); \
-                      else echo "no clang with libFuzzer and omp.h here, skipped"; fi
+                      else echo "no clang with libFuzzer and omp.h here, skipped"; exit $(SKIPPED); fi
 $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
 # Under an OpenCL that is stricter than PoCL (tests/preload_strict.c), as are the OpenCL suites.
 part-outside_count part-bench: RUN = sh tests/strict.sh sh tests/$*.sh
 # What runs the kernels again comes when PoCL has compiled them once.
-part-portable part-asan-opencl part-gpu_try part-strict: | $(filter part-opencl,$(PARTS:%=part-%))
+part-asan-opencl part-gpu_try part-strict: | $(filter part-opencl,$(PARTS:%=part-%))
 .PHONY: $(PARTS:%=part-%)
 $(PARTS:%=part-%): part-%:
-	@echo "== $*"; began=$$(date +%s); ( $(RUN) ) 2>&1 && status=passed || status=FAILED; \
-	  echo "-- $* $$status, $$(($$(date +%s) - began)) s"; [ $$status = passed ] || { echo $* >>build/failed; exit 1; }
+	@sh tests/part.sh $*
 
 # ---- other things to type -------------------------------------------------------------------------------------------
 
@@ -316,8 +324,8 @@ bench: all
 # One archive for a machine that has a GPU and nothing else: tests/on_gpu.sh in it does the rest. For any CPU of the
 # architecture, so that it need not be this one.
 gpu-pack:
-	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 all tests
-	@sh tests/gpu_pack.sh build-portable build/snug-gpu.tgz
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-pack NATIVE=0 all tests
+	@sh tests/gpu_pack.sh build-pack build/snug-gpu.tgz
 
 # Needs clang with libFuzzer. One fuzzer for each tests/fuzz_*.c. They read input and never open a backend: out of the
 # archive the linker takes what they call, none of which needs cpu/ or opencl/. Without OpenMP: one thread is enough.

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=${BUILD:-build}
-if [ -x build-portable/tests ]; then build="build-portable"; fi # what make gpu-pack takes
+if [ -x build-pack/tests ]; then build="build-pack"; fi # what make gpu-pack takes
 work=$(mktemp -d)
 root=
 take_down() {

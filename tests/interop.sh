@@ -6,9 +6,17 @@ set -eu
 python=${PYTHON:-python3}
 if ! command -v "$python" >/dev/null; then
     echo "SKIPPED interop: there is no $python"
-    exit 0
+    exit 77
 fi
+ran=
 for test in tests/interop_*.py; do
     echo "-- $test"
-    "$python" "$test" "${SNUG:-build/snug}"
+    status=0
+    "$python" "$test" "${SNUG:-build/snug}" || status=$?
+    case $status in
+    0) ran=yes ;;
+    77) ;; # not one of its packages is there
+    *) exit $status ;;
+    esac
 done
+[ "$ran" ] || exit 77

@@ -24,7 +24,7 @@ try:
     import transformers
 except ImportError as e:
     print(f"SKIPPED interop_models: {e} (pip install torch transformers tokenizers safetensors numpy gguf)")
-    sys.exit(0)
+    sys.exit(77)
 
 transformers.utils.logging.disable_progress_bar()
 transformers.utils.logging.set_verbosity_error()

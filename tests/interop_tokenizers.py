@@ -14,7 +14,7 @@ try:
     import tokenizers
 except ImportError:
     print("SKIPPED interop_tokenizers: Python's `tokenizers` is not installed (pip install tokenizers tiktoken)")
-    sys.exit(0)
+    sys.exit(77)
 
 SNUG = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", "build", "snug")
 END = "<|endoftext|>"

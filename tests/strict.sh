@@ -8,7 +8,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 if [ ! -e "$build/preload_strict.so" ]; then
-    [ $# -gt 0 ] || { echo "strict: a build without OpenCL, skipped"; exit 0; }
+    [ $# -gt 0 ] || { echo "strict: a build without OpenCL, skipped"; exit 77; }
     exec "$@"
 fi
 run() { # COMMAND...

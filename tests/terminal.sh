@@ -3,7 +3,7 @@
 # `sample` writes to has the bytes.
 set -eu
 . tests/support_run.sh
-command -v script >"$work/null" || { echo "SKIPPED: no script(1) to make a terminal"; exit 0; }
+command -v script >"$work/null" || { echo "SKIPPED: no script(1) to make a terminal"; exit 77; }
 esc=$(printf '\033') c1=$(printf '\302\233')
 evil="${esc}]0;owned$(printf '\007')${c1}2J"
 case $snug in /*) ;; *) snug=$PWD/$snug ;; esac

@@ -202,6 +202,7 @@ Suite *equivalence_suite(void) {
     tcase_add_test(command, a_cap_leaves_out_what_does_not_fit);
     tcase_add_test(command, splits_that_are_none_are_refused);
     tcase_add_test(command, a_batch_of_one_has_nothing_to_split);
+    tcase_set_tags(bits, "once");
     tcase_set_timeout(bits, 600);
     tcase_set_timeout(command, 600);
     suite_add_tcase(s, bits);

@@ -212,6 +212,7 @@ Suite *golden_suite(void) {
     tcase_add_test(steps, twenty_bfloat16_steps_follow_pytorch);
     tcase_add_loop_test(bits, micro_batch_split_policy_and_threads_never_change_bits, 0, 3);
     tcase_add_test(bits, without_batch_invariance_the_result_is_the_same_but_for_rounding);
+    tcase_set_tags(bits, "once");
     suite_add_tcase(s, gradients);
     suite_add_tcase(s, steps);
     suite_add_tcase(s, bits);

@@ -105,6 +105,7 @@ Suite *gradcheck_suite(void);
 Suite *gradcheck_suite(void) {
     Suite *s = suite_create("gradcheck");
     TCase *c = tcase_create("cpu"), *opencl = tcase_create("opencl");
+    tcase_set_tags(c, "once");
     tcase_set_timeout(c, 300);
     tcase_set_timeout(opencl, 300);
     tcase_add_loop_test(c, the_backward_pass_is_the_derivative_of_the_forward_pass, 0, VARIANTS);

@@ -447,6 +447,7 @@ Suite *plan_suite(void) {
     tcase_add_loop_test(faults, graph_check_notices_planted_faults, 0, FAULTS);
     tcase_add_loop_test(faults, plan_check_notices_planted_faults, 0, 6);
     tcase_add_test(faults, a_tensor_larger_than_the_largest_allocation_is_named);
+    tcase_set_tags(gpt2, "large");
     suite_add_tcase(s, random);
     suite_add_tcase(s, gpt2);
     suite_add_tcase(s, faults);

@@ -1,0 +1,56 @@
+#!/bin/sh
+# part.sh NAME: runs the command in $PART_RUN, which is a part of `make test`, and prints a line as it begins and one as
+# it ends: how long such parts took where tests/part_seconds.txt was written, what became of it, and how far all is. Exit
+# status 77 of the command means that nothing of it can be run here. What it says goes to build/parts/NAME.log; of that
+# a part that passed shows Check's counts and what was skipped, one that failed its end.
+# part.sh: the sum of all parts that ran. $PARTS: their names. $PART_CORES: how many run side by side.
+set -u
+folder=build/parts seconds=tests/part_seconds.txt
+
+if [ $# = 0 ]; then
+    # Here "build/parts/results" has a line a part: its name, what became of it, and its seconds.
+    awk -v parts="$PARTS" -v began="$(cat $folder/began)" -v now="$(date +%s)" '
+        { n[$2]++; names[$2] = names[$2] " " $1; ran[$1] = 1 }
+        END {
+            for (i = split(parts, part); i > 0; i--) if (!ran[part[i]]) { n["left"]++; names["left"] = " " part[i] names["left"] }
+            printf "== %d passed, %d skipped%s, %d failed%s", n["passed"], n["skipped"], names["skipped"] ? " (" substr(names["skipped"], 2) ")" : "",
+                n["FAILED"], names["FAILED"] ? " (" substr(names["FAILED"], 2) ")" : ""
+            if (n["left"]) printf ", %d not begun (%s)", n["left"], substr(names["left"], 2)
+            printf "; %d s\n", now - began
+            exit n["FAILED"] || n["left"]
+        }' $folder/results || { echo "== FAILED (alone again: make test-run PARTS=...)" >&2; exit 1; }
+    echo "== all passed that ran"
+    exit 0
+fi
+
+name=$1
+log=$folder/$name.log
+expected=$(awk -v name="$name" '$1 == name { print $2 }' $seconds)
+echo "== $name begins${expected:+, about $expected s}"
+began=$(date +%s) code=0
+sh -c "$PART_RUN" >"$log" 2>&1 </dev/null || code=$?
+took=$(($(date +%s) - began))
+case $code in
+0) word=passed ;;
+77) word=skipped ;;
+*) word=FAILED ;;
+esac
+echo "$name $word $took" >>$folder/results
+far=$(awk -v parts="$PARTS" -v cores="$PART_CORES" '
+    FILENAME ~ /results$/ { done[$1] = 1; next }
+    { expected[$1] = $2 }
+    END {
+        for (i = n = split(parts, part); i > 0; i--) if (done[part[i]]) ended++; else left += expected[part[i]]
+        printf "%d of %d ended, about %d min to go", ended, n, (left / cores + 59) / 60
+    }' $folder/results $seconds)
+# In one piece, since other parts print as well.
+printf '%s\n' "$({
+    if [ $word = FAILED ]; then
+        tail -n 100 "$log"
+        echo "(the last 100 lines; all of them: $log)"
+    else
+        grep -E '^[0-9]+%: Checks: |[Ss][Kk][Ii][Pp][Pp][Ee][Dd]' "$log"
+    fi
+    echo "-- $name $word, $took s; $far"
+})"
+[ $word != FAILED ]
