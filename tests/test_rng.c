@@ -3,6 +3,7 @@
 #include "support_memory_backend.h"
 #include <check.h>
 #include <math.h>
+#include <string.h>
 
 /* Random123's kat_vectors, philox4x32 with 10 rounds. */
 START_TEST(philox_gives_the_published_answers) {
@@ -99,6 +100,59 @@ START_TEST(initial_weights_go_by_their_place_alone) {
 }
 END_TEST
 
+/* ---- a new model's weights ---- */
+
+/* The first elements of every tensor, by its name. */
+enum { LAYERS = 3, DRAWN = 4000 };
+
+static double std_wanted(const char *name, double *mean) {
+    size_t n = strlen(name);
+    bool norm = strstr(name, ".ln_") != NULL;
+    *mean = norm && !strcmp(name + n - 7, ".weight");
+    if (norm || !strcmp(name + n - 5, ".bias")) return 0;
+    return strstr(name, "c_proj") ? 0.02 / sqrt(2.0 * LAYERS) : 0.02;
+}
+
+START_TEST(initial_weights_have_gpt2s_moments_and_no_two_tensors_share_a_stream) {
+    gpt_shape shape = {.layers = LAYERS,
+                       .heads = 2,
+                       .channels = 64,
+                       .positions = 64,
+                       .vocabulary = 70,
+                       .bias = true,
+                       .norm_epsilon = 1e-5};
+    gpt m = memory_gpt(&shape, GRAPH_EVAL);
+    static double x[64][DRAWN];
+    int drawn = 0, scaled = 0;
+    for (tensor_id t = 1; t <= m.n_params; t++) {
+        char name[96];
+        double mean, sum = 0, squares = 0, want = std_wanted(gpt_param_name(m.graph, t, name, sizeof name), &mean);
+        int64_t n = tensor_elements(&m.graph->tensors[t]);
+        n = n < DRAWN ? n : DRAWN;
+        gpt_init(&shape, m.graph, t, 5, 0, n, x[drawn]);
+        for (int64_t i = 0; i < n; i++) sum += x[drawn][i] - mean, squares += x[drawn][i] * x[drawn][i];
+        if (want == 0) {
+            for (int64_t i = 0; i < n; i++) ck_assert_msg(x[drawn][i] == mean, "%s is not all %g", name, mean);
+            continue;
+        }
+        ck_assert_int_eq(n, DRAWN);
+        ck_assert_msg(fabs(sum / DRAWN) < 5 * want / sqrt(DRAWN), "%s has mean %g", name, sum / DRAWN);
+        ck_assert_msg(fabs(squares / DRAWN / (want * want) - 1) < 5 * sqrt(2.0 / DRAWN), "%s has variance %g, not %g",
+                      name, squares / DRAWN, want * want);
+        for (int k = 0; k < drawn; k++) {
+            double product = 0, size = 0;
+            for (int i = 0; i < DRAWN; i++) product += x[k][i] * x[drawn][i], size += x[k][i] * x[k][i];
+            ck_assert_msg(fabs(product) < 6 * sqrt(size * squares / DRAWN), "%s goes with tensor %d", name, k);
+        }
+        scaled += strstr(name, "c_proj") != NULL;
+        drawn++;
+    }
+    ck_assert_int_eq(drawn, 2 + 4 * LAYERS);
+    ck_assert_int_eq(scaled, 2 * LAYERS);
+    gpt_free(&m);
+}
+END_TEST
+
 Suite *rng_suite(void);
 Suite *rng_suite(void) {
     Suite *s = suite_create("rng");
@@ -108,6 +162,7 @@ Suite *rng_suite(void) {
     tcase_add_test(t, normals_are_standard_and_independent);
     tcase_add_test(t, normals_are_finite_at_the_ends);
     tcase_add_test(t, initial_weights_go_by_their_place_alone);
+    tcase_add_test(t, initial_weights_have_gpt2s_moments_and_no_two_tensors_share_a_stream);
     suite_add_tcase(s, t);
     return s;
 }
