@@ -90,24 +90,24 @@ static bool may_be_chosen(const fit_request *r, const brute *b, const fit_option
 
 /* The rule, in the words of fit.h: is there anything that should have been chosen before o? */
 static void check_choice(const fit_request *r, const brute *b, const fit_option *o, const char *what) {
-    double fastest = 1e300, cap = (double)r->limits.cap;
+    double fastest = 1e300, most = (double)r->limits.cap * (r->limits.cap_is_shared ? 0.5 : 0.8);
     int largest = 0;
     for (int i = 0; i < b->n; i++)
         if (may_be_chosen(r, b, &b->all[i]) && b->all[i].seconds < fastest) fastest = b->all[i].seconds;
     for (int i = 0; i < b->n; i++) {
         const fit_option *x = &b->all[i];
-        if (x->seconds > 1.05 * fastest || (double)x->peak > 0.8 * cap || r->limits.cap_is_shared) continue;
+        if (x->seconds > 1.05 * fastest || (double)x->peak > most) continue;
         if (!may_be_chosen(r, b, x)) continue;
         if (x->micro_batch > largest) largest = x->micro_batch;
     }
     ck_assert_msg(o->seconds <= 1.05 * fastest * (1 + 1e-12), "%s: too slow", what);
-    ck_assert_msg(!largest || (double)o->peak <= 0.8 * cap, "%s: a fifth could have been left", what);
+    ck_assert_msg(!largest || (double)o->peak <= most, "%s: the reserve could have been left", what);
     for (int i = 0; i < b->n; i++) {
         const fit_option *x = &b->all[i];
         if (x->seconds > 1.05 * fastest || !may_be_chosen(r, b, x)) continue;
         ck_assert_msg(largest || x->peak >= o->peak, "%s: %llu bytes chosen, %llu would do", what,
                       (unsigned long long)o->peak, (unsigned long long)x->peak);
-        if (!largest || (double)x->peak > 0.8 * cap) continue;
+        if (!largest || (double)x->peak > most) continue;
         ck_assert_msg(x->micro_batch != o->micro_batch || x->policy >= o->policy, "%s: less recomputation fits", what);
         bool in_question = x->parts_are_even ? 2 * x->micro_batch > largest : x->micro_batch == largest;
         if (!in_question) continue;

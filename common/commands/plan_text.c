@@ -191,6 +191,7 @@ static void print_row(const plan_report *p, const plan_row *row, unit in, const 
 /* The rule by which fit_choose chose, and why it is the rule. */
 static void print_rule(const plan_report *p, FILE *f) {
     const memory_limits *l = &p->request.limits;
+    const char *reserve = l->cap_is_shared ? "half of the memory, which others share," : "a fifth of the cap";
     if (!p->fits)
         fprintf(f, "  > the smallest that was left to choose.\n");
     else if (p->request.micro_batch && p->request.policy)
@@ -199,18 +200,16 @@ static void print_rule(const plan_report *p, FILE *f) {
         fprintf(
             f,
             "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
-            "    the largest micro-batch with the least recomputation that leaves a fifth of the cap free: few\n"
+            "    the largest micro-batch with the least recomputation that leaves %s free: few\n"
             "    sequences at once use a device badly.\n",
-            FIT_NOISE_PERCENT);
+            FIT_NOISE_PERCENT, reserve);
     else
         fprintf(
             f,
             "  > snug's choice: of all within %d %% of the fastest that fits, as no prediction is better than that,\n"
-            "    the least memory, since %s.\n",
-            FIT_NOISE_PERCENT,
-            l->cap_is_shared ? "other programs live in this memory too"
-            : l->cap         ? "none of them leaves a fifth of the cap free"
-                             : "no cap was given");
+            "    the least memory, since %s%s%s.\n",
+            FIT_NOISE_PERCENT, l->cap ? "none of them leaves " : "no cap was given", l->cap ? reserve : "",
+            l->cap ? " free" : "");
 }
 
 static void print_table(const plan_report *p, const screen *s) {

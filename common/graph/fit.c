@@ -173,9 +173,9 @@ static void add_candidate(candidates *c, candidate x) {
     c->list[c->n++] = x;
 }
 
-/* The most bytes that leave the reserve free; 0: there is none to leave. */
+/* The most bytes that leave the reserve free; 0: there is no cap. */
 static uint64_t all_but_reserve(const fit_request *r) {
-    return r->limits.cap_is_shared ? 0 : r->limits.cap - r->limits.cap / FIT_RESERVE;
+    return r->limits.cap - r->limits.cap / (r->limits.cap_is_shared ? FIT_RESERVE_SHARED : FIT_RESERVE);
 }
 
 bool fit_leaves_reserve(const fit_request *r, uint64_t bytes) {

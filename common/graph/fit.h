@@ -31,19 +31,21 @@ typedef struct {
 
 /* Predicted times are right to some 5 %, so that settings as close to each other as that count as equally fast. */
 #define FIT_NOISE_PERCENT 5
-/* A choice leaves one part in so many of the cap free. */
+/* A choice leaves one part in so many of the cap free; of memory that other programs share (limits.cap_is_shared), one
+   in FIT_RESERVE_SHARED. */
 #define FIT_RESERVE 5
+#define FIT_RESERVE_SHARED 2
 
 /* Chooses as people would: among all that are within the noise of the fastest that fits, the largest micro-batch with
-   the least recomputation that leaves a fifth of the cap free, since few sequences fill a GPU badly, which the cost
-   model does not know. A divisor of the effective batch is taken before any other that is less than twice as large, and
-   sizes that need as many micro-batches as a smaller one are left out.
-   Where none of them leaves a fifth free, where there is no cap, or where others live in the same memory
-   (limits.cap_is_shared): the least memory. Nothing is taken to the host's memory (r->may_offload) unless nothing fits
-   without, since transfers cost time at every step. NO_MEMORY: nothing fits, and *best is the smallest that there is.
-   BAD_INPUT: a tensor is larger than the device's largest allocation. */
+   the least recomputation that leaves the reserve free, since few sequences use a device badly, which the cost model
+   does not know: a GPU's units stay idle, and so do a CPU's threads, which share sequences where models are small. A
+   divisor of the effective batch is taken before any other that is less than twice as large, and sizes that need as
+   many micro-batches as a smaller one are left out. Where none of them leaves the reserve, or where there is no cap:
+   the least memory. Nothing is taken to the host's memory (r->may_offload) unless nothing fits without, since transfers
+   cost time at every step. NO_MEMORY: nothing fits, and *best is the smallest that there is. BAD_INPUT: a tensor is
+   larger than the device's largest allocation. */
 status fit_choose(const fit_request *r, fit_option *best, error *e);
-/* Does a plan of so many bytes leave the reserve free? Never where there is no cap, or a shared one. */
+/* Does a plan of so many bytes leave the reserve free? Never where there is no cap. */
 bool fit_leaves_reserve(const fit_request *r, uint64_t bytes);
 /* Peak, time and operations of one setting, given o->micro_batch and o->policy; with the whole step's tokens if that
    fits, else with a micro-batch's. fit_measure_as: o->one_upload is given as well. */

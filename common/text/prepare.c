@@ -224,7 +224,7 @@ static void say(FILE *report, const config *c, const corpus *k, const tokenizer 
         fprintf(report, "val.bin     %lld tokens, %s\n", (long long)w[1].tokens, type);
     else
         fputs("val.bin     none, since val_fraction leaves nothing for it: training then shows no val loss\n", report);
-    text_print(report, "train on it with  snug train --dataset=%s\n", c->out);
+    text_print(report, "train on it with  %s train --dataset=%s\n", c->program ? c->program : "snug", c->out);
 }
 
 static status prepare_corpus(const config *c, const corpus *k, choice how, int64_t size, tokenizer *given, FILE *report,
