@@ -58,6 +58,10 @@ START_TEST(line_says_everything_at_80_and_120_columns) {
                            "4.91 of 12.00 GiB  2h13m left");
     progress_text(&p, 80, text);
     ck_assert_str_eq(text, "iter 1234/4800 37% loss 3.2845 12716 tok/s 41.2 s ##--- 4.91/12GiB 2h13m left");
+    p.used = 15 << 20; /* a small model */
+    progress_text(&p, 120, text);
+    ck_assert_msg(strstr(text, " 15.00 MiB of 12.00 GiB ") != NULL, "%s", text);
+    p.used = 5272000000;
     p.done = 123456, p.of = 600000; /* nanoGPT's default */
     progress_text(&p, 80, text);
     ck_assert_str_eq(text, "iter 123456/600000 37% loss 3.2845 12716 tok/s 41.2 s #-- 4.91/12GiB 2h13m left");

@@ -73,9 +73,12 @@ static line compose(const progress *p, level l) {
     if (l < NO_MEMORY_BAR && p->cap) {
         if (l < NO_LABEL && p->memory) add(to.before, gap, "%s", p->memory);
         bool small = p->cap < 1ull << 30;
-        double unit = small ? 1ull << 20 : 1ull << 30;
-        add(to.after, gap, spelled ? "%.2f of %.2f %s" : "%.3g/%.3g%s", (double)p->used / unit, (double)p->cap / unit,
-            small ? "MiB" : "GiB");
+        double unit = small ? 1ull << 20 : 1ull << 30, used = (double)p->used, cap = (double)p->cap / unit;
+        const char *name = small ? "MiB" : "GiB";
+        if (spelled && !small && used < unit / 10)
+            add(to.after, gap, "%.2f MiB of %.2f %s", used / (1 << 20), cap, name);
+        else
+            add(to.after, gap, spelled ? "%.2f of %.2f %s" : "%.3g/%.3g%s", used / unit, cap, name);
         to.bar = BAR_MIN;
     }
     double left = p->ends - seconds_now();
