@@ -191,7 +191,7 @@ static void print_row(const plan_report *p, const plan_row *row, unit in, const 
 /* The rule by which fit_choose chose, and why it is the rule. */
 static void print_rule(const plan_report *p, FILE *f) {
     const memory_limits *l = &p->request.limits;
-    const char *reserve = l->cap_is_shared ? "half of the memory, which others share," : "a fifth of the cap";
+    const char *reserve = l->cap_is_shared ? "half of the memory" : "a fifth of the cap";
     if (!p->fits)
         fprintf(f, "  > the smallest that was left to choose.\n");
     else if (p->request.micro_batch && p->request.policy)
