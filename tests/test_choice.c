@@ -1,5 +1,6 @@
 /* test_choice.c: what `plan` chooses is the best, by the rule of fit.h, of all settings that it prints when each is
-   asked for. The rule is written here once more, over printed numbers. */
+   asked for. The rule is written here once more, over printed numbers. And of the costs that it chooses by: launches.
+ */
 #include "base/files.h"
 #include "commands/plan_command.h"
 #include "run/calibrate.h"
@@ -162,12 +163,32 @@ START_TEST(plan_says_what_it_means) {
 }
 END_TEST
 
+/* Of 16 sequences, which CLBlast and the CPU multiply one by one. */
+START_TEST(weight_gradients_by_snugs_own_products_are_one_launch) {
+    const backend_type *own[] = {opencl_type_own(PRECISION_FLOAT32), opencl_type(PRECISION_TF32),
+                                 opencl_type(PRECISION_BF16)};
+    const backend_type *other[] = {opencl_type(PRECISION_FLOAT32), cpu_type(PRECISION_FLOAT32)};
+    const gpt_shape shape = {.layers = 1, .heads = 1, .channels = 8, .positions = 8, .vocabulary = 16};
+    const gpt_run run = {
+        .purpose = GRAPH_GRADS, .micro_batch = 16, .length = 8, .sequences = 16, .batch_invariant = true};
+    gpt m;
+    ck_assert_int_eq(gpt_build(&shape, &run, NULL, 4, &m, NULL), OK);
+    for (int i = 0; i < m.graph->n_ops; i++) {
+        if (m.graph->ops[i].code != OP_LINEAR_DW) continue;
+        for (int t = 0; t < 3; t++) ck_assert(cost_launches(m.graph, &m.graph->ops[i], 16, &own[t]->cost) == 1);
+        for (int t = 0; t < 2; t++) ck_assert(cost_launches(m.graph, &m.graph->ops[i], 16, &other[t]->cost) == 16);
+    }
+    gpt_free(&m);
+}
+END_TEST
+
 Suite *choice_suite(void);
 Suite *choice_suite(void) {
     Suite *s = suite_create("choice");
     TCase *t = tcase_create("rule");
     tcase_add_loop_test(t, plan_chooses_by_the_rule_from_all_that_it_prints, 0, 2);
     tcase_add_test(t, plan_says_what_it_means);
+    tcase_add_test(t, weight_gradients_by_snugs_own_products_are_one_launch);
     tcase_set_timeout(t, 120); /* other programs may be running */
     suite_add_tcase(s, t);
     return s;

@@ -669,25 +669,6 @@ START_TEST(predicted_times_are_in_the_order_of_measured_ones) {
 }
 END_TEST
 
-/* Of 16 sequences, which CLBlast and the CPU multiply one by one. */
-START_TEST(weight_gradients_by_snugs_own_products_are_one_launch) {
-    const backend_type *own[] = {opencl_type_own(PRECISION_FLOAT32), opencl_type(PRECISION_TF32),
-                                 opencl_type(PRECISION_BF16)};
-    const backend_type *other[] = {opencl_type(PRECISION_FLOAT32), cpu_type(PRECISION_FLOAT32)};
-    const gpt_shape shape = {.layers = 1, .heads = 1, .channels = 8, .positions = 8, .vocabulary = 16};
-    const gpt_run run = {
-        .purpose = GRAPH_GRADS, .micro_batch = 16, .length = 8, .sequences = 16, .batch_invariant = true};
-    gpt m;
-    ck_assert_int_eq(gpt_build(&shape, &run, NULL, 4, &m, NULL), OK);
-    for (int i = 0; i < m.graph->n_ops; i++) {
-        if (m.graph->ops[i].code != OP_LINEAR_DW) continue;
-        for (int t = 0; t < 3; t++) ck_assert(cost_launches(m.graph, &m.graph->ops[i], 16, &own[t]->cost) == 1);
-        for (int t = 0; t < 2; t++) ck_assert(cost_launches(m.graph, &m.graph->ops[i], 16, &other[t]->cost) == 16);
-    }
-    gpt_free(&m);
-}
-END_TEST
-
 Suite *fit_suite(void) {
     Suite *s = suite_create("fit");
     TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost");
@@ -703,7 +684,6 @@ Suite *fit_suite(void) {
     tcase_add_test(command, text_fits_in_100_columns_without_colors);
     tcase_add_test(command, the_map_draws_every_tensor_of_a_step_once);
     tcase_add_test(command, a_run_keeps_its_cap_from_choice_to_sampling);
-    tcase_add_test(cost, weight_gradients_by_snugs_own_products_are_one_launch);
     tcase_add_test(cost, constants_are_measured_once_and_kept);
     tcase_add_test(cost, predicted_times_are_in_the_order_of_measured_ones);
     tcase_set_timeout(search, 120); /* other programs may be running */
