@@ -225,7 +225,8 @@ demo:
 # Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0) and without OpenCL, which is
 # what valgrind can run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
-SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults folders resume interop
+SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults folders resume interop \
+                option_sweep
 OPENCL_TESTS := strict outside_count oclgrind gpu_try
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer

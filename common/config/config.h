@@ -12,9 +12,9 @@
 enum { TEXT_MAX = 512 };
 
 /* The commands that read options of the same kind: those that plan or make steps of training, those that make a model
-   of the settings' shape, and all that compute. */
-#define BY_TRAINING "plan train equivalence tune"
-#define BY_MODELS BY_TRAINING " bench gradcheck"
+   of the settings' shape, and all that compute. tests/option_sweep.sh tries whether each does read what it should. */
+#define BY_TRAINING "plan train equivalence"
+#define BY_MODELS BY_TRAINING " tune bench gradcheck"
 #define BY_ALL_STEPS BY_MODELS " sample eval grads logits"
 
 /* clang-format off: one option a line, or two */
@@ -34,16 +34,16 @@ enum { TEXT_MAX = 512 };
     X(BOOL, bias, false, 0, 0, MODEL, BY_MODELS, FREE, "biases in linear layers and layer norms")                      \
     X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, BY_MODELS, FREE, "exact GELU (erf), or GPT-2's tanh form") \
     X(REAL, dropout, 0.0, 0, 0.999, MODEL, BY_MODELS, BITS, "probability, in the three places GPT-2 has it")           \
-    X(TEXT, dataset, "openwebtext", 0, NULL, DATA, BY_TRAINING " eval bench", BITS,                                    \
+    X(TEXT, dataset, "openwebtext", 0, NULL, DATA, BY_TRAINING " eval tune bench", BITS,                               \
       "a folder with train.bin and val.bin, or its name under data/")                                                  \
     X(TEXT, data_order, "random", 0, "random|sequential", DATA, BY_TRAINING, BITS,                                     \
       "sequential: sequence i of step s starts at (s*N+i)*T")                                                          \
     X(INT, ignore_token, -1, -1, 4294967295, DATA, BY_TRAINING, BITS, "targets equal to it don't count; -1 = none")    \
-    X(INT, batch_size, 12, 1, 1048576, TRAIN, BY_TRAINING " eval bench", FREE,                                         \
+    X(INT, batch_size, 12, 1, 1048576, TRAIN, BY_TRAINING " eval tune bench gradcheck", FREE,                          \
       "sequences of a micro-batch: a wish, see micro_batch_size")                                                      \
-    X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, BY_TRAINING " bench", FREE,                             \
+    X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, BY_TRAINING " tune bench", FREE,                        \
       "batch_size times this is the effective batch, kept")                                                            \
-    X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, BY_TRAINING, FREE, "optimizer steps")                           \
+    X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, "plan train", FREE, "optimizer steps")                          \
     X(REAL, learning_rate, 6e-4, 0, 1e6, TRAIN, BY_TRAINING, BITS, "the highest")                                      \
     X(BOOL, decay_lr, true, 0, 0, TRAIN, BY_TRAINING, BITS, "warm up, then cosine down to min_lr")                     \
     X(INT, warmup_iters, 2000, 0, 1000000000000, TRAIN, BY_TRAINING, BITS, "steps of linear warm-up")                  \
@@ -53,40 +53,41 @@ enum { TEXT_MAX = 512 };
     X(REAL, beta1, 0.9, 0, 0.9999999, TRAIN, BY_TRAINING, BITS, "AdamW: decay of the mean")                            \
     X(REAL, beta2, 0.95, 0, 0.9999999, TRAIN, BY_TRAINING, BITS, "AdamW: decay of the variance")                       \
     X(REAL, grad_clip, 1.0, 0, 1e30, TRAIN, BY_TRAINING, BITS, "largest gradient norm; 0 = off")                       \
-    X(INT, eval_interval, 2000, 1, 1000000000000, TRAIN, BY_TRAINING, FREE, "steps between evaluations")               \
-    X(INT, eval_iters, 200, 1, 1000000000, TRAIN, BY_TRAINING " eval", FREE,                                           \
+    X(INT, eval_interval, 2000, 1, 1000000000000, TRAIN, "plan train", FREE, "steps between evaluations")              \
+    X(INT, eval_iters, 200, 1, 1000000000, TRAIN, "plan train eval", FREE,                                             \
       "batches of batch_size sequences per evaluation and split")                                                      \
-    X(BOOL, eval_only, false, 0, 0, TRAIN, BY_TRAINING, FREE, "evaluate once and end")                                 \
-    X(INT, log_interval, 1, 1, 1000000000000, TRAIN, BY_TRAINING, FREE, "steps between log lines")                     \
+    X(BOOL, eval_only, false, 0, 0, TRAIN, "plan train", FREE, "evaluate once and end")                                \
+    X(INT, log_interval, 1, 1, 1000000000000, TRAIN, "plan train", FREE, "steps between log lines")                    \
     X(INT, seed, 1337, 0, 9223372036854775807, TRAIN, BY_TRAINING " gradcheck sample eval", BITS,                      \
       "of everything random")                                                                                          \
-    X(TEXT, out_dir, "out", 0, NULL, FILES, BY_TRAINING " sample eval report", FREE,                                   \
+    X(TEXT, out_dir, "out", 0, NULL, FILES, BY_TRAINING " tune bench sample eval report", FREE,                        \
       "folder for checkpoints and the log")                                                                            \
     X(TEXT, init_from, "scratch", 0, NULL, FILES, "plan train tune bench", FREE,                                       \
       "scratch, resume, or a folder in Hugging Face GPT-2 layout")                                                     \
     X(BOOL, overwrite, false, 0, 0, FILES, "train", FREE,                                                              \
       "train: delete the run that out_dir holds, when the new one begins")                                             \
-    X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "plan train tune", FREE,                                        \
+    X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "plan train", FREE,                                             \
       "False: at evaluations save only when val loss improved")                                                        \
-    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "plan train tune", FREE,                                            \
+    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "plan train", FREE,                                                 \
       "newest checkpoints kept, beside the best")                                                                      \
-    X(TEXT, save_dtype, "full", 0, "full|bfloat16", FILES, "plan train tune", FREE,                                    \
+    X(TEXT, save_dtype, "full", 0, "full|bfloat16", FILES, "plan train", FREE,                                         \
       "bfloat16: model.safetensors in 16 bits, for serving, beside master.safetensors, from which a run goes on")      \
-    X(REAL, save_minutes, 15, 0, 1e9, FILES, "plan train tune", FREE,                                                  \
+    X(REAL, save_minutes, 15, 0, 1e9, FILES, "plan train", FREE,                                                       \
       "also save after so many minutes; 0 = only at evaluations")                                                      \
     X(TEXT, device, "auto", 0, NULL, MEMORY, BY_ALL_STEPS " devices", FREE,                                            \
       "auto, cpu, opencl, opencl:N or a part of the device's name")                                                    \
-    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY, BY_ALL_STEPS, BITS,                       \
+    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY,                                           \
+      BY_TRAINING " tune bench sample eval grads logits", BITS,                                                        \
       "bfloat16: activations in 16 bits, and so less memory; float16 trains as bfloat16; float64: CPU only")           \
     X(BYTES, vram_cap, 0, 0, 0, MEMORY, BY_ALL_STEPS, FREE,                                                            \
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
-    X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, BY_ALL_STEPS, FREE,                                                \
+    X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, "plan train tune bench gradcheck sample eval grads logits", FREE,  \
       "sequences computed at once; 0 = chosen to fit and to be fast")                                                  \
-    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_ALL_STEPS, FREE,                   \
+    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_MODELS " grads", FREE,             \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
-    X(TEXT, offload, "auto", 0, "auto|none|moments|optimizer", MEMORY, BY_ALL_STEPS, FREE,                             \
+    X(TEXT, offload, "auto", 0, "auto|none|moments|optimizer", MEMORY, BY_MODELS, FREE,                                \
       "what lies in the host's memory, at the cost of transfers; auto: nothing, unless nothing fits otherwise")        \
-    X(BOOL, batch_invariant, true, 0, 0, MEMORY, BY_ALL_STEPS, BITS, "same bits for every micro-batch size")           \
+    X(BOOL, batch_invariant, true, 0, 0, MEMORY, BY_MODELS " grads", BITS, "same bits for every micro-batch size")     \
     X(TEXT, matmul_precision, "highest", 0, "highest|high|medium", MEMORY, BY_ALL_STEPS, BITS,                         \
       "highest: float32; high: inputs rounded to tf32, medium: to bf16, by NVIDIA's matrix units")                     \
     X(REAL, tune_minutes, 5, 0.01, 10000, MEMORY, "tune", FREE,                                                        \

@@ -138,6 +138,8 @@ static void take_effect(config *c) {
         config_note(c, xprintf("device '%s' means the first OpenCL GPU here", c->device));
         strcpy(c->device, "cuda");
     }
+    if (c->overwrite && !strcmp(c->init_from, "resume"))
+        config_note(c, xstrdup("overwrite means nothing with init_from=resume, which goes on with the run"));
     if (c->decay_lr && c->min_lr > c->learning_rate)
         config_note(c, xprintf("min_lr %g is above learning_rate %g: the rate will rise, not decay", c->min_lr,
                                c->learning_rate));
