@@ -55,6 +55,7 @@ static void write_settings(const config *c, const char *name) {
     ck_assert_ptr_nonnull(f);
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         char text[VALUE_TEXT_MAX];
+        if (!option_in_files(id)) continue;
         config_value(c, id, text);
         bool point = option_table[id].type == OPTION_REAL && !strpbrk(text, ".e"); /* 1 is an int for Python */
         fprintf(f, "%s = %s%s\n", option_table[id].name, text, point ? ".0" : "");

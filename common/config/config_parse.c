@@ -100,7 +100,8 @@ static status parse_arguments(config *c, int argc, char **argv, error *e) {
 /* What snug makes of the settings is nothing to a plan for another program. */
 void config_note(config *c, char *line) {
     enum { KEPT = sizeof c->notes / sizeof *c->notes };
-    if (c->n_notes < KEPT && !strcmp(c->_for, "snug"))
+    bool quiet = strcmp(c->_for, "snug") && (!c->command || option_read_by(&option_table[OPTION__for], c->command));
+    if (c->n_notes < KEPT && !quiet)
         c->notes[c->n_notes++] = line;
     else
         free(line);
@@ -138,6 +139,8 @@ static void take_effect(config *c) {
         config_note(c, xprintf("device '%s' means the first OpenCL GPU here", c->device));
         strcpy(c->device, "cuda");
     }
+    if (!strcmp(c->offload, "moments") && !strcmp(c->device, "cpu"))
+        config_note(c, xstrdup("offload=moments means nothing with device=cpu, whose memory is the host's"));
     if (c->overwrite && !strcmp(c->init_from, "resume"))
         config_note(c, xstrdup("overwrite means nothing with init_from=resume, which goes on with the run"));
     if (c->decay_lr && c->min_lr > c->learning_rate)
