@@ -139,8 +139,8 @@ static void take_effect(config *c) {
         config_note(c, xprintf("device '%s' means the first OpenCL GPU here", c->device));
         strcpy(c->device, "cuda");
     }
-    if (!strcmp(c->offload, "moments") && !strcmp(c->device, "cpu"))
-        config_note(c, xstrdup("offload=moments means nothing with device=cpu, whose memory is the host's"));
+    if (strcmp(c->offload, "auto") && strcmp(c->offload, "none") && !strcmp(c->device, "cpu"))
+        config_note(c, xprintf("offload=%s means nothing with device=cpu, whose memory is the host's", c->offload));
     if (c->overwrite && !strcmp(c->init_from, "resume"))
         config_note(c, xstrdup("overwrite means nothing with init_from=resume, which goes on with the run"));
     if (c->decay_lr && c->min_lr > c->learning_rate)
