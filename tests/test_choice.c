@@ -182,6 +182,53 @@ START_TEST(weight_gradients_by_snugs_own_products_are_one_launch) {
 }
 END_TEST
 
+/* ---- what lies on the host ---- */
+
+static cJSON *offload_plan(char *config, char *device, char *cap, char *offload) {
+    status s;
+    error e;
+    char *text = CAPTURE(plan_run, &s, &e, config, device, cap, offload, "--json");
+    ck_assert_msg(s == OK || s == NO_MEMORY, "%s", e.text);
+    cJSON *root = cJSON_Parse(text);
+    free(text);
+    return root;
+}
+
+/* Two moments of 4 bytes a parameter leave the device, but only where that is what makes it fit. */
+START_TEST(moments_go_to_the_host_where_nothing_else_fits) {
+    static char configs[][40] = {"data/configs/train_gpt2_124m.py", "data/configs/gpt2_774m.py"},
+                whole[][40] = {"--vram_cap=2.2GiB", "--vram_cap=12.5GiB"},
+                small[][40] = {"--vram_cap=1.3GiB", "--vram_cap=6.5GiB"};
+    cJSON *p = offload_plan(configs[_i], "--device=auto", whole[_i], "--offload=auto");
+    ck_assert(truth(p, "fits") && number(p, "host_bytes") == 0);
+    ck_assert_str_eq(string(p, "offload"), "none");
+    cJSON_Delete(p);
+    p = offload_plan(configs[_i], "--device=auto", small[_i], "--offload=auto");
+    double moments = 8 * number(cJSON_GetObjectItem(p, "model"), "parameters");
+    ck_assert(truth(p, "fits") && number(p, "peak_bytes") <= number(p, "cap_bytes"));
+    ck_assert_str_eq(string(p, "offload"), "moments");
+    ck_assert_double_eq_tol(number(p, "host_bytes"), moments, 1e-3 * moments); /* slots are rounded up */
+    cJSON_Delete(p);
+    p = offload_plan(configs[_i], "--device=auto", small[_i], "--offload=none");
+    ck_assert(!truth(p, "fits"));
+    cJSON_Delete(p);
+    p = offload_plan(configs[_i], "--device=cpu", small[_i], "--offload=moments"); /* its memory is the host's */
+    ck_assert(!truth(p, "fits") && number(p, "host_bytes") == 0);
+    cJSON_Delete(p);
+}
+END_TEST
+
+/* 1558M on a card of 12 GB: bfloat16 weights on the device, 12 bytes a parameter on the host. */
+START_TEST(weights_of_1558m_go_to_the_host_too) {
+    cJSON *p = offload_plan("data/configs/gpt2_1558m.py", "--device=auto", "--vram_cap=10.4GiB", "--offload=auto");
+    double float32 = 12 * number(cJSON_GetObjectItem(p, "model"), "parameters");
+    ck_assert(truth(p, "fits"));
+    ck_assert_str_eq(string(p, "offload"), "optimizer");
+    ck_assert_double_eq_tol(number(p, "host_bytes"), float32, 1e-3 * float32);
+    cJSON_Delete(p);
+}
+END_TEST
+
 Suite *choice_suite(void);
 Suite *choice_suite(void) {
     Suite *s = suite_create("choice");
@@ -189,6 +236,8 @@ Suite *choice_suite(void) {
     tcase_add_loop_test(t, plan_chooses_by_the_rule_from_all_that_it_prints, 0, 2);
     tcase_add_test(t, plan_says_what_it_means);
     tcase_add_test(t, weight_gradients_by_snugs_own_products_are_one_launch);
+    tcase_add_loop_test(t, moments_go_to_the_host_where_nothing_else_fits, 0, 2);
+    tcase_add_test(t, weights_of_1558m_go_to_the_host_too);
     tcase_set_timeout(t, 120); /* other programs may be running */
     suite_add_tcase(s, t);
     return s;
