@@ -93,9 +93,12 @@ void help_man(FILE *f, const command *commands, int n) {
           "before the first allocation what a run needs, to the byte, and which micro\\-batch and recompute policy "
           "fit. On one device and build the training is the same, bit for bit, however the batch is split.\n",
           f);
-    paragraph(f,
-              "Config files are nanoGPT's: lines of `key = value', of which nothing is executed. What is given later "
-              "wins. Results go to standard output, errors to standard error in one line.");
+    paragraph(
+        f, "Config files are nanoGPT's. Of their Python, assignments, arithmetic, strings and f-strings, comparisons, "
+           "if, int() float() str() min() max() and the like are evaluated as Python does; nothing is executed, and "
+           "what is not read is refused with its line. A name that is no setting is a variable; a note tells of "
+           "those that nothing reads, and of settings that the command does not use. What is given later wins. "
+           "Results go to standard output, errors to standard error in one line.");
     put_commands(f, commands, n);
     put_options(f);
     put_files(f);
