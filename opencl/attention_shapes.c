@@ -46,7 +46,7 @@ static bool serial_shape(const attention_wish *w, attention_shape *s) {
 
 /* Of attention_gpu.cl: rows of a lane, lanes along the kept rows, streamed rows, of them through p at a time; for heads
    of at most 32 `blocks` channels. In the order of preference: those of 45 KiB come before those of 32 KiB. Measured on
-   an H100: docs/performance.md. */
+   an H100: docs/notebook.md. */
 typedef struct {
     int blocks, rows, side, streamed, part;
 } gpu_tiles;

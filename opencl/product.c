@@ -9,7 +9,7 @@
 /* A tile of C and how it is shared out: large ones first, then small ones, which also take what is not whole (`ODD`).
    All tiles of a precision have the same step: a step that k does not fill is filled with zeros, and those must not
    depend on the tile. registers: no more a lane, so that as many groups fit a unit as were measured (NVIDIA only; 0:
-   the compiler's choice). What they take: docs/performance.md. */
+   the compiler's choice). What they take: docs/notebook.md. */
 typedef struct {
     int m, n, step, stages, part_m, part_n; /* part: a lane's (float32) or a warp's */
     int registers;
@@ -240,7 +240,7 @@ static int64_t groups_of(const tile *t, const product_call *p) {
 /* The tile that should end first, which is taken unless another one proves faster (product_tiles.h). Of a unit's
    groups, as many as `busy` (at least) keep it at the tile's rate; the unit with one group more than the others is the
    last. No bit depends on it (product.cl), which gemm_bench_check_own proves. The small tile's rate and both `busy` are
-   an H100's (docs/performance.md): three or four groups a unit. */
+   an H100's (docs/notebook.md): three or four groups a unit. */
 static int choose_tile(const opencl *b, const tile *t, const product_call *p, int64_t planes) {
     static const double rate[PRODUCT_TILES] = {1, 0.85}, busy[PRODUCT_TILES] = {3, 4};
     double least = 0;

@@ -1,6 +1,6 @@
 /* test_bf16.c: bfloat16: conversions against values worked out by hand and by distance; which tensors a graph of 16
    bits stores so; what the CPU backend rounds, and when; and what plans say of it. Ops and gradients are held against
-   float64 in test_ops*.c and test_golden.c, splits and policies in test_equivalence.c. */
+   float64 in test_ops*.c and test_golden.c, splits and policies in test_golden.c too. */
 #include "base/bf16.h"
 #include "graph/backend.h"
 #include "graph/fit.h"
