@@ -205,6 +205,7 @@ START_TEST(adamw_decays_then_moves_by_bias_corrected_moments) {
     double *p = one_op_real(&k, 1, SIZE, 0, 0), *m = one_op_real(&k, 1, SIZE, 0, 0);
     double *v = one_op_real(&k, 1, SIZE, 0, 0), *g = one_op_real(&k, 1, SIZE, 0, 0);
     one_op_real(&k, 1, 2, 0, 0)[1] = 0.5; /* the clip factor */
+    one_op_none(&k);                      /* p has no copy */
     for (int64_t i = 0; i < SIZE; i++) v[i] = fabs(v[i]);
     one_op_run(&k);
     double *want = zeros(SIZE), *want_m = zeros(SIZE), *want_v = zeros(SIZE), t = 5; /* step 4 is the fifth */

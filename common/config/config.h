@@ -68,8 +68,7 @@ enum { TEXT_MAX = 512 };
       "train: delete the run that out_dir holds, when the new one begins")                                             \
     X(BOOL, always_save_checkpoint, true, 0, 0, FILES, "plan train", FREE,                                             \
       "False: at evaluations save only when val loss improved")                                                        \
-    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "plan train", FREE,                                                 \
-      "newest checkpoints kept, beside the best")                                                                      \
+    X(INT, keep_checkpoints, 2, 1, 1000000, FILES, "plan train", FREE, "newest checkpoints kept, beside the best")     \
     X(TEXT, save_dtype, "full", 0, "full|bfloat16", FILES, "plan train", FREE,                                         \
       "bfloat16: model.safetensors in 16 bits, for serving, beside master.safetensors, from which a run goes on")      \
     X(REAL, save_minutes, 15, 0, 1e9, FILES, "plan train", FREE,                                                       \

@@ -66,8 +66,8 @@ __extension__ typedef unsigned __int128 wide; /* not in C11, but in both compile
 /* i / j, rounded once. Both become doubles exactly up to 2^53; above that the quotient is taken to 64 bits or more, of
    which the last says whether anything is left, and rounded by its conversion. */
 static double true_divide(int64_t i, int64_t j) {
-    uint64_t a = (uint64_t)llabs(i), b = (uint64_t)llabs(j);
-    if (a <= 1ull << 53 && b <= 1ull << 53) return (double)i / (double)j;
+    uint64_t a = i < 0 ? -(uint64_t)i : (uint64_t)i, b = j < 0 ? -(uint64_t)j : (uint64_t)j;
+    if (a == 0 || (a <= 1ull << 53 && b <= 1ull << 53)) return (double)i / (double)j;
     int shift = 64 + __builtin_clzll(a) - 1;
     wide shifted = (wide)a << shift, quotient = shifted / b;
     double x = ldexp((double)(quotient | (shifted % b != 0)), -shift);

@@ -2,6 +2,7 @@
    belongs to: its data, and what decides which sequences are evaluated. So it prints what the run's log has for that
    step. */
 #include "base/terminal.h"
+#include "config/config_names.h"
 #include "run/train.h"
 #include "run/train_internal.h"
 #include <stdlib.h>
@@ -41,6 +42,7 @@ static status take_settings(config *own, const config *c, const run_state *s, er
 static void drop_settings(config *own, const config *c) {
     for (int i = 0; i < N_KEPT; i++)
         if (own->given[KEPT[i]] != c->given[KEPT[i]]) free(own->given[KEPT[i]]);
+    if (own->names != c->names) names_free(own->names);
 }
 
 /* The data's folder: what is given, or where the run's data was, or a folder of that name. */
