@@ -117,8 +117,15 @@ for options in "--micro_batch_size=5 --recompute=none" "--micro_batch_size=7 --r
     [ "$status" = 0 ] || fail "$options failed"
 done
 
-# In 16 bits: other weights, fewer bytes, no temporaries; the plan's all the same.
+# In 16 bits, once their speed was measured: other weights, fewer bytes, no temporaries; the plan's all the same. And with
+# the float32 weights on the host fewer still.
 rm -rf "$work/free"
+run measuring16 0 --dtype=bfloat16 --vram_cap=128MiB
+[ "$status" = 0 ] && [ "$peak" -le $((128 * 1024 * 1024)) ] || fail "a run in bfloat16 that measures: status $status"
 train bfloat16 0 --dtype=bfloat16 --micro_batch_size=5
 [ "$status" = 0 ] && [ "$peak" -lt "$most" ] || fail "dtype=bfloat16: status $status, $peak bytes"
+whole=$peak
+mv "$work/bfloat16" "$work/free" # what the next has to equal
+train optimizer 0 --dtype=bfloat16 --micro_batch_size=3 --offload=optimizer
+[ "$status" = 0 ] && [ "$peak" -lt "$whole" ] || fail "offload=optimizer: status $status, $peak bytes"
 echo "outside_count: $most bytes down to $least, refused and capped: the counts are the plans', the weights are the same"
