@@ -14,8 +14,8 @@ learning_rate = 2e-3
 min_lr = 2e-4
 beta2 = 0.99
 warmup_iters = 50
-max_iters = 1500
-lr_decay_iters = 1500
+max_iters = 1000
+lr_decay_iters = 1000
 
 eval_interval = 500
 eval_iters = 20
