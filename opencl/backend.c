@@ -14,7 +14,7 @@
 /* A marker ends when all before it has ended, so the time between two of them is the op's, CLBlast's copies included.
  */
 status profile_mark(opencl *b, int op, error *e) {
-    if (!b->base.profile) return OK;
+    if (!b->base.profile || b->dry) return OK;
     if (b->n_events == b->event_room) {
         b->event_room = b->event_room ? 2 * b->event_room : 1024;
         b->events = xrealloc(b->events, sizeof *b->events * (size_t)b->event_room);

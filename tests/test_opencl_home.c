@@ -1,6 +1,7 @@
 /* test_opencl_home.c: tensors at home in the host's memory: the bits, the bytes, and what is read and written there. */
 #include "run/model.h"
 #include "graph/recompute.h"
+#include "base/timer.h"
 #include "opencl_device.h"
 #include "support_steps.h"
 #include <math.h>
@@ -135,6 +136,31 @@ START_TEST(moments_are_read_and_written_where_they_lie) {
 }
 END_TEST
 
+/* bench's table: what the moves take is the queue's time between two marks, none of it the ops', and no more than a run
+   takes altogether. */
+START_TEST(transfers_have_a_time_of_their_own) {
+    error e = {""};
+    model m;
+    double norm, loss, ops = 0, began = seconds_now();
+    gpt_run run = run_of(3, 0, OFFLOAD_MOMENTS);
+    backend *b = open_device(0, 0);
+    b->profile = true;
+    ck_assert_int_eq(model_open(&m, b, &shape, &run, &e), OK);
+    batch x = batch_new(12, shape.positions);
+    steps_batch(&x, shape.vocabulary, 0);
+    ck_assert_int_eq(model_gradients(&m, &x, &(step_settings){.lr = 1e-3}, &loss, &e), OK);
+    ck_assert_int_eq(model_finish(&m, &(step_settings){.lr = 1e-3}, &norm, &e), OK);
+    double *seconds = xcalloc((size_t)m.gpt.graph->n_ops, sizeof *seconds);
+    ck_assert_int_eq(b->op_seconds(b, seconds, &e), OK);
+    for (int i = 0; i < m.gpt.graph->n_ops; i++) ops += seconds[i];
+    ck_assert_double_gt(b->transfer_seconds, 0);
+    ck_assert_double_lt(b->transfer_seconds + ops, seconds_now() - began);
+    free(seconds);
+    batch_free(&x);
+    model_close(&m);
+}
+END_TEST
+
 Suite *opencl_home_suite(void) {
     Suite *suite = suite_create("opencl_home");
     TCase *t = tcase_create("opencl_home");
@@ -143,6 +169,7 @@ Suite *opencl_home_suite(void) {
     tcase_add_test(t, the_device_is_relieved_of_both_moments_to_the_byte);
     tcase_add_test(t, no_home_changes_a_bit_in_bfloat16);
     tcase_add_test(t, float32_weights_leave_copies_of_half_their_size);
+    tcase_add_test(t, transfers_have_a_time_of_their_own);
     tcase_add_test(t, moments_are_read_and_written_where_they_lie);
     suite_add_tcase(suite, t);
     return suite;
