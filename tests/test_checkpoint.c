@@ -312,6 +312,13 @@ static const struct {
     {twice, "is there twice, also as"},
 };
 
+/* Element i of parameter p is p + i / 64, as edit_begin writes them. */
+static void expect_written(backend *b, const gpt *m) {
+    for (tensor_id p = 1; p <= m->n_params; p++)
+        for (int64_t i = 0; i < tensor_elements(&m->graph->tensors[p]); i++)
+            ck_assert(memory_get(b, p, i) == (double)p + (double)i / 64);
+}
+
 START_TEST(files_of_others_load_or_say_why) {
     gpt m = memory_gpt(&small, GRAPH_EVAL);
     backend *b = memory_backend_open(&m, 8);
@@ -324,9 +331,7 @@ START_TEST(files_of_others_load_or_say_why) {
                       e.text);
     else {
         ck_assert_msg(s == OK, "row %d says: %s", _i, e.text);
-        for (tensor_id p = 1; p <= m.n_params; p++)
-            for (int64_t i = 0; i < tensor_elements(&m.graph->tensors[p]); i++)
-                ck_assert(memory_get(b, p, i) == (double)p + (double)i / 64);
+        expect_written(b, &m);
     }
     b->close(b);
     gpt_free(&m);
@@ -366,9 +371,7 @@ START_TEST(several_files_are_one_model) {
     if (_i == 3) compiled(&x);
     write_shards(&x, _i + 1);
     ck_assert_msg(checkpoint_load_weights(folder, NULL, &small, &m, b, &e) == OK, "%s", e.text);
-    for (tensor_id p = 1; p <= m.n_params; p++)
-        for (int64_t i = 0; i < tensor_elements(&m.graph->tensors[p]); i++)
-            ck_assert(memory_get(b, p, i) == (double)p + (double)i / 64);
+    expect_written(b, &m);
     b->close(b);
     gpt_free(&m);
 }

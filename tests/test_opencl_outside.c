@@ -112,28 +112,31 @@ START_TEST(outside_peak_is_the_plan_and_nothing_comes_late) {
 }
 END_TEST
 
+/* What is trained on drivers that refuse something. */
+static const gpt_shape refused_shape = {
+    .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
+static const gpt_run refused_run = {.purpose = GRAPH_TRAIN,
+                                    .length = 40,
+                                    .sequences = 6,
+                                    .batch_invariant = true,
+                                    .weight_decay = 0.1,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.95,
+                                    .grad_clip = 1};
+
 /* A driver without pinned memory gets ordinary memory in its place, which no buffer stands for: the same bits. */
 START_TEST(a_driver_that_refuses_pinned_memory_gets_pageable_memory) {
     if (!counting()) return;
     error e = {""};
-    gpt_shape shape = {
-        .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
-    gpt_run run = {.purpose = GRAPH_TRAIN,
-                   .micro_batch = 2,
-                   .length = 40,
-                   .sequences = 6,
-                   .batch_invariant = true,
-                   .weight_decay = 0.1,
-                   .beta1 = 0.9,
-                   .beta2 = 0.95,
-                   .grad_clip = 1,
-                   .offload = OFFLOAD_MOMENTS};
+    gpt_run run = refused_run;
+    run.micro_batch = 2;
+    run.offload = OFFLOAD_MOMENTS;
     char hash[2][65];
     for (int refuse = 0; refuse < 2; refuse++) {
         model m;
         refuse_pinned(refuse);
         count_reset(0);
-        ck_assert_msg(model_open(&m, open_device(0, 0), &shape, &run, &e) == OK, "%s", e.text);
+        ck_assert_msg(model_open(&m, open_device(0, 0), &refused_shape, &run, &e) == OK, "%s", e.text);
         ck_assert_int_eq(m.backend->host_pageable, refuse);
         ck_assert_uint_eq(m.backend->host_allocated, m.plan.host_total);
         ck_assert_uint_eq(count(HOST_PEAK), refuse ? 0 : m.plan.host_total);
@@ -149,16 +152,7 @@ END_TEST
 START_TEST(a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits) {
     if (!counting()) return;
     error e = {""};
-    gpt_shape shape = {
-        .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
-    gpt_run run = {.purpose = GRAPH_TRAIN,
-                   .length = 40,
-                   .sequences = 6,
-                   .batch_invariant = true,
-                   .weight_decay = 0.1,
-                   .beta1 = 0.9,
-                   .beta2 = 0.95,
-                   .grad_clip = 1};
+    gpt_run run = refused_run;
     uint64_t largest = 0;
     char first[65] = "", hash[65];
     for (int share = 16; share >= 0; share--) {
@@ -168,7 +162,7 @@ START_TEST(a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits) {
         status s = NO_MEMORY;
         model m;
         for (run.micro_batch = 6; s == NO_MEMORY && run.micro_batch > 0; run.micro_batch--) {
-            s = model_open(&m, b, &shape, &run, &e);
+            s = model_open(&m, b, &refused_shape, &run, &e);
             if (s == NO_MEMORY) {
                 ck_assert_uint_eq(count(LIVE), 0);
                 ck_assert_ptr_nonnull(strstr(e.text, "CL_MEM_OBJECT_ALLOCATION_FAILURE"));

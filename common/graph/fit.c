@@ -18,13 +18,13 @@ typedef struct {
     int n, room;
 } step_ops;
 
-/* Costs are told from code, roles, types and shapes alone (cost.h). */
+/* Costs are told from code, roles, types, homes and shapes alone (cost.h). */
 static bool costs_the_same(const graph *g, const op *a, const op *b) {
     if (a->code != b->code) return false;
     for (int i = 0; i < op_describe(a->code)->arguments; i++) {
         const tensor *x = &g->tensors[a->arg[i]], *y = &g->tensors[b->arg[i]];
-        if (!a->arg[i] != !b->arg[i] || x->role != y->role || x->type != y->type || x->rank != y->rank ||
-            memcmp(x->dim, y->dim, sizeof x->dim[0] * (size_t)x->rank) != 0)
+        if (!a->arg[i] != !b->arg[i] || x->role != y->role || x->type != y->type || x->home != y->home ||
+            x->rank != y->rank || memcmp(x->dim, y->dim, sizeof x->dim[0] * (size_t)x->rank) != 0)
             return false;
     }
     return true;
