@@ -225,7 +225,7 @@ demo:
 # Three builds: as users have it; with sanitizers; for any CPU of the architecture (NATIVE=0) and without OpenCL, which is
 # what valgrind can run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
-SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults folders resume interop \
+SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults memory folders resume interop \
                 option_sweep
 OPENCL_TESTS := strict outside_count oclgrind gpu_try
 VALGRIND_SUITES := plan config tokenizer

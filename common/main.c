@@ -16,6 +16,7 @@
 #include "commands/tune.h"
 #include "base/excerpt.h"
 #include "base/host.h"
+#include "base/libraries.h"
 #include "base/nearest.h"
 #include "base/terminal.h"
 #include "base/version.h"
@@ -97,6 +98,7 @@ static int leave(const error *e) {
 }
 
 int main(int argc, char **argv) {
+    libraries_use_xmalloc();
     error e = {""};
     const char *name = argc > 1 ? argv[1] : "help";
     if (!strcmp(name, "--help") || !strcmp(name, "-h")) name = "help";

@@ -19,7 +19,7 @@ static void clblast_version(char *text, size_t size) {
         CLBlastStatusCode (*function)(void);
         void *address;
     } any = {.function = CLBlastClearCache};
-    char *path = dladdr(any.address, &where) && where.dli_fname ? realpath(where.dli_fname, NULL) : NULL;
+    char *path = dladdr(any.address, &where) && where.dli_fname ? xfound(realpath(where.dli_fname, NULL)) : NULL;
     const char *name = path ? strrchr(path, '/') : NULL;
     snprintf(text, size, "%s", name ? name + 1 : "CLBlast");
     free(path);

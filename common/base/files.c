@@ -36,7 +36,7 @@ static void clear_one(const char *path) {
 void file_clear_temporaries(const char *path) {
     char *copy = xstrdup(path), *again = xstrdup(path);
     const char *name = basename(copy), *place = dirname(again);
-    DIR *folder = opendir(place);
+    DIR *folder = xfound(opendir(place));
     const struct dirent *entry;
     while (folder && (entry = readdir(folder))) {
         if (!is_temporary_of(entry->d_name, name)) continue;
@@ -256,7 +256,7 @@ status folder_remove(const char *path, error *e) {
     struct stat there;
     if (lstat(path, &there) < 0) return cannot_remove(path, e);
     if (!S_ISDIR(there.st_mode)) return unlink(path) < 0 ? cannot_remove(path, e) : OK;
-    DIR *folder = opendir(path);
+    DIR *folder = xfound(opendir(path));
     if (!folder) return cannot_remove(path, e);
     status s = OK;
     struct dirent *entry;

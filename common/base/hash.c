@@ -12,7 +12,8 @@ struct hash {
     EVP_MD_CTX *context;
 };
 
-/* libcrypto fails only for want of memory or of SHA-256 itself, which no caller could put right: the program ends. */
+/* libcrypto fails only for want of SHA-256 itself, which no caller could put right: the program ends. (For want of
+   memory xmalloc ends it: libraries.h.) */
 static void must(int ok) {
     if (ok) return;
     fputs("snug: libcrypto can't compute SHA-256\n", stderr);

@@ -17,7 +17,7 @@
 /* Up to two numbers of a small file, as "max 100000"; INFINITY for "max" and "-1". Returns how many there are. */
 static int read_numbers(const char *folder, const char *name, double numbers[2]) {
     char *path = xprintf("%s/%s", folder, name), words[2][32];
-    FILE *f = fopen(path, "r");
+    FILE *f = xfound(fopen(path, "r"));
     int n = f ? fscanf(f, "%31s %31s", words[0], words[1]) : 0;
     if (f) fclose(f);
     free(path);
@@ -72,7 +72,7 @@ static double least_limit(const char *membership, const char *mount, const char 
                           double (*limit)(const char *folder)) {
     char line[4096];
     double least = INFINITY;
-    FILE *f = fopen(membership, "r");
+    FILE *f = xfound(fopen(membership, "r"));
     while (f && fgets(line, sizeof line, f)) { /* "4:cpu,cpuacct:/group" */
         line[strcspn(line, "\n")] = 0;
         char *list = strchr(line, ':'), *group = list ? strchr(list + 1, ':') : NULL;
@@ -112,7 +112,7 @@ uint64_t host_memory_free(void) {
     uint64_t all = host_memory();
     unsigned long long kib;
     char line[128];
-    FILE *f = fopen("/proc/meminfo", "r");
+    FILE *f = xfound(fopen("/proc/meminfo", "r"));
     while (f && fgets(line, sizeof line, f))
         if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1 && kib < all / 1024) all = 1024 * kib;
     if (f) fclose(f);

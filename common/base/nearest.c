@@ -63,7 +63,7 @@ static bool holds(const char *name, const char *stem, const char *suffix) {
 
 /* The entry of `folder` that is nearest to `part`; the caller frees it. Of several equally near the first by name. */
 static char *nearest_entry(const char *folder, const char *part, const char *suffix) {
-    DIR *d = opendir(*folder ? folder : ".");
+    DIR *d = xfound(opendir(*folder ? folder : "."));
     char *best = NULL;
     int distance = INT_MAX;
     for (struct dirent *entry; d && (entry = readdir(d)) != NULL;) {

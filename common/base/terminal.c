@@ -1,5 +1,6 @@
 /* terminal.c: see terminal.h. */
 #include "base/terminal.h"
+#include "base/status.h"
 #include "base/utf8.h"
 #include <langinfo.h>
 #include <locale.h>
@@ -31,8 +32,7 @@ int terminal_columns(FILE *f) {
 /* ---- text of others ---- */
 
 void text_print_list(FILE *f, const char *format, va_list list) {
-    char *text = NULL;
-    if (vasprintf(&text, format, list) < 0) return;
+    char *text = xvprintf(format, list);
     utf8_clean(text, true);
     fputs(text, f);
     free(text);

@@ -3,6 +3,7 @@
 #include "base/terminal.h"
 #include "report/memory_map.h"
 #include "commands/plan_command.h"
+#include "base/memory_file.h"
 #include <stdlib.h>
 
 static void draw(const plan_report *r, const gpt *g, const plan *p, FILE *f) {
@@ -20,14 +21,10 @@ status plan_svg(const plan_report *r, const char *path, error *e) {
     char *text = NULL;
     size_t bytes = 0;
     TRY(fit_plan(&r->request, &r->chosen, &gpt, &p, e));
-    status s = OK;
-    FILE *f = open_memstream(&text, &bytes);
-    if (f) {
-        draw(r, &gpt, &p, f);
-        fclose(f);
-        s = file_write(path, text, bytes, false, NULL, e);
-    } else
-        s = fail(e, FAILED, "%s: no memory for the picture", path);
+    FILE *f = memory_file(&text, &bytes);
+    draw(r, &gpt, &p, f);
+    fclose(f);
+    status s = file_write(path, text, bytes, false, NULL, e);
     free(text);
     plan_free(&p);
     gpt_free(&gpt);

@@ -90,7 +90,7 @@ status config_read(config *c, const char *path, error *e) {
     free(near);
     if (near) return BAD_INPUT;
     if (problem) return fail(e, BAD_INPUT, "%s: %s: give the path of a config file, CONFIG.py", shown, problem);
-    FILE *f = fopen(path, "rb");
+    FILE *f = xfound(fopen(path, "rb"));
     if (!f) return fail(e, BAD_INPUT, "%s: %s: make it readable, or give another config", shown, strerror(errno));
     char *text = xcalloc(FILE_BYTES_MAX + 1, 1);
     size_t bytes = fread(text, 1, FILE_BYTES_MAX + 1, f);

@@ -8,6 +8,7 @@
 #include "report/report_internal.h"
 #include "report/svg.h"
 #include "base/version.h"
+#include "base/memory_file.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -77,13 +78,12 @@ status report_update(const char *out, report_data *d, error *e) {
     char *text = NULL, *path = xprintf("%s/report.html", out);
     size_t bytes = 0;
     status s = file_check_plain(path, e);
-    FILE *f = s == OK ? open_memstream(&text, &bytes) : NULL;
-    if (f) {
+    if (s == OK) {
+        FILE *f = memory_file(&text, &bytes);
         put_page(f, out, d);
         fclose(f);
         s = file_write(path, text, bytes, false, NULL, e);
-    } else if (s == OK)
-        s = fail(e, FAILED, "%s: no memory for the page", path);
+    }
     free(text);
     free(path);
     return s;

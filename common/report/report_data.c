@@ -2,6 +2,7 @@
 #include "report/report_data.h"
 #include "base/files.h"
 #include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,7 +67,7 @@ static status read_log(const char *out, report_data *d, error *e) {
     char *path = xprintf("%s/log.jsonl", out), *line = NULL;
     size_t room = 0;
     status s = file_check_plain(path, e);
-    FILE *f = s == OK ? fopen(path, "r") : NULL;
+    FILE *f = s == OK ? xfound(fopen(path, "r")) : NULL;
     free(path);
     if (!f) {
         forget_log(d);
@@ -74,9 +75,11 @@ static status read_log(const char *out, report_data *d, error *e) {
     }
     look_at_log(f, d);
     d->logged = true;
+    ssize_t n = 0;
     if (fseeko(f, d->log_read, SEEK_SET) == 0)
-        for (ssize_t n; (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; d->log_read += n)
+        for (; (n = getline(&line, &room, f)) > 0 && line[n - 1] == '\n'; d->log_read += n)
             take_line(d, line, (size_t)n);
+    if (n < 0 && !feof(f) && errno == ENOMEM) out_of_memory(0);
     free(line);
     fclose(f);
     return OK;

@@ -56,7 +56,7 @@ static status move(model *m, tensor_id t, int64_t first, int64_t count, const do
     backend *b = m->backend;
     bool bf16 = m->gpt.graph->tensors[t].type == TYPE_BF16;
     size_t each = bf16 ? 2 : 4;
-    float *reals = xcalloc(CHUNK, sizeof *reals);
+    float *reals = xcalloc((size_t)(count < CHUNK ? count : CHUNK), sizeof *reals);
     uint16_t *halves = (uint16_t *)(void *)reals;
     status s = OK;
     for (int64_t i = 0; i < count && s == OK; i += CHUNK) {

@@ -13,6 +13,7 @@
 #include "run/resume.h"
 #include "run/shape.h"
 #include "text/tokenizer.h"
+#include "base/memory_file.h"
 #include <math.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -215,7 +216,7 @@ status sample_log(run_log *log, const config *c, model *m, const tokenizer *t, i
     char *text = NULL;
     size_t bytes = 0;
     if (!t || !tokens) return OK;
-    FILE *f = open_memstream(&text, &bytes);
+    FILE *f = memory_file(&text, &bytes);
     status s = sample_text(f, NULL, m, t, c, (int)(iter % INT_MAX), tokens, e);
     fclose(f);
     if (s == OK) {

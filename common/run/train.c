@@ -139,7 +139,7 @@ static status start(run *r, const char *resumed, error *e) {
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
     snprintf(value, sizeof value, "%lld", (long long)r->batch.length);
     run_state_set(&r->state, "block_size", value);
-    char *data = realpath(r->folder, NULL);
+    char *data = xfound(realpath(r->folder, NULL));
     run_state_set(&r->state, "data_folder", data ? data : r->folder); /* for eval, from wherever it is called */
     free(data);
     bool scratch = !resumed && !strcmp(c->init_from, "scratch");

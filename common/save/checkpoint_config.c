@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "save/foreign.h"
 #include "base/json_value.h"
+#include "base/memory_file.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -215,7 +216,7 @@ status checkpoint_write_config(const char *folder, const gpt_shape *shape, const
                                error *e) {
     char *text, *path = xprintf("%s/config.json", folder);
     size_t bytes;
-    FILE *f = open_memstream(&text, &bytes);
+    FILE *f = memory_file(&text, &bytes);
     print_config(f, shape, weights);
     fclose(f);
     if (x && x->config) {

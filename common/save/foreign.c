@@ -56,7 +56,7 @@ static status explain_file(const char *path, error *e) {
 }
 
 static status explain_folder(const char *path, error *e) {
-    DIR *folder = opendir(path);
+    DIR *folder = xfound(opendir(path));
     if (!folder) return OK;
     int best = KINDS;
     char *name = NULL;

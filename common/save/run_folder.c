@@ -53,7 +53,7 @@ static void clear_entry(const char *out, const char *name) {
 
 /* Collects the names before it removes anything, since a folder must not change while it is read. */
 static void clear_leftovers(const char *out) {
-    DIR *folder = opendir(out);
+    DIR *folder = xfound(opendir(out));
     if (!folder) return;
     char **names = NULL;
     int n = 0;

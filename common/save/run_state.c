@@ -2,6 +2,7 @@
 #include "save/run_state.h"
 #include "base/files.h"
 #include "base/json_value.h"
+#include "base/memory_file.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -130,7 +131,7 @@ static void print_state(FILE *f, const run_state *s) {
 status run_state_write(const char *path, const run_state *s, error *e) {
     char *text, hex[HASH_HEX];
     size_t bytes;
-    FILE *f = open_memstream(&text, &bytes);
+    FILE *f = memory_file(&text, &bytes);
     print_state(f, s);
     fflush(f);
     hash_bytes(text, bytes, hex);

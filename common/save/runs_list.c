@@ -30,7 +30,7 @@ static run_entry entry_read(const char *out, const char *name, int64_t iter) {
 
 run_list run_list_make(const char *out) {
     run_list l = {0};
-    DIR *folder = opendir(out);
+    DIR *folder = xfound(opendir(out));
     if (!folder) return l;
     const struct dirent *d;
     while ((d = readdir(folder))) {

@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/json_value.h"
 #include "save/safetensors.h"
+#include "base/memory_file.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static uint64_t tensor_size(const st_tensor *t) {
    it. */
 static char *header_make(const st_tensor *tensors, int n, size_t *bytes) {
     char *text;
-    FILE *f = open_memstream(&text, bytes);
+    FILE *f = memory_file(&text, bytes);
     uint64_t at = 0, length = 0;
     fwrite(&length, 1, 8, f);
     fputs("{\"__metadata__\":{\"format\":\"pt\"}", f);
@@ -31,7 +32,7 @@ static char *header_make(const st_tensor *tensors, int n, size_t *bytes) {
         at += tensor_size(t);
     }
     fputc('}', f);
-    while (ftell(f) % 8) fputc(' ', f);
+    for (fflush(f); *bytes % 8; fflush(f)) fputc(' ', f);
     fclose(f);
     length = *bytes - 8;
     memcpy(text, &length, 8);

@@ -78,6 +78,7 @@ static status look_at(walk *w, const char *path, bool named, error *e);
 static status look_at_folder(walk *w, const char *path, error *e) {
     struct dirent **names;
     int n = scandir(path, &names, not_dots, by_name);
+    if (n < 0 && errno == ENOMEM) out_of_memory(0);
     if (n < 0) return fail(e, BAD_INPUT, "%s cannot be read: %s", path, strerror(errno));
     status s = OK;
     const char *slash = path[strlen(path) - 1] == '/' ? "" : "/";

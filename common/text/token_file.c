@@ -36,7 +36,7 @@ static status check_tokens(const token_file *f, int64_t expected, int64_t length
 /* What to do where there is no folder/name: often it is there under another tool's name. The caller frees it. */
 static char *advice_for(const char *folder, const char *name) {
     char *found = NULL;
-    DIR *d = opendir(folder);
+    DIR *d = xfound(opendir(folder));
     const struct dirent *entry;
     size_t word = strcspn(name, ".");
     while (d && (entry = readdir(d))) {
@@ -135,7 +135,7 @@ static uint64_t scan(const token_file *f) {
 static bool keeping_place(const token_file *f, char **place, char **stamp) {
     enum { WORTH = 16 << 20 }; /* bytes; less is read at once */
     struct stat now;
-    char hex[HASH_HEX], *real = f->map_bytes < WORTH ? NULL : realpath(f->path, NULL);
+    char hex[HASH_HEX], *real = f->map_bytes < WORTH ? NULL : xfound(realpath(f->path, NULL));
     *place = *stamp = NULL;
     if (real && stat(real, &now) == 0) {
         hash_bytes(real, strlen(real), hex);

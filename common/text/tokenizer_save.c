@@ -3,6 +3,7 @@
 #include "base/json_file.h"
 #include "text/tokenizer_internal.h"
 #include "base/utf8.h"
+#include "base/memory_file.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,10 +96,9 @@ status tokenizer_save(const tokenizer *t, const char *path, error *e) {
     char *text;
     size_t bytes;
     if (t->json.text) return file_write(path, t->json.text, t->json.bytes, true, NULL, e);
-    FILE *f = open_memstream(&text, &bytes);
-    if (!f) return fail(e, FAILED, "%s: no memory to write it", path);
+    FILE *f = memory_file(&text, &bytes);
     print_tokenizer(f, t);
-    if (fclose(f) != 0) return fail(e, FAILED, "%s: no memory to write it", path);
+    fclose(f);
     return write_text(path, text, bytes, e);
 }
 

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 
 struct splitter {
+    pcre2_general_context *memory;
     pcre2_code *code;
+    bool jit;
 };
 struct split_work {
     const splitter *s;
@@ -39,28 +41,46 @@ struct split_work {
 static const char rule[] = "'(?:s|t|re|ve|m|ll|d)| ?[" LETTER "]++| ?[" NUMBER "]++| ?[^" SPACE LETTER NUMBER
                            "]++|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+";
 
+/* PCRE2 calls a match that got no memory no match, so its memory is xmalloc's. */
+static void *split_malloc(PCRE2_SIZE bytes, void *data) {
+    (void)data;
+    return xmalloc(bytes);
+}
+static void split_free(void *p, void *data) {
+    (void)data;
+    free(p);
+}
+
 splitter *splitter_new(void) {
     splitter *s = xcalloc(1, sizeof *s);
     int code;
     PCRE2_SIZE at;
-    s->code = pcre2_compile((PCRE2_SPTR)rule, sizeof rule - 1, PCRE2_UTF | PCRE2_ANCHORED, &code, &at, NULL);
-    if (!s->code) abort();                          /* the rule is a constant; the tests compile it */
-    pcre2_jit_compile(s->code, PCRE2_JIT_COMPLETE); /* without JIT the same words come out, slower */
+    s->memory = pcre2_general_context_create(split_malloc, split_free, NULL);
+    pcre2_compile_context *context = pcre2_compile_context_create(s->memory);
+    s->code = pcre2_compile((PCRE2_SPTR)rule, sizeof rule - 1, PCRE2_UTF | PCRE2_ANCHORED, &code, &at, context);
+    pcre2_compile_context_free(context);
+    if (!s->code) abort();                                        /* the rule is a constant; the tests compile it */
+    s->jit = pcre2_jit_compile(s->code, PCRE2_JIT_COMPLETE) == 0; /* else the same words come out, slower */
     return s;
 }
 
 void splitter_free(splitter *s) {
-    if (s) pcre2_code_free(s->code);
+    if (!s) return;
+    pcre2_code_free(s->code);
+    pcre2_general_context_free(s->memory);
     free(s);
 }
 
 split_work *split_work_new(const splitter *s) {
     split_work *w = xcalloc(1, sizeof *w);
     w->s = s;
-    w->match = pcre2_match_data_create(1, NULL);
-    w->context = pcre2_match_context_create(NULL);
-    w->stack = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
-    if (w->stack) pcre2_jit_stack_assign(w->context, NULL, w->stack);
+    w->match = pcre2_match_data_create(1, s->memory);
+    w->context = pcre2_match_context_create(s->memory);
+    if (!s->jit) return w;
+    enum { STACK = 4 << 20 };
+    w->stack = pcre2_jit_stack_create(32 << 10, STACK, s->memory);
+    if (!w->stack) out_of_memory(STACK); /* on the small one that it has of its own a long match would be no match */
+    pcre2_jit_stack_assign(w->context, NULL, w->stack);
     return w;
 }
 

@@ -26,12 +26,12 @@ static bool library_is_installed(const char *name) {
 static bool icd_mentions(const char *word) {
     const char *folder = getenv("OCL_ICD_VENDORS");
     if (!folder || !*folder) folder = "/etc/OpenCL/vendors";
-    DIR *dir = opendir(folder);
+    DIR *dir = xfound(opendir(folder));
     bool found = false;
     for (struct dirent *entry; dir && !found && (entry = readdir(dir));) {
         char path[512], line[256] = "";
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        FILE *f = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
+        FILE *f = entry->d_name[0] == '.' ? NULL : xfound(fopen(path, "r"));
         if (!f) continue;
         found = fgets(line, sizeof line, f) && strstr(line, word);
         fclose(f);

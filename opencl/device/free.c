@@ -17,7 +17,7 @@ static uint64_t read_number(const char *pci, const char *name) {
     char path[256];
     unsigned long long n = 0;
     snprintf(path, sizeof path, "/sys/bus/pci/devices/%s/%s", pci, name);
-    FILE *f = fopen(path, "r");
+    FILE *f = xfound(fopen(path, "r"));
     if (!f) return 0;
     if (fscanf(f, "%llu", &n) != 1) n = 0;
     fclose(f);

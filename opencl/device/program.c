@@ -44,7 +44,7 @@ static char *cache_folder(void) {
 
 /* The binary in the file if it is ours, whole and has this key; else NULL. */
 static unsigned char *cache_read(const char *path, const uint64_t key[2], size_t *bytes) {
-    FILE *f = fopen(path, "rb");
+    FILE *f = xfound(fopen(path, "rb"));
     if (!f) return NULL;
     cache_header h;
     struct stat st;
@@ -71,7 +71,7 @@ static void cache_write(const char *path, const uint64_t key[2], cl_program prog
     char *temporary = xprintf("%s.%ld", path, (long)getpid());
     FILE *f = NULL;
     if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS &&
-        (f = fopen(temporary, "wb"))) {
+        (f = xfound(fopen(temporary, "wb")))) {
         cache_header h = {.key = {key[0], key[1]}, .bytes = bytes, .checksum = fnv(key[0], data, bytes)};
         memcpy(h.magic, magic, sizeof magic);
         bool good = fwrite(&h, sizeof h, 1, f) == 1 && fwrite(data, 1, bytes, f) == bytes;
