@@ -17,6 +17,7 @@ case $(${CC:-cc} -march=native -dM -E - 2>/dev/null </dev/null) in
 *) short=false ;;
 esac
 say() { printf 'planted: %s\n' "$*"; }
+make_program() { ${MAKE:-make} -s -C "$tree" DEPS=0 SANITIZE=0 BUILD=build all; }
 make_tests() { ${MAKE:-make} -s -C "$tree" DEPS=0 SANITIZE=0 BUILD=build tests; }
 
 # The copy, with this build's objects, so that each error costs the objects that it touches.
@@ -30,17 +31,25 @@ if [ -e build/kernels.c ]; then cp -a build/kernels.c "$tree/build/"; fi
 make_tests >"$tree/log" 2>&1 || { cat "$tree/log" >&2; say "the copy does not build" >&2; exit 1; }
 cp -a "$tree" "$good"
 
-# passes SUITE/CASE: as `make test` runs it, which for OpenCL is under tests/preload_strict.c
+# passes SUITE/CASE: as `make test` runs it, which for OpenCL is under tests/preload_strict.c; script/NAME is
+# tests/NAME.sh, which runs the program.
 passes() {
     under=
-    case $1 in opencl*) under="sh tests/strict.sh" ;; esac
+    case $1 in
+    opencl*) under="sh tests/strict.sh" ;;
+    script/*)
+        (make_program && cd "$tree" && SNUG=build/snug BUILD=build timeout 300 sh "tests/${1#*/}.sh") >"$tree/log" 2>&1
+        return ;;
+    esac
     (cd "$tree" && CK_RUN_CASE=${1#*/} timeout 300 $under build/tests "${1%/*}" >log 2>&1)
 }
 # is_sound SUITE/CASE: remembers what passed without any error
 sound=
 is_sound() {
     case " $sound " in *" $1 "*) return 0 ;; esac
-    passes "$1" && grep -q 'Checks: [1-9]' "$tree/log" && sound="$sound $1"
+    passes "$1" || return 1
+    case $1 in script/*) ;; *) grep -q 'Checks: [1-9]' "$tree/log" || return 1 ;; esac
+    sound="$sound $1"
 }
 
 # replace FILE OLD NEW: fails unless OLD stands there exactly once
