@@ -4,6 +4,7 @@
 #include "cpu/vmath.h"
 #include "graph/cost.h"
 #include <float.h>
+#include <string.h>
 
 /* Constants, so that the bits depend on the sequence alone. KEYS is a multiple of ROWS. Rows of scores lie APART
    numbers from each other, which is not a power of 2: the numbers of a column would all compete for one place in the
@@ -134,6 +135,53 @@ void R(cpu_ATTENTION)(const cpu_call *c) {
             /* the longest rows first */
             forward_rows(&h, (blocks - 1 - b) * ROWS, out, (real *)c->arg[1] /* [B,H,T] */ + t * h.length);
         }
+}
+
+/* ---- one position ---- */
+
+void R(cpu_KEEP)(const cpu_call *c) {
+    const step_args *step = c->step;
+    int64_t n = dim(c, 0, 2), room = dim(c, 0, 1), copies = step->copies > 1 ? step->copies : 1;
+    real *kept = c->arg[0] /* [K,T,2C] */;
+    const real *qkv = c->arg[1] /* [B,T,3C] */;
+    for (int64_t s = 0; s < step->sequences; s++)
+        for (int64_t row = step->first_sequence + s, last = row + copies; row < last; row++)
+            for (int64_t t = 0; t < step->length; t++)
+                memcpy(kept + (row * room + step->before + t) * n, qkv + (s * step->length + t) * (n / 2 * 3) + n / 2,
+                       (size_t)n * sizeof *kept);
+}
+
+/* out[size] of one head: k and v are those of the first of `positions` positions, rows ld apart. Goes through them in
+   blocks, as forward_rows does. */
+static void one_head(const real *q, const real *k, const real *v, int64_t ld, int64_t positions, int64_t size,
+                     real *out) {
+    real s[KEYS], most = 0, sum = 0, scale = 1 / (real)sqrt((double)size);
+    for (int64_t j0 = 0; j0 < positions; j0 += KEYS) {
+        int64_t n = positions - j0 < KEYS ? positions - j0 : KEYS;
+        for (int64_t j = 0; j < n; j++) s[j] = dot(q, k + (j0 + j) * ld, size) * scale;
+        real before = most, now = row_max(s, n);
+        most = j0 && before > now ? before : now;
+        real keep = j0 ? vexp(before - most) : 0;
+        sum = sum * keep + exp_row(s, most, n);
+        for (int64_t i = 0; i < size; i++) out[i] = j0 ? out[i] * keep : 0;
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t i = 0; i < size; i++) out[i] += s[j] * v[(j0 + j) * ld + i];
+    }
+    for (int64_t i = 0; i < size; i++) out[i] /= sum;
+}
+
+void R(cpu_ATTENTION_ONE)(const cpu_call *c) {
+    int64_t heads = c->o->attr.heads, channels = dim(c, 0, 2), size = channels / heads, ld = 2 * channels;
+    int64_t room = dim(c, 2, 1), tasks = c->step->sequences * heads;
+    real *out = c->arg[0] /* [B,1,C] */;
+    const real *qkv = c->arg[1] /* [B,1,3C] */, *kept = c->arg[2] /* [K,T,2C] */;
+#pragma omp parallel for schedule(static)
+    for (int64_t t = 0; t < tasks; t++) {
+        int64_t s = t / heads, column = t % heads * size;
+        const real *k = kept + (c->step->first_sequence + s) * room * ld + column;
+        one_head(qkv + s * 3 * channels + column, k, k + channels, ld, c->step->before + 1, size,
+                 out + s * channels + column);
+    }
 }
 
 /* ---- backward ---- */

@@ -166,11 +166,11 @@ static void *round_parameters(const graph *g, cpu_call *call) {
     return to;
 }
 
-/* Rounds what the op has written to tensors that are bfloat16, all of them [B,T,n]. */
+/* Rounds what the op has written to tensors that are bfloat16, all of them [B,T,n]; KEEP copies what is rounded. */
 static void round_outputs(const graph *g, const cpu_call *call) {
     const op_info *info = op_describe(call->o->code);
     for (int i = 0; i < info->arguments && g->bf16_weights; i++)
-        if (info->access[i] != 'R' && g->tensors[call->o->arg[i]].type == TYPE_BF16_AS_REAL)
+        if (info->access[i] != 'R' && call->o->code != OP_KEEP && g->tensors[call->o->arg[i]].type == TYPE_BF16_AS_REAL)
             round_all(call->arg[i], call->arg[i], rows_of(call) * dim(call, i, 2));
 }
 

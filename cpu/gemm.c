@@ -33,6 +33,10 @@ static tiling tiling_of(int64_t rows, int64_t columns, int64_t depth, int64_t le
 
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k) {
+    if (piece_rows == 1) {
+        R(gemm_rows)(tb, pieces, n, k, a, k, b, ldb, bias, c, ldc);
+        return;
+    }
     bool joins = R(gemm_joins)(piece_rows);
     if (joins) {
         piece_rows *= pieces;

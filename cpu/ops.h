@@ -24,6 +24,13 @@ void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha
                    const real *b, int64_t ldb, bool add, real *c, int64_t ldc);
 bool R(gemm_joins)(int64_t rows);
 
+/* c[m,n] = a op(b), plus bias [n] if it is not NULL, for so few rows that reading b takes the time: b is read once for
+   up to ROWS_AT_ONCE rows. Each element is one sum in an order that depends on k alone, whatever the other rows and the
+   threads. All threads take part. */
+enum { ROWS_AT_ONCE = 8 };
+void R(gemm_rows)(bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda, const real *b, int64_t ldb,
+                  const real *bias, real *c, int64_t ldc);
+
 /* Sets how the next loop with schedule(runtime) is shared out. In small ops each thread gets the same rows as in the
    ops before, which it still has in its cache. Tasks of large ops go to whichever thread is free, since cores may
    differ in speed. No bit depends on it. */
@@ -39,7 +46,7 @@ static inline int64_t tile_size(int64_t n, int64_t most) {
 }
 
 /* c[rows,n] = a[rows,k] op(b), plus bias [n] if it is not NULL. Tiles do not cross pieces (R6) unless gemm_joins allows
-   it. All threads take part. */
+   it; pieces of one row go to gemm_rows. All threads take part. */
 void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *bias, real *c, int64_t ldc, int pieces,
                int64_t piece_rows, int64_t n, int64_t k);
 /* w[k,n] += a[rows,k]^T d[rows,n], where each tile of w adds up the pieces in order. All threads take part. turns: the

@@ -16,6 +16,13 @@ static inline real verf_bell(real x, real *bell) {
     *bell = exp(-x * x);
     return erf(x);
 }
+static inline double madd(double a, double b, double c) {
+#ifdef FP_FAST_FMA
+    return fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
 #else
 
 /* a * b + c, rounded once on processors that have such an instruction, else twice. So bits depend on what the build is

@@ -8,14 +8,14 @@
 /* ---- embeddings ---- */
 
 void R(cpu_EMBED)(const cpu_call *c) {
-    int64_t n = dim(c, 0, 2), length = c->step->length;
+    int64_t n = dim(c, 0, 2), length = c->step->length, before = c->step->before;
     real *x = c->arg[0] /* [B,T,C] */;
     const int32_t *tokens = c->arg[1] /* [B,T] */;
     const real *wte = c->arg[2] /* [V,C] */, *wpe = c->arg[3] /* [P,C] */;
     bool rounded = graph_reads_rounded(c->g, c->o->arg[2]) && graph_reads_rounded(c->g, c->o->arg[3]);
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows_of(c); r++) {
-        const real *e = wte + tokens[r] * n, *p = wpe + r % length * n;
+        const real *e = wte + tokens[r] * n, *p = wpe + (before + r % length) * n;
         for (int64_t i = 0; i < n; i++)
             x[r * n + i] = rounded ? (real)(bf16_round((float)e[i]) + bf16_round((float)p[i])) : e[i] + p[i];
         if (c->o->attr.dropout > 0) R(dropout_add)(c, (int)(r / length), r % length * n, n, NULL, x + r * n, x + r * n);
@@ -120,7 +120,8 @@ void R(cpu_HEAD_LOSS)(const cpu_call *c) {
 
 void R(cpu_LOGITS)(const cpu_call *c) {
     int64_t v = dim(c, 2, 0), n = dim(c, 2, 1);
-    const real *x = (const real *)c->arg[1] /* [1,T,C] */ + (c->step->length - 1) * n, *wte = c->arg[2] /* [V,C] */;
-    real *logits = c->arg[0] /* [V] */;
-    R(matmul)(x, wte, true, n, NULL, logits, v, 1, 1, v, n);
+    int64_t length = c->step->length;
+    const real *x = (const real *)c->arg[1] /* [B,T,C] */ + (length - 1) * n, *wte = c->arg[2] /* [V,C] */;
+    real *logits = (real *)c->arg[0] /* [K,V] */ + c->step->first_sequence * v;
+    R(gemm_rows)(true, c->step->sequences, v, n, x, length * n, wte, n, NULL, logits, v);
 }

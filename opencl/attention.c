@@ -49,7 +49,7 @@ status attention_build(opencl *b, const graph *g, error *e) {
 /* ---- running ---- */
 
 enum { FORWARD, FOR_DQ, FOR_DKV };
-enum { LANES = 256, DELTA_LANES = 8 }; /* as in attention_common.cl */
+enum { LANES = 256, DELTA_LANES = 8, ONE_LANES = 64 }; /* as in attention_common.cl */
 
 static kernel_grid tiles(const opencl *b, int kernel) {
     const attention_shape *s = &b->attention;
@@ -71,6 +71,15 @@ status opencl_ATTENTION(opencl *b, error *e) {
     cl_uint8 dropout = op_dropout(b);
     RUN(b, attention, tiles(b, FORWARD), arg_act(b, 0), arg_tensor(b, 1), arg_act(b, 2), arg_int(b->args.length),
         arg_int(H), arg_float(scale(b, C)), ARG_VALUE(dropout));
+    return OK;
+}
+
+status opencl_ATTENTION_ONE(opencl *b, error *e) {
+    int64_t C = op_tensor(b, 0)->dim[2], room = op_tensor(b, 2)->dim[1], first = b->args.first_sequence * room * 2 * C;
+    uint64_t groups = (uint64_t)(b->op->attr.heads * b->args.sequences);
+    RUN(b, attention_one, grid_groups(groups, group_lanes(b, ONE_LANES)), arg_act(b, 0), arg_act(b, 1),
+        arg_act_from(b, 2, first), arg_act_from(b, 2, first + C), arg_int(b->args.before + 1), arg_int(3 * C),
+        arg_int(2 * C), arg_ulong((uint64_t)(room * 2 * C)), arg_float(scale(b, C)));
     return OK;
 }
 

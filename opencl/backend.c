@@ -59,10 +59,17 @@ static status backend_run(backend *base, span s, const step_args *args, error *e
 
 /* Every op once with nothing enqueued: arguments, shapes and CLBlast's temporaries are right before step 0. */
 static status rehearse(opencl *b, error *e) {
+    const graph *g = b->graph;
+    const step_args all = {.sequences = g->micro_batch, .length = g->length, .inv_targets = 1};
     b->dry = true;
-    b->args = (step_args){.sequences = b->graph->micro_batch, .length = b->graph->length, .inv_targets = 1};
     status s = OK;
-    for (int i = 0; i < b->graph->n_ops && s == OK; i++) s = run_op(b, i, 0, e);
+    const int64_t texts = g->tensors[g->ops[g->next.first].arg[0]].dim[0]; /* of next's EMBED */
+    for (int i = 0; i < g->n_ops && s == OK; i++) {
+        b->args = all;
+        if (i >= g->next.first && i < g->next.end)
+            b->args = (step_args){.sequences = (int)texts, .length = 1, .before = g->length - 1};
+        s = run_op(b, i, 0, e);
+    }
     b->dry = false;
     b->device.op = -1;
     return s;

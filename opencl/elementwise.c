@@ -31,6 +31,15 @@ static kernel_grid row_grid(const opencl *b) {
     return grid_rows((uint64_t)op_tensor(b, 0)->dim[2], LANES, (uint64_t)op_rows(b));
 }
 
+status opencl_KEEP(opencl *b, error *e) {
+    int64_t C = op_tensor(b, 0)->dim[2] / 2, copies = b->args.copies > 1 ? b->args.copies : 1;
+    uint64_t rows = (uint64_t)(op_rows(b) * copies);
+    RUN(b, keep, grid_rows((uint64_t)(2 * C), LANES, rows), arg_act(b, 0), arg_act(b, 1),
+        arg_int(op_tensor(b, 0)->dim[1]), arg_int(b->args.first_sequence), arg_int(copies), arg_int(b->args.before),
+        arg_int(b->args.length), arg_ulong(rows), arg_int(C));
+    return OK;
+}
+
 status opencl_GELU(opencl *b, error *e) {
     RUN(b, gelu, row_grid(b), arg_act(b, 0), arg_act(b, 1), arg_tensor(b, 2), arg_int(b->op->arg[2] != 0),
         arg_ulong((uint64_t)op_rows(b)), arg_int(op_tensor(b, 0)->dim[2]), arg_int(b->op->attr.tanh_gelu));

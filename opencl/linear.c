@@ -1,8 +1,21 @@
 /* linear.c: the linear layers: by CLBlast's products, or by snug's own, which take all rows at once, end in a bias or
-   in the op that follows, and do the weight gradients of all sequences in one launch. */
+   in the op that follows, and do the weight gradients of all sequences in one launch. One position of each sequence has
+   a kernel of its own. */
 #include "opencl/product.h"
 
 enum { LANES = 256, ROW_LANES = 64 };
+
+/* ---- one position of each sequence: few rows, whatever multiplies otherwise ---- */
+
+static bool has_few_rows(const opencl *b, const op *o) { return b->graph->tensors[o->arg[0]].dim[1] == 1; }
+
+static status linear_rows(opencl *b, error *e) {
+    int64_t I = op_tensor(b, 2)->dim[0], O = op_tensor(b, 2)->dim[1], columns = b->serial ? 64 : 32; /* as in gemm.cl */
+    RUN(b, linear_rows, grid_groups((uint64_t)((O + columns - 1) / columns), group_lanes(b, LANES)), arg_act(b, 0),
+        arg_act(b, 1), arg_weight(b, 2, 0), arg_tensor(b, 3), arg_int(is_copy(b, 2)), arg_int(b->op->arg[3] != 0),
+        arg_int(op_rows(b)), arg_int(I), arg_int(O));
+    return OK;
+}
 
 /* ---- by snug's own products ---- */
 
@@ -24,6 +37,7 @@ static bool in_the_way(const opencl *b, const op *o, tensor_id written) {
    LINEAR's input, which GELU no longer needs, the two ops have to run one after the other. */
 bool linear_can_end_in(const opencl *b, const op *o, const op *next) {
     if (!b->own_products || b->listing) return false;
+    if (o->code == OP_LINEAR && has_few_rows(b, o)) return false;
     if (o->code == OP_LINEAR && next->code == OP_GELU)
         return next->arg[1] == o->arg[0] && !o->arg[3] && !in_the_way(b, o, next->arg[0]);
     return o->code == OP_LINEAR_DX && next->code == OP_GELU_DX && next->arg[0] == o->arg[0];
@@ -109,6 +123,7 @@ static bool next_chunk(const opencl *b, bool joinable, int64_t n, int64_t k, row
 status opencl_LINEAR(opencl *b, error *e) {
     int64_t I = op_tensor(b, 2)->dim[0], O = op_tensor(b, 2)->dim[1];
     const tensor_id *arg = b->op->arg;
+    if (has_few_rows(b, b->op)) return linear_rows(b, e);
     if (b->own_products) return own_linear(b, e);
     bool bias = arg[3] != 0;
     if (bias) {

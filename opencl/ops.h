@@ -123,6 +123,13 @@ static inline kernel_arg arg_act_from(const opencl *b, int i, int64_t element) {
     return a;
 }
 static inline kernel_arg arg_act(const opencl *b, int i) { return arg_act_from(b, i, 0); }
+/* Argument i, a parameter of rank 2 or the copy of one, from an element on, and which of the two: see LOAD_WEIGHT. */
+static inline bool is_copy(const opencl *b, int i) { return op_tensor(b, i)->role == ROLE_COPY; }
+static inline kernel_arg arg_weight(const opencl *b, int i, int64_t element) {
+    kernel_arg a = arg_tensor_from(b, i, element);
+    a.is_act = is_copy(b, i);
+    return a;
+}
 static inline kernel_arg arg_scratch(const opencl *b, uint64_t element) {
     return arg_place(b, b->op->scratch, element);
 }

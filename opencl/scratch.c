@@ -59,8 +59,9 @@ static uint64_t scratch_of(const graph *g, const op *o, bool own, tensor_kind *k
     case OP_LINEAR_DX: {
         const tensor *w = t[2]; /* [I,O] */
         int64_t rows = smaller(GEMM_ROWS, t[0]->dim[0] * t[0]->dim[1]);
+        bool few = o->code == OP_LINEAR && t[0]->dim[1] == 1; /* linear_rows */
         *kind = KIND_GEMM;
-        return own ? 0 : scratch_gemm(rows, w->dim[0], w->dim[1]);
+        return own || few ? 0 : scratch_gemm(rows, w->dim[0], w->dim[1]);
     }
     case OP_LINEAR_DW: {
         const tensor *dy = t[2];

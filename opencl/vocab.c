@@ -5,20 +5,13 @@
 
 enum { LANES = 256, EMBED_LANES = 64, HEAD_LANES = 256 }; /* as in vocab.cl */
 
-/* Argument i, a parameter of rank 2 or the copy of one, and which of the two: see LOAD_WEIGHT. */
-static bool is_copy(const opencl *b, int i) { return op_tensor(b, i)->role == ROLE_COPY; }
-static kernel_arg arg_weight(const opencl *b, int i) {
-    kernel_arg a = arg_tensor(b, i);
-    a.is_act = is_copy(b, i);
-    return a;
-}
-
 status opencl_EMBED(opencl *b, error *e) {
     int64_t C = op_tensor(b, 0)->dim[2], n = b->args.length * C;
     cl_uint8 dropout = op_dropout(b);
     kernel_grid grid = grid_rows((uint64_t)(n + 3) / 4, LANES, (uint64_t)b->args.sequences);
-    RUN(b, embed, grid, arg_tensor(b, 0), arg_tensor_from(b, 1, op_tokens_at(b, 1)), arg_weight(b, 2), arg_weight(b, 3),
-        arg_int(is_copy(b, 2)), arg_int(b->args.sequences), arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
+    RUN(b, embed, grid, arg_tensor(b, 0), arg_tensor_from(b, 1, op_tokens_at(b, 1)), arg_weight(b, 2, 0),
+        arg_weight(b, 3, b->args.before * C), arg_int(is_copy(b, 2)), arg_int(b->args.sequences),
+        arg_int(b->args.length), arg_int(C), ARG_VALUE(dropout));
     return OK;
 }
 
@@ -133,7 +126,9 @@ status opencl_HEAD_LOSS(opencl *b, error *e) {
 
 status opencl_LOGITS(opencl *b, error *e) {
     int64_t V = op_tensor(b, 2)->dim[0], C = op_tensor(b, 2)->dim[1];
-    RUN(b, logits_row, grid_groups((uint64_t)V, group_lanes(b, EMBED_LANES)), arg_tensor(b, 0),
-        arg_act_from(b, 1, (b->args.length - 1) * C), arg_weight(b, 2), arg_int(is_copy(b, 2)), arg_int(C));
+    RUN(b, logits_row, grid_groups((uint64_t)V, group_lanes(b, EMBED_LANES)),
+        arg_tensor_from(b, 0, b->args.first_sequence * V), arg_act_from(b, 1, (b->args.length - 1) * C),
+        arg_weight(b, 2, 0), arg_int(is_copy(b, 2)), arg_int(b->args.sequences),
+        arg_ulong((uint64_t)b->args.length * (uint64_t)C), arg_int(V), arg_int(C));
     return OK;
 }

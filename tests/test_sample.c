@@ -1,5 +1,5 @@
 /* test_sample.c: drawing a token from logits: by their probabilities, among the likeliest k, or the likeliest. */
-#include "run/sample.h"
+#include "run/generate.h"
 #include "base/rng.h"
 #include <check.h>
 #include <math.h>

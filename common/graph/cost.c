@@ -18,7 +18,7 @@ double op_flops(const graph *g, const op *o, int sequences) {
     double rows = (double)sequences * g->length;
     const tensor *t = g->tensors;
     switch (o->code) {
-    case OP_LINEAR:
+    case OP_LINEAR: return 2.0 * sequences * (double)t[o->arg[0]].dim[1] * (double)tensor_elements(&t[o->arg[2]]);
     case OP_LINEAR_DX: return 2 * rows * (double)tensor_elements(&t[o->arg[2]]);
     case OP_LINEAR_DW: return 2 * rows * (double)tensor_elements(&t[o->arg[0]]);
     case OP_HEAD: return 3 * 2 * rows * (double)tensor_elements(&t[o->arg[4]]);
@@ -26,6 +26,7 @@ double op_flops(const graph *g, const op *o, int sequences) {
     case OP_LOGITS: return 2 * (double)tensor_elements(&t[o->arg[2]]);
     /* Two products forward and five backward, each with 2 * C operations for each pair of positions i, j <= i. */
     case OP_ATTENTION: return 2 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[0]].dim[2];
+    case OP_ATTENTION_ONE: return 2.0 * sequences * (double)g->length * (double)t[o->arg[2]].dim[2];
     case OP_ATTENTION_DX: return 5 * 2 * rows * ((double)g->length + 1) / 2 * (double)t[o->arg[1]].dim[2];
     case OP_RESIDUAL_NORM: return 9 * elements_of(g, o->arg[0], sequences);
     case OP_NORM: return 8 * elements_of(g, o->arg[0], sequences);
@@ -76,6 +77,7 @@ work_kind cost_work(op_code code) {
     case OP_LINEAR_DX:
     case OP_LINEAR_DW: return WORK_MATRIX;
     case OP_ATTENTION:
+    case OP_ATTENTION_ONE:
     case OP_ATTENTION_DX: return WORK_ATTENTION;
     case OP_HEAD:
     case OP_HEAD_LOSS: return WORK_HEAD;

@@ -13,7 +13,10 @@ typedef struct {
     const gpt_run *r;
     gpt *m;
     graph *g;
-    double dropout;                  /* of the pass that is being built */
+    double dropout;                  /* of the pass that is being built, ... */
+    int64_t sequences, positions;    /* and of its activations */
+    bool next;                       /* it computes one position more, by what was kept of those before it */
+    tensor_id *kept;                 /* by layer, [K,T,2C]: keys and values; NULL: none are kept */
     tensor_id (*params)[GPT_PARAMS]; /* by 1 + layer; [0]: those of no layer */
     tensor_id wte_embedding_grad;
 } builder;
@@ -25,7 +28,7 @@ static tensor_id grad(const builder *b, param_name p, int layer) { return b->m->
 /* An activation of [B,T,width]. */
 static tensor_id act(const builder *b, const char *name, int layer, tensor_kind kind, int64_t width) {
     return graph_tensor(b->g, name, layer, ROLE_ACT, kind, TYPE_REAL, 3,
-                        (int64_t[]){b->g->micro_batch, b->g->length, width});
+                        (int64_t[]){b->sequences, b->positions, width});
 }
 
 /* ADD_OP(b, GELU, layer, .y = ..., .x = ...) appends an op, its arguments by the names that the op table gives them;
@@ -65,6 +68,15 @@ static tensor_id like_param(const builder *b, tensor_id p, const char *prefix, t
     return id;
 }
 
+/* What sampling keeps of each text: the keys and values of its positions, and its latest token. */
+static void add_kept(builder *b) {
+    int64_t room[3] = {b->r->kept, b->g->length, 2 * (int64_t)b->s->channels};
+    b->m->latest = graph_tensor(b->g, "latest", -1, ROLE_INPUT, KIND_BATCH, TYPE_INT32, 2, (int64_t[]){b->r->kept, 1});
+    b->kept = xcalloc((size_t)b->s->layers, sizeof *b->kept);
+    for (int l = 0; l < b->s->layers; l++)
+        b->kept[l] = graph_tensor(b->g, "kept", l, ROLE_STEP, KIND_QKV, TYPE_REAL, 3, room);
+}
+
 static void add_persistent(builder *b) {
     gpt *m = b->m;
     graph *g = b->g;
@@ -76,7 +88,8 @@ static void add_persistent(builder *b) {
     m->grad = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->m = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->v = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
-    if (g->purpose == GRAPH_EVAL) return;
+    if (g->purpose == GRAPH_SAMPLE) add_kept(b);
+    if (g->purpose == GRAPH_EVAL || g->purpose == GRAPH_SAMPLE) return;
     for (tensor_id p = 1; p <= m->n_params; p++) m->grad[p] = like_param(b, p, "d_", ROLE_GRAD, KIND_GRADIENT);
     /* R4: the tied embedding is used twice; in a batch-invariant graph each use has a gradient of its own for the step
      */
@@ -146,8 +159,13 @@ static tensor_id linear(const builder *b, int l, const linear_spec *s, tensor_id
 
 static void attention(const builder *b, int l, layer_acts *k) {
     k->att = act(b, "att", l, KIND_ATTENTION, b->s->channels);
+    if (b->kept) ADD_OP(b, KEEP, l, .kept = b->kept[l], .qkv = k->qkv);
+    if (b->next) {
+        ADD_OP(b, ATTENTION_ONE, l, .out = k->att, .qkv = k->qkv, .kept = b->kept[l])->heads = b->s->heads;
+        return;
+    }
     k->lse = graph_tensor(b->g, "lse", l, ROLE_ACT, KIND_ATTENTION, TYPE_REAL, 3,
-                          (int64_t[]){b->g->micro_batch, b->s->heads, b->g->length});
+                          (int64_t[]){b->sequences, b->s->heads, b->positions});
     op_attr *a = ADD_OP(b, ATTENTION, l, .out = k->att, .lse = k->lse, .qkv = k->qkv);
     a->heads = b->s->heads;
     a->site = SITE_ATTENTION;
@@ -188,9 +206,9 @@ static stream layer_forward(const builder *b, int l, stream in, layer_acts *k) {
 }
 
 static stream embed(const builder *b) {
+    tensor_id tokens = b->next ? b->m->latest : b->m->tokens;
     stream s = stream_of(b, act(b, "x", -1, KIND_BLOCK, b->s->channels), &LN_1, 0);
-    op_attr *a =
-        ADD_OP(b, EMBED, -1, .x = s.x, .tokens = b->m->tokens, .wte = param(b, WTE, -1), .wpe = param(b, WPE, -1));
+    op_attr *a = ADD_OP(b, EMBED, -1, .x = s.x, .tokens = tokens, .wte = param(b, WTE, -1), .wpe = param(b, WPE, -1));
     a->site = SITE_EMBED;
     a->dropout = b->dropout;
     a = ADD_OP(b, NORM, 0, .y = s.norm, .stats = s.stats, .x = s.x, .w = param(b, LN_1.w, 0),
@@ -317,32 +335,50 @@ static void build_finish(builder *b) {
     g->finish.end = g->n_ops;
 }
 
-static void build_inference(builder *b) {
+static void build_eval(builder *b) {
     graph *g = b->g;
     b->dropout = 0;
     g->eval.first = g->n_ops;
     tensor_id wte = param(b, WTE, -1);
     ADD_OP(b, HEAD_LOSS, -1, .losses = b->m->losses, .x = forward(b, NULL).norm, .wte = wte, .targets = b->m->targets);
-    g->eval.end = g->sample.first = g->n_ops;
+    g->eval.end = g->n_ops;
+}
+
+/* What a text goes on with: after all of its positions, and after one more. */
+static void build_sample(builder *b) {
+    graph *g = b->g;
+    int64_t texts = b->kept ? b->r->kept : 1, numbers = texts * b->s->vocabulary;
+    tensor_id wte = param(b, WTE, -1);
+    b->dropout = 0;
+    g->sample.first = g->n_ops;
     tensor_id nf = forward(b, NULL).norm;
-    b->m->logits = graph_tensor(g, "logits", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &b->s->vocabulary);
+    b->m->logits = graph_tensor(g, "logits", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &numbers);
     ADD_OP(b, LOGITS, -1, .logits = b->m->logits, .x = nf, .wte = wte);
-    g->sample.end = g->n_ops;
+    g->sample.end = g->next.first = g->next.end = g->n_ops;
+    if (!b->kept) return;
+    b->next = true;
+    b->sequences = texts;
+    b->positions = 1;
+    ADD_OP(b, LOGITS, -1, .logits = b->m->logits, .x = forward(b, NULL).norm, .wte = wte);
+    g->next.end = g->n_ops;
 }
 
 status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scratch, size_t real_bytes, gpt *m,
                  error *e) {
     *m = (gpt){.graph = graph_new(run->purpose, run->micro_batch, run->length, run->batch_invariant)};
-    builder b = {.s = shape, .r = run, .m = m, .g = m->graph};
+    builder b = {.s = shape, .r = run, .m = m, .g = m->graph, .sequences = run->micro_batch, .positions = run->length};
+    bool trains = run->purpose == GRAPH_TRAIN || run->purpose == GRAPH_GRADS;
     add_params(&b);
     add_persistent(&b);
-    if (run->purpose != GRAPH_EVAL) {
+    if (trains) {
         build_begin(&b);
         build_micro(&b);
         build_finish(&b);
     }
-    if (run->purpose != GRAPH_GRADS) build_inference(&b);
+    if (run->purpose == GRAPH_TRAIN || run->purpose == GRAPH_EVAL) build_eval(&b);
+    if (run->purpose != GRAPH_GRADS) build_sample(&b);
     free(b.params);
+    free(b.kept);
     precision_apply(m->graph, run->stored);
     home_apply(m->graph, run->offload);
     if (scratch) graph_add_scratch(m->graph, scratch, real_bytes);

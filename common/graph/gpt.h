@@ -9,6 +9,7 @@ typedef struct {
     graph_purpose purpose;
     int micro_batch;   /* B */
     int length;        /* T <= positions */
+    int kept;          /* K, of GRAPH_SAMPLE: how many texts are written side by side */
     int64_t sequences; /* N: length of the losses tensor */
     bool one_upload;   /* tokens and targets of all N sequences are on the device at once */
     bool batch_invariant;
@@ -27,7 +28,8 @@ typedef struct {
     tensor_id tokens, targets; /* INT32 [U,T]; U = N with one_upload, else B */
     tensor_id losses;          /* [N] */
     tensor_id norm;            /* [2]: gradient norm, clip factor */
-    tensor_id logits;          /* [V] */
+    tensor_id logits;          /* [V]; of GRAPH_SAMPLE [K,V] */
+    tensor_id latest;          /* INT32 [K,1]: each text's latest token; GRAPH_SAMPLE only */
     tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none */
 } gpt;
 

@@ -189,6 +189,13 @@ static bool check_shapes(const graph *g, int index, error *e) {
         DIM(2, 2, 3 * t[0]->dim[2]);
         DIM(1, 1, o->attr.heads);
         break;
+    case OP_KEEP: DIM(1, 2, t[0]->dim[2] / 2 * 3); break;
+    case OP_ATTENTION_ONE:
+        DIM(1, 2, 3 * t[0]->dim[2]);
+        DIM(2, 2, 2 * t[0]->dim[2]);
+        DIM(0, 0, t[2]->dim[0]);
+        DIM(0, 1, 1);
+        break;
     case OP_ATTENTION_DX:
         SAME(0, 2);
         SAME(1, 3);
@@ -240,11 +247,11 @@ static bool check_argument(const graph *g, int index, int i, int span_number, in
 }
 
 bool graph_check(const graph *g, error *e) {
-    const span spans[] = {g->begin, g->micro, g->finish, g->eval, g->sample};
+    const span spans[] = {g->begin, g->micro, g->finish, g->eval, g->sample, g->next};
     int *written = xcalloc((size_t)g->n_tensors, sizeof *written), *adds = xcalloc((size_t)g->n_tensors, sizeof *adds);
     bool good = true;
     int covered = 0;
-    for (int s = 0; s < 5 && good; s++) {
+    for (int s = 0; s < (int)(sizeof spans / sizeof *spans) && good; s++) {
         if (spans[s].first < 0 || spans[s].end > g->n_ops || spans[s].first > spans[s].end) {
             fail(e, FAILED, "graph: span %d is [%d, %d) of %d ops", s, spans[s].first, spans[s].end, g->n_ops);
             good = false;
@@ -299,4 +306,5 @@ void graph_dump(const graph *g, size_t real_bytes, FILE *f) {
     dump_span(g, "finish (once a step)", g->finish, f);
     dump_span(g, "eval", g->eval, f);
     dump_span(g, "sample", g->sample, f);
+    dump_span(g, "next (one position more)", g->next, f);
 }

@@ -91,7 +91,11 @@ typedef struct {
                  sequence's token losses (not divided); dx (written) and dwte (added to) of
                  inv_targets * sum of losses. Targets of -1 are ignored: no loss, no gradient.
    HEAD_LOSS     only the losses
-   LOGITS        logits[V] of the last position of sequence 0
+   LOGITS        logits[first_sequence + s] of sequence s's last position, rows of V
+   KEEP          kept[first_sequence + s, before + t] = keys and values of qkv[s,t]; of one sequence also in the next
+                 copies - 1 rows, for texts with the same beginning
+   ATTENTION_ONE out[B,1,C]: attention of one position of each sequence, number `before` (0 is the first), whose query
+                 is qkv's, over the kept keys and values of it and all before it
    *_DX, *_DW    gradients with respect to the activations, and to the weights (added to, R6: within one sequence in a
                  fixed order, then sequence by sequence)
    NORM_DX       dx = dres + (norm's gradient of dy); dres is the gradient that bypasses the norm; the last norm has
@@ -112,6 +116,8 @@ typedef struct {
     X(NORM, WRITES(y) WRITES(stats), READS(x) READS(w) MAY_READ(b))                                                    \
     X(LINEAR, WRITES(y), READS(x) READS(w) MAY_READ(b))                                                                \
     X(ATTENTION, WRITES(out) WRITES(lse), READS(qkv))                                                                  \
+    X(KEEP, ADDS(kept), READS(qkv))                                                                                    \
+    X(ATTENTION_ONE, WRITES(out), READS(qkv) READS(kept))                                                              \
     X(RESIDUAL_NORM, WRITES(y) WRITES(n) WRITES(stats), READS(x) READS(p) MAY_READ(pb) READS(w) MAY_READ(b))           \
     X(GELU, WRITES(y), READS(x) MAY_READ(b))                                                                           \
     X(HEAD, ADDS(losses) WRITES(dx) ADDS(dwte), READS(x) READS(wte) READS(targets))                                    \
@@ -150,7 +156,7 @@ enum { HEAD_ROWS = 256 };
 
 typedef struct {
     int layer;        /* for dropout's counter and for tables; -1: none */
-    int heads;        /* ATTENTION, ATTENTION_DX */
+    int heads;        /* ATTENTION, ATTENTION_ONE, ATTENTION_DX */
     random_site site; /* where dropout draws its random numbers */
     double dropout;   /* probability that an element is dropped; 0 = off */
     double epsilon;   /* NORM, RESIDUAL_NORM; ADAMW */
@@ -187,10 +193,11 @@ typedef struct {
     int first, end;
 } span; /* ops[first] ... ops[end - 1] */
 
-typedef enum { GRAPH_TRAIN, GRAPH_GRADS, GRAPH_EVAL } graph_purpose;
+typedef enum { GRAPH_TRAIN, GRAPH_GRADS, GRAPH_EVAL, GRAPH_SAMPLE } graph_purpose;
 
 typedef struct {
-    graph_purpose purpose; /* GRADS: finish has no update; no moments, no eval, no sample. EVAL: eval and sample only */
+    graph_purpose purpose; /* GRADS: finish has no update; no moments, no eval, no sample. EVAL: eval and sample only.
+                              SAMPLE: sample and next only */
     tensor *tensors;       /* tensors[0] is unused */
     int n_tensors, tensor_room;
     struct {
@@ -198,8 +205,9 @@ typedef struct {
     } of_role[ROLE_COUNT]; /* no tensor of that role lies outside; 0: there is none */
     op *ops;
     int n_ops, op_room;
-    span begin, micro, finish, eval,
-        sample;           /* begin, finish: once a step; micro: each micro-batch; eval: losses; sample: logits */
+    span begin, micro, finish, eval, sample,
+        next;             /* begin, finish: once a step; micro: each micro-batch; eval: losses; sample: logits; next:
+                             logits from one more position, by the keys and values that were kept of all before it */
     int first_backward;   /* the op in micro before which the forward pass and HEAD stand */
     int micro_batch;      /* B */
     int length;           /* T */
@@ -211,7 +219,9 @@ typedef struct {
 typedef struct {
     int sequences;      /* <= micro_batch: the last micro-batch may be short */
     int first_sequence; /* number of the first one within the step */
-    int length;         /* positions per sequence, <= T; less than T only when sampling */
+    int length;         /* positions per sequence, <= T; less than T only when sampling, 1 in next */
+    int before;         /* next: how many positions of each sequence come before this one, and are kept */
+    int copies;         /* sample: how many rows of what is kept get its one sequence; 0 as 1 */
     int64_t step;       /* 0 for the first; dropout's counter, AdamW's t - 1 */
     double lr;
     double inv_targets; /* 1 / (targets of the whole step that count), R5 */

@@ -16,6 +16,8 @@ const stored_output stored_outputs[STORED_OUTPUTS] = {
     ROW(NORM, stats, false, STATISTICS),
     ROW(LINEAR, y, true, PRODUCT),
     ROW(ATTENTION, out, true, PRODUCT),
+    ROW(KEEP, kept, true, "copied from an output of a product"),
+    ROW(ATTENTION_ONE, out, true, PRODUCT),
     ROW(ATTENTION, lse, false, STATISTICS),
     ROW(RESIDUAL_NORM, y, false, STREAM),
     ROW(RESIDUAL_NORM, n, true, OPERAND),
@@ -35,6 +37,7 @@ void precision_apply(graph *g, tensor_type type) {
         for (int k = 0; k < STORED_OUTPUTS; k++) {
             const stored_output *s = &stored_outputs[k];
             tensor *t = &g->tensors[g->ops[i].arg[s->argument]];
-            if (s->code == g->ops[i].code && s->bf16 && t->role == ROLE_ACT) t->type = type;
+            bool stores = t->role == ROLE_ACT || s->code == OP_KEEP;
+            if (s->code == g->ops[i].code && s->bf16 && stores) t->type = type;
         }
 }

@@ -11,8 +11,9 @@ typedef struct {
     bool bf16;
     const char *reason;
 } stored_output;
-/* One row for each activation that some op writes (W). Gradients of activations are activations. */
-enum { STORED_OUTPUTS = 15 };
+/* One row for each activation that some op writes (W), and one for what KEEP keeps. Gradients of activations are
+   activations. */
+enum { STORED_OUTPUTS = 17 };
 extern const stored_output stored_outputs[STORED_OUTPUTS];
 
 /* Gives the activations that stored_outputs says the type `type`, TYPE_BF16 or TYPE_BF16_AS_REAL, and says in

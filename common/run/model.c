@@ -247,19 +247,35 @@ status model_loss(model *m, const batch *b, double *sum, error *e) {
     return run_batch(m, m->gpt.graph->eval, b, &(step_settings){0}, 0, sum, e);
 }
 
-status model_logits(model *m, const int32_t *ids, int n, double *logits, error *e) {
+status model_text(model *m, const int32_t *ids, int n, int text, int copies, error *e) {
     backend *b = m->backend;
-    step_args a = {.sequences = 1, .length = n};
+    step_args a = {.sequences = 1, .first_sequence = text, .length = n, .copies = copies};
     TRY(b->write(b, m->gpt.tokens, ids, 0, (size_t)n * sizeof *ids, e));
-    TRY(b->run(b, m->gpt.graph->sample, &a, e));
-    TRY(model_read(m, m->gpt.logits, 0, m->shape.vocabulary, logits, e));
-    for (int64_t i = 0; i < m->shape.vocabulary; i++)
+    return b->run(b, m->gpt.graph->sample, &a, e);
+}
+
+status model_next(model *m, const int32_t *latest, int texts, int before, error *e) {
+    backend *b = m->backend;
+    step_args a = {.sequences = texts, .length = 1, .before = before};
+    TRY(b->write(b, m->gpt.latest, latest, 0, (size_t)texts * sizeof *latest, e));
+    return b->run(b, m->gpt.graph->next, &a, e);
+}
+
+status model_logits_of(model *m, int text, int n, double *logits, error *e) {
+    int64_t v = m->shape.vocabulary;
+    TRY(model_read(m, m->gpt.logits, text * v, v, logits, e));
+    for (int64_t i = 0; i < v; i++)
         if (!isfinite(logits[i]))
             return fail(
                 e, FAILED,
                 "the logit of token %lld after %d token%s is %s: this model's numbers have outgrown %s; take an "
                 "earlier checkpoint",
                 (long long)i, n, n == 1 ? "" : "s", isnan(logits[i]) ? "not a number (NaN)" : "infinite",
-                b->limits.real_bytes == 4 ? "float32" : "float64");
+                m->backend->limits.real_bytes == 4 ? "float32" : "float64");
     return OK;
+}
+
+status model_logits(model *m, const int32_t *ids, int n, double *logits, error *e) {
+    TRY(model_text(m, ids, n, 0, 1, e));
+    return model_logits_of(m, 0, n, logits, e);
 }

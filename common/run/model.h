@@ -65,8 +65,14 @@ status model_loss(model *m, const batch *b, double *sum, error *e);
 status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
                   error *e);
 double model_inverse(const batch *b);
-/* The logits of the position after the n tokens `ids`: [vocabulary]. FAILED when one is not finite: what is drawn from
-   such a model says nothing. */
+/* What a text goes on with. model_text computes all of the n positions of text `text` (0 where none are kept), whose
+   tokens are ids; their keys and values are kept for it and the next copies - 1 texts. model_next computes one more
+   position of each of `texts` texts, of which `before` are kept. model_logits_of gives the logits [vocabulary] of a
+   text's next token, after n tokens. FAILED when one is not finite: what is drawn from such a model says nothing.
+   model_logits: of a text alone. */
+status model_text(model *m, const int32_t *ids, int n, int text, int copies, error *e);
+status model_next(model *m, const int32_t *latest, int texts, int before, error *e);
+status model_logits_of(model *m, int text, int n, double *logits, error *e);
 status model_logits(model *m, const int32_t *ids, int n, double *logits, error *e);
 /* SHA-256 of all weights' bytes in the checkpoint's order. */
 status model_hash(model *m, char sha256[65], error *e);

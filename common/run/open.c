@@ -68,11 +68,39 @@ static status open_stepping_down(fit_request *r, backend *b, model *m, fit_optio
     }
 }
 
-status open_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e) {
-    fit_option o;
+static void take_limits(fit_request *r, const backend *b) {
     r->limits = b->limits;
     r->type = b->type;
     if (!r->cost.measured) r->cost = b->type->cost;
+}
+
+/* Is there room for so many texts? What each takes grows with their number. */
+static bool have_room(fit_request *r, int texts) {
+    fit_option o = {.micro_batch = 1, .policy = r->policy};
+    r->run.kept = texts;
+    if (fit_measure_as(r, &o, NULL) != OK || o.peak > r->limits.cap) return false;
+    return !r->limits.cap_is_shared || fit_leaves_reserve(r, o.peak);
+}
+
+status open_for_texts(fit_request *r, backend *b, int64_t texts, model *m, error *e) {
+    int some = 1, too_many = (int)(texts < SIDE_BY_SIDE ? texts : SIDE_BY_SIDE) + 1;
+    take_limits(r, b);
+    for (int middle = too_many - 1; some + 1 < too_many; middle = (some + too_many) / 2)
+        *(have_room(r, middle) ? &some : &too_many) = middle;
+    status s;
+    do {
+        fit_option o;
+        r->limits.cap = b->limits.cap;
+        r->run.kept = some;
+        s = open_stepping_down(r, b, m, &o, NULL, e);
+    } while (s == NO_MEMORY && (some /= 2));
+    if (s != OK) b->close(b);
+    return s;
+}
+
+status open_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e) {
+    fit_option o;
+    take_limits(r, b);
     status s = open_stepping_down(r, b, m, &o, report, e);
     if (s != OK) {
         b->close(b);

@@ -16,5 +16,9 @@ status open_limits(const config *c, fit_request *r, error *e);
 /* Has fit choose within b's limits, and binds b. When the device refuses a plan that the cap allows, tries smaller and
    smaller ones, and says so on `report`. *chosen (may be NULL) is what was bound. On failure b is closed. */
 status open_model(fit_request *r, backend *b, model *m, fit_option *chosen, FILE *report, error *e);
+/* The same for sampling: r's purpose is GRAPH_SAMPLE, and run.kept becomes how many of `texts` texts are written side
+   by side: as many as fit, at most SIDE_BY_SIDE. Of memory that other programs share they leave fit's reserve. */
+enum { SIDE_BY_SIDE = 32 };
+status open_for_texts(fit_request *r, backend *b, int64_t texts, model *m, error *e);
 
 #endif

@@ -4,135 +4,122 @@
 #include "save/run_log.h"
 #include <cjson/cJSON.h>
 #include "base/files.h"
-#include "base/rng.h"
-#include "base/sort.h"
 #include "base/terminal.h"
 #include "save/runs.h"
 #include "run/device.h"
+#include "run/generate.h"
 #include "run/open.h"
 #include "run/resume.h"
 #include "run/shape.h"
 #include "text/tokenizer.h"
 #include "base/memory_file.h"
-#include <math.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k, double u, double *sorted) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    if (temperature == 0) return best;
-    double most = logits[best], least = -INFINITY, sum = 0;
-    if (top_k && top_k < n) {
-        memcpy(sorted, logits, (size_t)n * sizeof *sorted);
-        sort_doubles(sorted, (size_t)n);
-        least = sorted[n - top_k];
-    }
-    for (int64_t i = 0; i < n; i++) sum += logits[i] = logits[i] < least ? 0 : exp((logits[i] - most) / temperature);
-    int64_t last = best;
-    u *= sum;
-    for (int64_t i = 0; i < n; i++) {
-        if (logits[i] == 0) continue;
-        last = i;
-        if ((u -= logits[i]) < 0) break;
-    }
-    return last;
-}
-
+/* A text to begin with, and where texts go. The first of those that are written side by side comes as it is drawn, the
+   others when it is complete. */
 typedef struct {
-    const config *c;
-    model *m;
     const tokenizer *t;
-    int32_t *ids;
+    text_stream to;
+    int32_t *start; /* [n] */
     int64_t n;
-    double *logits, *sorted;
-    FILE *notes; /* NULL: none are written */
+    int32_t **ids; /* by text, [tokens]; of the first none */
+    int64_t *held; /* how many each has */
 } writer;
 
 /* How many of n ids are kept where `length` have room: the last ones, from one on that does not begin within a
    character. */
-static size_t fitting(const writer *w, const uint32_t *ids, size_t n, size_t length) {
+static size_t fitting(const tokenizer *t, const uint32_t *ids, size_t n, size_t length) {
     if (n <= length) return n;
     for (size_t at = n - length, bytes; at < n; at++) {
-        const char *text = tokenizer_decode(w->t, ids[at], &bytes);
+        const char *text = tokenizer_decode(t, ids[at], &bytes);
         if (bytes == 0 || (text[0] & 0xc0) != 0x80) return n - at;
     }
     return length; /* one character needs more tokens than there is room for */
 }
 
 /* Reads the ids of the text to begin with, of which as many of the last are kept as the model has positions for. */
-static status read_start(writer *w, int length, error *e) {
+static status read_start(writer *w, const config *c, int64_t vocabulary, int length, FILE *notes, error *e) {
     char *text = NULL;
     size_t bytes, n;
     uint32_t *ids;
-    if (!strncmp(w->c->start, "FILE:", 5))
-        TRY(file_read(w->c->start + 5, 1 << 26, &text, &bytes, e));
+    if (!strncmp(c->start, "FILE:", 5))
+        TRY(file_read(c->start + 5, 1 << 26, &text, &bytes, e));
     else
-        bytes = strlen(text = xstrdup(w->c->start));
+        bytes = strlen(text = xstrdup(c->start));
     error why;
     status s = tokenizer_encode(w->t, text, bytes, &ids, &n, &why);
     free(text);
     if (s != OK) return fail(e, s, "start: %s", why.text);
     if (n == 0) s = fail(e, BAD_INPUT, "start is empty: give at least one character");
-    w->n = (int64_t)fitting(w, ids, n, (size_t)length);
-    if (w->notes && n > (size_t)length)
-        text_print(w->notes,
-                   "note: the start has %zu tokens, and the model sees %d: the texts go on from its last %lld\n", n,
-                   length, (long long)w->n);
-    for (int64_t i = 0; i < w->n; i++) w->ids[i] = (int32_t)ids[n - (size_t)w->n + (size_t)i];
+    w->n = (int64_t)fitting(w->t, ids, n, (size_t)length);
+    if (notes && n > (size_t)length)
+        text_print(notes, "note: the start has %zu tokens, and the model sees %d: the texts go on from its last %lld\n",
+                   n, length, (long long)w->n);
+    w->start = xcalloc((size_t)w->n + 1, sizeof *w->start);
+    for (int64_t i = 0; i < w->n; i++) w->start[i] = (int32_t)ids[n - (size_t)w->n + (size_t)i];
     for (int64_t i = 0; i < w->n && s == OK; i++)
-        if (w->ids[i] >= w->m->shape.vocabulary)
-            s = fail(e, BAD_INPUT, "the tokenizer has id %d, but the model's vocabulary is %lld", w->ids[i],
-                     (long long)w->m->shape.vocabulary);
+        if (w->start[i] >= vocabulary)
+            s = fail(e, BAD_INPUT, "the tokenizer has id %d, but the model's vocabulary is %lld", w->start[i],
+                     (long long)vocabulary);
     free(ids);
     return s;
 }
 
-static status next_id(writer *w, int sample, int64_t number, int32_t *id, error *e) {
-    model *m = w->m;
-    uint32_t words[4];
-    TRY(model_logits(m, w->ids, (int)w->n, w->logits, e));
-    philox((uint64_t)w->c->seed, (uint32_t)number, (uint32_t)sample, random_word(SITE_SAMPLE, 0), 0, words);
-    *id = (int32_t)sample_pick(w->logits, m->shape.vocabulary, w->c->temperature, w->c->top_k,
-                               rng_uniform(words[0], words[1]), w->sorted);
-    return OK;
-}
-
-static void put_token(const writer *w, text_stream *to, int32_t id) {
+static void put_token(writer *w, int32_t id) {
     size_t bytes;
     const char *s = tokenizer_decode(w->t, (uint32_t)id, &bytes);
-    text_stream_put(to, s, bytes);
+    text_stream_put(&w->to, s, bytes);
 }
 
-static status write_text(writer *w, text_stream *to, int number, int64_t tokens, error *e) {
-    int length = w->m->run.length;
-    TRY(read_start(w, length, e));
-    for (int64_t i = 0; i < w->n; i++) put_token(w, to, w->ids[i]);
-    for (int64_t k = 0; k < tokens; k++) {
-        int32_t id;
-        TRY(next_id(w, number, k, &id, e));
-        put_token(w, to, id);
-        fflush(to->f);
-        if (w->n == length) memmove(w->ids, w->ids + 1, (size_t)--w->n * sizeof *w->ids);
-        w->ids[w->n++] = id;
+static void put_start(writer *w, FILE *f) {
+    w->to = text_stream_to(f);
+    for (int64_t i = 0; i < w->n; i++) put_token(w, w->start[i]);
+}
+
+static void take_token(void *context, int text, int32_t id) {
+    writer *w = context;
+    int64_t n = w->held[text]++;
+    if (text == 0) {
+        put_token(w, id);
+        fflush(w->to.f);
+        return;
     }
-    return OK;
+    if ((n & (n - 1)) == 0) w->ids[text] = xrealloc(w->ids[text], (size_t)(n ? 2 * n : 1) * sizeof **w->ids);
+    w->ids[text][n] = id;
 }
 
-status sample_text(FILE *f, FILE *notes, model *m, const tokenizer *t, const config *c, int number, int64_t tokens,
-                   error *e) {
-    writer w = {.c = c, .m = m, .t = t, .notes = notes};
-    w.ids = xcalloc((size_t)m->run.length + 1, sizeof *w.ids);
-    w.logits = xcalloc((size_t)m->shape.vocabulary, sizeof *w.logits);
-    w.sorted = xcalloc((size_t)m->shape.vocabulary, sizeof *w.sorted);
-    text_stream to = text_stream_to(f);
-    status s = write_text(&w, &to, number, tokens, e);
-    text_stream_end(&to);
-    free(w.ids);
-    free(w.logits);
-    free(w.sorted);
+/* Writes `texts` texts to f, each followed by `end`, from number `first` on. */
+static status write_texts(writer *w, FILE *f, model *m, const config *c, int first, int texts, int64_t tokens,
+                          const char *end, error *e) {
+    const generate_request r = {.start = w->start,
+                                .n = w->n,
+                                .tokens = tokens,
+                                .first = first,
+                                .texts = texts,
+                                .seed = (uint64_t)c->seed,
+                                .temperature = c->temperature,
+                                .top_k = c->top_k,
+                                .put = take_token,
+                                .context = w};
+    w->ids = xcalloc((size_t)texts, sizeof *w->ids);
+    w->held = xcalloc((size_t)texts, sizeof *w->held);
+    put_start(w, f);
+    status s = generate(m, &r, e);
+    text_stream_end(&w->to);
+    if (s == OK) fputs(end, f);
+    for (int text = 1; text < texts; text++) {
+        if (s == OK) {
+            put_start(w, f);
+            for (int64_t i = 0; i < w->held[text]; i++) put_token(w, w->ids[text][i]);
+            text_stream_end(&w->to);
+            fputs(end, f);
+        }
+        free(w->ids[text]);
+    }
+    free(w->ids);
+    free(w->held);
     return s;
 }
 
@@ -154,31 +141,47 @@ static status open_tokenizer(const config *c, const char *folder, tokenizer **t,
     return OK;
 }
 
-status sample_run(const config *c, error *e) {
-    gpt_shape shape;
+/* Texts that the model is too short for need all its positions; others only their own. */
+static int positions_for(const config *c, const writer *w, int length) {
+    int64_t all = w->n + c->max_new_tokens - 1; /* the last token is drawn, and not read */
+    return all < length ? (int)all : length;
+}
+
+static status open_writer(const config *c, const writer *w, const char *folder, const gpt_shape *shape, int length,
+                          model *m, error *e) {
     fit_request r;
     backend *b;
+    const config own = resume_as_trained(c, folder);
+    TRY(backend_open(&own, &b, NULL, e));
+    open_request(&own, shape, GRAPH_SAMPLE, positions_for(c, w, length), 1, &r);
+    r.policy = &recompute_policies[0];
+    r.run.batch_invariant = true; /* a text must not depend on those beside it */
+    TRY(open_for_texts(&r, b, c->num_samples, m, e));
+    return run_load_weights(folder, shape, &m->gpt, m->backend, e);
+}
+
+status sample_run(const config *c, error *e) {
+    gpt_shape shape;
     model m = {0};
     tokenizer *t = NULL;
+    writer w = {0};
     char *folder;
     int length;
     TRY(run_find_latest(c->n_positional ? c->positional[0] : c->out_dir, &folder, e));
     status s = run_check_model(folder, e);
     if (s == OK) s = shape_of_checkpoint(c, folder, &shape, &length, e);
     if (s == OK) s = open_tokenizer(c, folder, &t, e);
-    const config own = s == OK ? resume_as_trained(c, folder) : *c;
-    if (s == OK) s = backend_open(&own, &b, NULL, e);
-    if (s == OK) {
-        open_request(&own, &shape, GRAPH_EVAL, length, 1, &r);
-        s = open_model(&r, b, &m, NULL, NULL, e);
-    }
-    if (s == OK) s = run_load_weights(folder, &shape, &m.gpt, m.backend, e);
-    for (int k = 0; k < c->num_samples && s == OK; k++) {
-        s = sample_text(stdout, k ? NULL : stderr, &m, t, c, k, c->max_new_tokens, e);
-        if (s == OK) printf("\n---------------\n");
+    w.t = t;
+    if (s == OK) s = read_start(&w, c, shape.vocabulary, length, stderr, e);
+    if (s == OK) s = open_writer(c, &w, folder, &shape, length, &m, e);
+    for (int k = 0; k < c->num_samples && s == OK; k += m.run.kept) {
+        int64_t left = c->num_samples - k;
+        s = write_texts(&w, stdout, &m, c, k, left < m.run.kept ? (int)left : m.run.kept, c->max_new_tokens,
+                        "\n---------------\n", e);
     }
     if (m.backend) model_close(&m);
     tokenizer_close(t);
+    free(w.start);
     free(folder);
     return s;
 }
@@ -216,9 +219,12 @@ status sample_log(run_log *log, const config *c, model *m, const tokenizer *t, i
     char *text = NULL;
     size_t bytes = 0;
     if (!t || !tokens) return OK;
+    writer w = {.t = t};
     FILE *f = memory_file(&text, &bytes);
-    status s = sample_text(f, NULL, m, t, c, (int)(iter % INT_MAX), tokens, e);
+    status s = read_start(&w, c, m->shape.vocabulary, m->run.length, NULL, e);
+    if (s == OK) s = write_texts(&w, f, m, c, (int)(iter % INT_MAX), 1, tokens, "", e);
     fclose(f);
+    free(w.start);
     if (s == OK) {
         cJSON *line = cJSON_CreateObject();
         char *good = repaired(text, bytes);

@@ -10,14 +10,6 @@
 /* The command. The checkpoint is positional[0], or else out_dir's latest. Prints num_samples texts that continue
    `start`. */
 status sample_run(const config *c, error *e);
-/* Writes one text that continues c->start to f: `tokens` more tokens, drawn as sample_run draws its text `number`. Of a
-   start that is longer than the model's positions it takes the last whole characters that fit, and says so on `notes`
-   (NULL: it does not). BAD_INPUT: the tokenizer cannot encode the start. */
-status sample_text(FILE *f, FILE *notes, model *m, const tokenizer *t, const config *c, int number, int64_t tokens,
-                   error *e);
-/* Draws an id by softmax(logits / temperature), where temperature 0 means the likeliest, among the top_k likeliest ids
-   (0: all). u decides, uniform in [0, 1). logits[n] are changed; sorted is room for n doubles. */
-int64_t sample_pick(double *logits, int64_t n, double temperature, int64_t top_k, double u, double *sorted);
 /* Draws a text from the model as it is after `iter` steps, and logs {"iter","sample"}. It has 0 to 200 tokens, as many
    as cost at most a quarter of an evaluation, which is the same in each run with these settings. Nothing is logged if
    t, which may be NULL, cannot encode the start. */

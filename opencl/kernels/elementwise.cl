@@ -15,6 +15,17 @@ __kernel void residual_dx(ARG(act, dp), ARG(const float, dy), int sequences, ulo
     }
 }
 
+/* The keys and values of T positions of each sequence, into `copies` rows of what is kept, from position `before` of row
+   `first` on; one work-item for each number of each row to write. */
+__kernel void keep(ARG(act, kept),      /* [K, room, 2C] */
+                   ARG(const act, qkv), /* [sequences, T, 3C] */
+                   int room, int first, int copies, int before, int T, ulong rows, int C) {
+    TENSOR(act, kept); TENSOR(const act, qkv);
+    int c = get_global_id(0);
+    ulong row = folded_row(), t = row % T, s = row / T / copies, to = first + s + row / T % copies;
+    if (c < 2 * C && row < rows) kept[(to * room + before + t) * 2 * C + c] = qkv[(s * T + t) * 3 * C + C + c];
+}
+
 /* y = gelu of x + b (gelu.cl); one work-item for each channel of each row. */
 __kernel void gelu(ARG(act, y),         /* [rows, C] */
                    ARG(const act, x),   /* [rows, C] */

@@ -20,6 +20,7 @@ typedef enum { PROGRAM_COMMON, PROGRAM_ATTENTION, PROGRAM_COUNT } program_id;
     X(COMMON, norm)                                                                                                    \
     X(COMMON, norm_dx)                                                                                                 \
     X(COMMON, norm_dw)                                                                                                 \
+    X(COMMON, linear_rows)                                                                                             \
     X(COMMON, bias_rows)                                                                                               \
     X(COMMON, bias_dw)                                                                                                 \
     X(COMMON, add_partials)                                                                                            \
@@ -27,6 +28,7 @@ typedef enum { PROGRAM_COMMON, PROGRAM_ATTENTION, PROGRAM_COUNT } program_id;
     X(COMMON, residual_dx)                                                                                             \
     X(COMMON, gelu)                                                                                                    \
     X(COMMON, gelu_dx)                                                                                                 \
+    X(COMMON, keep)                                                                                                    \
     X(COMMON, add)                                                                                                     \
     X(COMMON, squares_partial)                                                                                         \
     X(COMMON, squares_total)                                                                                           \

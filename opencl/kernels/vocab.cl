@@ -167,21 +167,23 @@ __kernel void head_losses(ARG(float, losses), /* [N] */
     }
 }
 
-/* logits[v] = x . wte[v] for one position; one work-group for each word. */
+/* logits[r, v] = x[r] . wte[v] for one position of each of `rows` sequences; one work-group for each word. */
 __attribute__((reqd_work_group_size(EMBED_LANES, 1, 1))) __kernel void
-logits_row(ARG(float, logits),    /* [V] */
-           ARG(const act, x),     /* [C], the position's */
+logits_row(ARG(float, logits),    /* [rows, V] */
+           ARG(const act, x),     /* [C] of each position, x_row apart */
            ARG(const float, wte), /* [V, C] */
-           int is_copy, int C) {
+           int is_copy, int rows, ulong x_row, int V, int C) {
     TENSOR(float, logits); TENSOR(const act, x);
     __local float space[EMBED_LANES];
     ulong v = get_group_id(0);
     int lane = get_local_id(0);
-    wide sums = 0.0f;
-    float sum = 0.0f;
     wte_at += v * C;
-    EACH_WIDE(c, C, EMBED_LANES) sums += LOAD_ACT(W, x + c) * LOAD_WEIGHT(W, is_copy, wte_block, wte_at + c);
-    EACH_REST(c, C, EMBED_LANES) sum += LOAD_ACT(1, x + c) * LOAD_WEIGHT(1, is_copy, wte_block, wte_at + c);
-    sum = group_sum(wide_sum(sums) + sum, space, EMBED_LANES);
-    if (lane == 0) logits[v] = sum;
+    for (int r = 0; r < rows; r++, x += x_row) {
+        wide sums = 0.0f;
+        float sum = 0.0f;
+        EACH_WIDE(c, C, EMBED_LANES) sums += LOAD_ACT(W, x + c) * LOAD_WEIGHT(W, is_copy, wte_block, wte_at + c);
+        EACH_REST(c, C, EMBED_LANES) sum += LOAD_ACT(1, x + c) * LOAD_WEIGHT(1, is_copy, wte_block, wte_at + c);
+        sum = group_sum(wide_sum(sums) + sum, space, EMBED_LANES);
+        if (lane == 0) logits[(ulong)r * V + v] = sum;
+    }
 }
