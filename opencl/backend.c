@@ -57,17 +57,20 @@ static status backend_run(backend *base, span s, const step_args *args, error *e
     return OK;
 }
 
+/* What op i runs with when everything is as large as it can be. */
+static step_args most_args(const graph *g, int i) {
+    if (i < g->next.first || i >= g->next.end)
+        return (step_args){.sequences = g->micro_batch, .length = g->length, .inv_targets = 1};
+    const tensor *x = &g->tensors[g->ops[g->next.first].arg[0]]; /* of EMBED: [K,1,C] */
+    return (step_args){.sequences = (int)x->dim[0], .length = 1, .before = g->length - 1};
+}
+
 /* Every op once with nothing enqueued: arguments, shapes and CLBlast's temporaries are right before step 0. */
 static status rehearse(opencl *b, error *e) {
-    const graph *g = b->graph;
-    const step_args all = {.sequences = g->micro_batch, .length = g->length, .inv_targets = 1};
     b->dry = true;
     status s = OK;
-    const int64_t texts = g->tensors[g->ops[g->next.first].arg[0]].dim[0]; /* of next's EMBED */
-    for (int i = 0; i < g->n_ops && s == OK; i++) {
-        b->args = all;
-        if (i >= g->next.first && i < g->next.end)
-            b->args = (step_args){.sequences = (int)texts, .length = 1, .before = g->length - 1};
+    for (int i = 0; i < b->graph->n_ops && s == OK; i++) {
+        b->args = most_args(b->graph, i);
         s = run_op(b, i, 0, e);
     }
     b->dry = false;

@@ -64,7 +64,7 @@ static void add_forward(graph *g, const shape *s, forward_ids *t) {
     OP(GELU, t->act, t->fc, 0);
     OP(GELU, real_tensor(g, "act_bias", 3, B, T, F), t->fc, t->b3);
     OP(GELU, real_tensor(g, "act_tanh", 3, B, T, F), t->fc, t->b3)->tanh_gelu = true;
-    t->losses = real_tensor(g, "losses", 1, B + 5, 0, 0), t->logits = real_tensor(g, "logits", 1, V, 0, 0);
+    t->losses = real_tensor(g, "losses", 1, B + 5, 0, 0), t->logits = real_tensor(g, "logits", 1, (B + 5) * V, 0, 0);
     OP(HEAD_LOSS, t->losses, t->y, t->wte, t->targets);
     OP(LOGITS, t->logits, t->y, t->wte);
 }

@@ -112,6 +112,40 @@ START_TEST(outside_peak_is_the_plan_and_nothing_comes_late) {
 }
 END_TEST
 
+/* Of texts: weights, activations of one, and what is kept of each. */
+START_TEST(outside_peak_of_texts_is_the_plan) {
+    if (!counting()) return;
+    error e = {""};
+    gpt_shape shape;
+    gpt_run run;
+    model m;
+    state = (uint64_t)_i + 1;
+    random_config(&shape, &run);
+    run = (gpt_run){.purpose = GRAPH_SAMPLE,
+                    .micro_batch = 1,
+                    .sequences = 1,
+                    .length = shape.positions,
+                    .kept = draw(1, 5),
+                    .batch_invariant = true};
+    backend *b = open_device(0, 0);
+    uint64_t host, total = planned(b, &shape, &run, &host);
+    b->limits.cap = total;
+    count_reset(0);
+    ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
+    ck_assert_msg(model_init(&m, 1, &e) == OK, "%s", e.text);
+    int32_t ids[5] = {1, 2, 3, 4, 5};
+    ck_assert_msg(model_text(&m, ids, 1, 0, run.kept, &e) == OK, "%s", e.text);
+    for (int n = 1; n < run.length; n++) ck_assert_msg(model_next(&m, ids, run.kept, n, &e) == OK, "%s", e.text);
+    double *logits = xcalloc((size_t)shape.vocabulary, sizeof *logits);
+    ck_assert_msg(model_logits_of(&m, run.kept - 1, run.length, logits, &e) == OK, "%s", e.text);
+    free(logits);
+    ck_assert_uint_eq(count(PEAK), total);
+    ck_assert_uint_eq(count(LATE) + count(HOST_PEAK), 0);
+    model_close(&m);
+    ck_assert_uint_eq(count(LIVE), 0);
+}
+END_TEST
+
 /* What is trained on drivers that refuse something. */
 static const gpt_shape refused_shape = {
     .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
@@ -189,6 +223,7 @@ Suite *opencl_outside_suite(void) {
     TCase *t = tcase_create("opencl_outside");
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, outside_peak_is_the_plan_and_nothing_comes_late, 0, 48);
+    tcase_add_loop_test(t, outside_peak_of_texts_is_the_plan, 0, 8);
     tcase_add_test(t, a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits);
     tcase_add_test(t, a_driver_that_refuses_pinned_memory_gets_pageable_memory);
     suite_add_tcase(suite, t);

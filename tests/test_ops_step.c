@@ -116,17 +116,24 @@ START_TEST(large_logits_overflow_nothing) {
 }
 END_TEST
 
+/* Of each sequence, in its own row; the rows of others stay. */
 START_TEST(logits_are_those_of_the_last_position_there_is) {
     const op_setting *s = SETTING;
+    enum { FIRST = 3 };
     for (int length = s->T; length > 0; length -= length > 4 ? length / 2 : 4) {
         one_op k = one_op_new(s, BYTES, OP_LOGITS, (op_attr){0});
-        one_op_real(&k, 1, s->V, 0, 0);
-        double *x = one_op_real(&k, 3, s->B, s->T, s->C), *wte = one_op_real(&k, 2, s->V, s->C, 0);
-        k.step.sequences = 1;
+        int64_t V = s->V, C = s->C, n = (FIRST + s->B) * V;
+        double *before = one_op_real(&k, 1, n, 0, 0), *want = zeros(n);
+        double *x = one_op_real(&k, 3, s->B, s->T, C), *wte = one_op_real(&k, 2, V, C, 0);
+        k.step.first_sequence = FIRST;
         k.step.length = length;
         one_op_run(&k);
-        double *want = zeros(s->V);
-        for (int64_t i = 0; i < (int64_t)s->V * s->C; i++) want[i / s->C] += wte[i] * x[(length - 1) * s->C + i % s->C];
+        for (int64_t i = 0; i < n; i++) {
+            int64_t row = i / V - FIRST, v = i % V;
+            if (row < 0 || row >= k.step.sequences) want[i] = before[i];
+            for (int64_t c = 0; c < C && row >= 0 && row < k.step.sequences; c++)
+                want[i] += wte[v * C + c] * x[((row + 1) * length - 1) * C + c];
+        }
         one_op_expect(&k, 0, -1, want);
         one_op_free(&k);
     }
