@@ -155,7 +155,7 @@ void R(cpu_KEEP)(const cpu_call *c) {
    blocks, as forward_rows does. */
 static void one_head(const real *q, const real *k, const real *v, int64_t ld, int64_t positions, int64_t size,
                      real *out) {
-    real s[KEYS], most = 0, sum = 0, scale = 1 / (real)sqrt((double)size);
+    real s[KEYS] = {0}, most = 0, sum = 0, scale = 1 / (real)sqrt((double)size);
     for (int64_t j0 = 0; j0 < positions; j0 += KEYS) {
         int64_t n = positions - j0 < KEYS ? positions - j0 : KEYS;
         for (int64_t j = 0; j < n; j++) s[j] = dot(q, k + (j0 + j) * ld, size) * scale;

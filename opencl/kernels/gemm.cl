@@ -68,13 +68,13 @@ linear_rows(ARG(act, y),         /* [rows, O] */
         }
         if (some == 4) x += 4 * (ulong)I;
         for (int r = 0; r < 4; r++) parts[r][lane] = sum[r];
-        barrier(CLK_LOCAL_MEM_FENCE);
+        BARRIER(CLK_LOCAL_MEM_FENCE);
         if (slice < some && column < O) {
             float total = has_bias ? b[column] : 0.0f;
             for (int n = 0; n < SLICES; n++) total += parts[slice][n * ROW_COLUMNS + lane % ROW_COLUMNS];
             STORE_ACT(1, total, y + ((ulong)(row + slice) * O + column));
         }
-        barrier(CLK_LOCAL_MEM_FENCE);
+        BARRIER(CLK_LOCAL_MEM_FENCE);
     }
 #endif
 }
