@@ -45,8 +45,7 @@ int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads) 
     if (lanes < 2 || 2 * lanes <= threads || !g->batch_invariant) return 1; /* else half of the threads would rest */
     for (int i = 0; i < g->n_ops; i++) {
         const op *o = &g->ops[i];
-        bool once = (i >= g->begin.first && i < g->begin.end) || (i >= g->finish.first && i < g->finish.end);
-        if (once) continue;
+        if (graph_is_once(g, i)) continue;
         if (!fits_in_lanes(g, p, o, real_bytes, lanes)) return 1;
         double work = op_flops(g, o, g->micro_batch) / 2;
         if (work > (o->code == OP_HEAD ? MOST_HEAD_WORK : MOST_WORK)) return 1;

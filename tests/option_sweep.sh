@@ -69,7 +69,7 @@ other() {
     matmul_precision) echo high ;; tune_minutes) echo 1 ;; start) echo th ;; num_samples) echo 2 ;;
     max_new_tokens) echo 3 ;; temperature) echo 0 ;; top_k) echo 1 ;; batch) echo batch2.st ;; out) echo other ;;
     tokenizer) echo byte ;; val_fraction) echo 0.5 ;; splits) echo 1 ;; steps) echo 2 ;; svg) echo map.svg ;;
-    offload) echo moments ;; for) echo nanogpt ;; save_dtype) echo bfloat16 ;;
+    offload) echo moments ;; gradient_shards) echo 2 ;; for) echo nanogpt ;; save_dtype) echo bfloat16 ;;
     esac
 }
 

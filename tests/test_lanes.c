@@ -59,7 +59,8 @@ static char *run_one(model *m, int i, const batch *b, size_t *bytes) {
     backend *device = m->backend;
     step_args a;
     tensor_id t = m->gpt.graph->ops[i].arg[0];
-    ck_assert_int_eq(model_load(m, b, &(step_settings){.seed = 5}, 0, 1.0 / 100, &a, &e), OK);
+    ck_assert_int_eq(model_upload(m, b, &e), OK);
+    ck_assert_int_eq(model_load(m, b, &(step_settings){.seed = 5}, 0, b->sequences, 1.0 / 100, &a, &e), OK);
     ck_assert_int_eq(device->run(device, (span){i, i + 1}, &a, &e), OK);
     *bytes = tensor_bytes(&m->gpt.graph->tensors[t], 4);
     size_t first = *bytes / 3;

@@ -174,7 +174,7 @@ static void count_ops(bench *t, const double *seconds, int steps) {
         const op *o = &g->ops[i];
         bool joined = t->m.backend->is_joined && t->m.backend->is_joined(t->m.backend, i);
         bench_row *row = &t->rows[joined ? o[-1].code : o->code];
-        bool once = within(g->begin, i) || within(g->finish, i);
+        bool once = graph_is_once(g, i);
         if (!once && !within(g->micro, i)) continue;
         row->seconds += seconds[i] / steps * (once ? 1 : scale);
         count_op(row, g, o, joined, once ? 1 : all / micro_batch, once ? 0 : micro_batch, real);

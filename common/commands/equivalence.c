@@ -49,6 +49,7 @@ static status find_run(equivalence *q, error *e) {
         return fail(e, BAD_INPUT, "%s has %lld tokens, too few for block_size %d", q->text.path,
                     (long long)q->text.tokens, length);
     open_request(c, &shape, GRAPH_TRAIN, length, sequences, &q->request);
+    open_shards(&q->request, c->gradient_shards ? (int)c->gradient_shards : 1);
     q->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
                             .seed = (uint64_t)c->seed,
                             .sequences = sequences,
@@ -102,7 +103,7 @@ static status add_split(equivalence *q, int micro_batch, error *e) {
 
 /* list is "1,3,8", of which every one has to fit, or "all", which means every size that fits. */
 static status add_wanted(equivalence *q, const char *list, error *e) {
-    int64_t n = q->request.run.sequences;
+    int64_t n = gpt_shard_most(q->request.run.sequences, q->request.run.shards);
     if (!strcmp(list, "all")) {
         for (int64_t k = n; k >= 1; k--) {
             status s = add_split(q, (int)k, e);
@@ -115,9 +116,8 @@ static status add_wanted(equivalence *q, const char *list, error *e) {
         long long k = strtoll(at, &end, 10);
         if (end == at || k < 1 || k > n || (*end && *end != ',') || (*end && !end[1]))
             return fail(e, BAD_INPUT,
-                        "splits '%s': give micro-batch sizes from 1 to the effective batch %lld, like --splits=1,3,8, "
-                        "or all",
-                        list, (long long)n);
+                        "splits '%s': give micro-batch sizes from 1 to the %s %lld, like --splits=1,3,8, or all", list,
+                        q->request.run.shards > 1 ? "largest shard's" : "effective batch", (long long)n);
         if (!has_split(q, (int)k)) TRY(add_split(q, (int)k, e));
         at = *end ? end + 1 : end;
     }
@@ -132,7 +132,7 @@ static int compare_splits(const void *pa, const void *pb) {
 /* Takes at most six of the sizes that fit: the whole batch at once, single sequences, the config's own size, one that
    does not divide the batch, and some between. */
 static status choose_splits(equivalence *q, error *e) {
-    int64_t n = q->request.run.sequences, wish = q->config->batch_size, uneven = 2;
+    int64_t n = gpt_shard_most(q->request.run.sequences, q->request.run.shards), wish = q->config->batch_size, uneven = 2;
     while (uneven < n && n % uneven == 0) uneven++;
     while (uneven + 1 < n && n % (uneven + 1) && n > 4 * uneven) uneven++;
     const int64_t sizes[] = {n, 1, wish, uneven, (n + 1) / 2, (n + 3) / 4, (n + 2) / 3, wish / 2, wish / 4, 2};

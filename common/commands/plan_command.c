@@ -17,10 +17,12 @@ static status find_request(plan_report *p, error *e) {
     int length;
     TRY(shape_of_settings(c, &p->request.shape, &length, &p->vocabulary_from, e));
     open_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
+    open_shards(&r, c->gradient_shards ? (int)c->gradient_shards : 1);
     TRY(open_limits(c, &r, e));
     p->request = r;
     int64_t wish = c->micro_batch_size ? c->micro_batch_size : c->batch_size;
-    p->asked_micro_batch = (int)(wish < r.run.sequences ? wish : r.run.sequences);
+    int64_t most = gpt_shard_most(r.run.sequences, r.run.shards);
+    p->asked_micro_batch = (int)(wish < most ? wish : most);
     return OK;
 }
 
@@ -167,6 +169,7 @@ static status request_as(const plan_report *p, const char *dtype, fit_request *r
     const fit_request *asked = &p->request;
     snprintf(other.dtype, sizeof other.dtype, "%s", dtype);
     open_request(&other, &asked->shape, GRAPH_TRAIN, asked->run.length, asked->run.sequences, r);
+    open_shards(r, asked->run.shards);
     TRY(open_limits(&other, r, e));
     if (r->cost.measured == asked->cost.measured) return OK;
     const cost_model *from = &asked->type->cost, *to = &r->type->cost;

@@ -3,10 +3,13 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-static void add_split(cJSON *to, int micro_batch, int64_t sequences) {
+/* The last shard is one of the largest. */
+static void add_split(cJSON *to, const fit_request *r, int micro_batch) {
+    int64_t last = gpt_shard_most(r->run.sequences, r->run.shards);
     cJSON_AddNumberToObject(to, "micro_batch_size", micro_batch);
-    cJSON_AddNumberToObject(to, "micro_batches", (double)((sequences + micro_batch - 1) / micro_batch));
-    cJSON_AddNumberToObject(to, "last_micro_batch", (double)((sequences - 1) % micro_batch + 1));
+    cJSON_AddNumberToObject(to, "micro_batches", (double)fit_parts(r, micro_batch));
+    cJSON_AddNumberToObject(to, "last_micro_batch", (double)((last - 1) % micro_batch + 1));
+    cJSON_AddNumberToObject(to, "gradient_shards", r->run.shards > 1 ? r->run.shards : 1);
 }
 
 static void add_model(cJSON *to, const gpt_shape *s, int length) {
@@ -39,7 +42,7 @@ static void add_offload(cJSON *to, const fit_option *o) {
 
 static void add_asked(cJSON *to, const plan_report *p) {
     cJSON *a = cJSON_AddObjectToObject(to, "as_asked");
-    add_split(a, p->asked_micro_batch, p->request.run.sequences);
+    add_split(a, &p->request, p->asked_micro_batch);
     cJSON_AddBoolToObject(a, "fits", p->asked_fits);
     if (!p->asked_known) {
         cJSON_AddNullToObject(a, "peak_bytes");
@@ -60,7 +63,7 @@ static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
     const fit_request *r = &row->request;
     cJSON *o = cJSON_CreateObject();
     cJSON_AddItemToArray(list, o);
-    add_split(o, row->option.micro_batch, r->run.sequences);
+    add_split(o, r, row->option.micro_batch);
     cJSON_AddNumberToObject(o, "effective_batch", (double)r->run.sequences);
     cJSON_AddStringToObject(o, "recompute", row->option.policy->name);
     cJSON_AddBoolToObject(o, "batch_invariant", r->run.batch_invariant);
@@ -90,7 +93,7 @@ static cJSON *report(const plan_report *p) {
     add_model(root, &p->request.shape, run->length);
     cJSON_AddStringToObject(root, "planned_for", p->request.type->planned_for);
     cJSON_AddNumberToObject(root, "effective_batch", (double)run->sequences);
-    add_split(root, p->chosen.micro_batch, run->sequences);
+    add_split(root, &p->request, p->chosen.micro_batch);
     cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);
     cJSON_AddBoolToObject(root, "one_upload", p->chosen.one_upload); /* of tokens: once a step, not a micro-batch */
     cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);

@@ -32,9 +32,9 @@ static void paint(const screen *s, const char *color) {
 
 /* ---- numbers ---- */
 
-static char *split_print(int micro_batch, int64_t sequences, char *text, size_t size) {
-    int64_t parts = (sequences + micro_batch - 1) / micro_batch, last = sequences % micro_batch;
-    int n = snprintf(text, size, "%d x %lld", micro_batch, (long long)parts);
+static char *split_print(const fit_request *r, int micro_batch, char *text, size_t size) {
+    int64_t last = r->run.shards > 1 ? 0 : r->run.sequences % micro_batch;
+    int n = snprintf(text, size, "%d x %lld", micro_batch, (long long)fit_parts(r, micro_batch));
     if (last) snprintf(text + n, size - (size_t)n, ", last %lld", (long long)last);
     return text;
 }
@@ -64,6 +64,8 @@ static void print_head(const plan_report *p, FILE *f) {
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
             precision_table[p->request.type->precision].text);
+    if (r->shards > 1)
+        fprintf(f, "         in %d shards, each with a sum of gradients of its own\n", r->shards);
     fprintf(f, "device   planned for %s", p->request.type->planned_for);
     if (p->request.limits.max_block)
         fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));
@@ -119,7 +121,7 @@ static void print_bar(const screen *s, const bar_scale *z, const char *name, uin
 static void print_verdict(const plan_report *p, const screen *s) {
     uint64_t cap = p->request.limits.cap, peak = p->asked.peak;
     char split[48], size[32], exact[32];
-    split_print(p->asked_micro_batch, p->request.run.sequences, split, sizeof split);
+    split_print(&p->request, p->asked_micro_batch, split, sizeof split);
     fprintf(s->f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, p->asked.policy->name,
             p->request.policy ? "" : " (auto)", bytes_print(peak, size, sizeof size));
     fprintf(s->f, " = %s bytes\n", number_print((int64_t)peak, exact));
@@ -168,7 +170,7 @@ static void print_row(const plan_report *p, const plan_row *row, unit in, const 
     const plan_row *base = base_row(p);
     char split[48];
     fprintf(s->f, "%c %-16s%-10s", row->chosen ? '>' : ' ',
-            split_print(row->option.micro_batch, row->request.run.sequences, split, sizeof split),
+            split_print(&row->request, row->option.micro_batch, split, sizeof split),
             row->option.policy->name);
     if (!row->known) {
         fprintf(s->f, "one tensor is larger than the largest allocation\n");
@@ -227,7 +229,7 @@ static void print_table(const plan_report *p, const screen *s) {
     if (base->known)
         fprintf(s->f, "  saved, in %s, and %s compare with %s, recompute %s.\n", in.name,
                 measured ? "time, a step's," : "guess, a step's time,",
-                split_print(base->option.micro_batch, base->request.run.sequences, split, sizeof split),
+                split_print(&base->request, base->option.micro_batch, split, sizeof split),
                 base->option.policy->name);
     if (base->known && !measured)
         fprintf(s->f, "  Guessed from stated constants: no device was measured yet, which `snug train` does once.\n");

@@ -43,6 +43,8 @@ enum { TEXT_MAX = 512 };
       "sequences of a micro-batch: a wish, see micro_batch_size")                                                      \
     X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, BY_TRAINING " tune bench", FREE,                        \
       "batch_size times this is the effective batch, kept")                                                            \
+    X(INT, gradient_shards, 0, 0, 65536, TRAIN, BY_TRAINING, BITS,                                                     \
+      "blocks of sequences whose gradients are summed apart and then added, in order; 0: 1, or a resumed run's")       \
     X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, "plan train", FREE, "optimizer steps")                          \
     X(REAL, learning_rate, 6e-4, 0, 1e6, TRAIN, BY_TRAINING, BITS, "the highest")                                      \
     X(BOOL, decay_lr, true, 0, 0, TRAIN, BY_TRAINING, BITS, "warm up, then cosine down to min_lr")                     \

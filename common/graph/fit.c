@@ -10,7 +10,7 @@
 /* The ops of a step, those that cost the same once: layers repeat, so there are few. */
 typedef struct {
     const op *example;
-    int in_step, in_micro; /* how often the like of it runs once a step, and once a micro-batch */
+    int in_step, in_shard, in_micro; /* how often the like of it runs once a step, a shard, and a micro-batch */
 } op_class;
 typedef struct {
     const graph *g;
@@ -30,7 +30,9 @@ static bool costs_the_same(const graph *g, const op *a, const op *b) {
     return true;
 }
 
-static void add_span(step_ops *ops, span s, bool in_micro) {
+typedef enum { IN_STEP, IN_SHARD, IN_MICRO } how_often;
+
+static void add_span(step_ops *ops, span s, how_often often) {
     for (int i = s.first; i < s.end; i++) {
         const op *o = &ops->g->ops[i];
         int c = 0;
@@ -40,38 +42,50 @@ static void add_span(step_ops *ops, span s, bool in_micro) {
             ops->classes = xrealloc(ops->classes, sizeof *ops->classes * (size_t)ops->room);
         }
         if (c == ops->n) ops->classes[ops->n++] = (op_class){.example = o};
-        *(in_micro ? &ops->classes[c].in_micro : &ops->classes[c].in_step) += 1;
+        op_class *its = &ops->classes[c];
+        *(often == IN_MICRO ? &its->in_micro : often == IN_SHARD ? &its->in_shard : &its->in_step) += 1;
     }
 }
 
 /* Of g, which has to outlive it; free(classes) by the caller. */
 static step_ops count_ops(const graph *g) {
     step_ops ops = {.g = g};
-    add_span(&ops, g->micro, true);
-    add_span(&ops, g->begin, false);
-    add_span(&ops, g->finish, false);
+    add_span(&ops, g->micro, IN_MICRO);
+    add_span(&ops, g->begin, IN_STEP);
+    add_span(&ops, g->finish, IN_STEP);
+    add_span(&ops, g->shard_begin, IN_SHARD);
+    add_span(&ops, g->shard_end, IN_SHARD);
     return ops;
 }
 
-/* Predicts the seconds of a step of n sequences in micro-batches of k, of which the last may be short. */
-static double step_seconds(const step_ops *ops, int64_t n, int k, const cost_model *c, size_t real_bytes,
-                           double *flops) {
+/* Predicts the seconds of the request's step in micro-batches of k, of which the last of each shard may be short. */
+static double step_seconds(const step_ops *ops, const fit_request *r, int k, double *flops) {
+    const int shards = r->run.shards > 1 ? r->run.shards : 1;
+    const int64_t least = r->run.sequences / shards, larger = r->run.sequences % shards; /* which have one more */
     const struct {
         int sequences;
         double times; /* that a micro-batch of so many runs */
-    } parts[] = {{k, (double)(n / k)}, {(int)(n % k), n % k ? 1 : 0}};
+    } parts[] = {
+        {k, (double)(larger * ((least + 1) / k) + (shards - larger) * (least / k))},
+        {(int)((least + 1) % k), (least + 1) % k ? (double)larger : 0},
+        {(int)(least % k), least % k ? (double)(shards - larger) : 0},
+    };
+    const cost_model *c = &r->cost;
+    const size_t real_bytes = r->limits.real_bytes;
     double seconds = 0;
     *flops = 0;
     for (int i = 0; i < ops->n; i++) {
         const op *o = ops->classes[i].example;
-        for (int p = 0; p < 2 && ops->classes[i].in_micro; p++) {
+        for (int p = 0; p < 3 && ops->classes[i].in_micro; p++) {
             double times = parts[p].times * ops->classes[i].in_micro;
             if (times == 0) continue;
             seconds += times * cost_seconds(ops->g, o, parts[p].sequences, real_bytes, c);
             *flops += times * op_flops(ops->g, o, parts[p].sequences);
         }
-        seconds += ops->classes[i].in_step * cost_seconds(ops->g, o, 0, real_bytes, c);
-        *flops += ops->classes[i].in_step * op_flops(ops->g, o, 0);
+        double once = ops->classes[i].in_step + shards * ops->classes[i].in_shard;
+        if (once == 0) continue;
+        seconds += once * cost_seconds(ops->g, o, 0, real_bytes, c);
+        *flops += once * op_flops(ops->g, o, 0);
     }
     return seconds;
 }
@@ -115,6 +129,18 @@ bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_poli
     return r->limits.cap && lower_bound(r, &o, &bytes, NULL) == OK && !fits(r, bytes);
 }
 
+static bool parts_are_even(const fit_request *r, int micro_batch) {
+    int shards = r->run.shards > 1 ? r->run.shards : 1;
+    return r->run.sequences % ((int64_t)shards * micro_batch) == 0;
+}
+
+int64_t fit_parts(const fit_request *r, int micro_batch) {
+    int shards = r->run.shards > 1 ? r->run.shards : 1;
+    int64_t least = r->run.sequences / shards, larger = r->run.sequences % shards;
+    return larger * ((least + micro_batch) / micro_batch) +
+           (shards - larger) * ((least + micro_batch - 1) / micro_batch);
+}
+
 /* *above: by how many bytes the plan's transients are above their lower bound. */
 static status measure(const fit_request *r, fit_option *o, uint64_t *above, error *e) {
     gpt m;
@@ -126,9 +152,9 @@ static status measure(const fit_request *r, fit_option *o, uint64_t *above, erro
         o->peak = p.total;
         o->host = p.host_total;
         *above = p.transient - p.transient_live_peak;
-        o->parts_are_even = r->run.sequences % o->micro_batch == 0;
+        o->parts_are_even = parts_are_even(r, o->micro_batch);
         step_ops ops = count_ops(m.graph);
-        o->seconds = step_seconds(&ops, r->run.sequences, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
+        o->seconds = step_seconds(&ops, r, o->micro_batch, &o->flops);
         free(ops.classes);
         plan_free(&p);
     }
@@ -232,8 +258,8 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     step_ops ops = count_ops(m.graph);
     for (int i = 0; i < fitting; i++) {
         o.micro_batch = sizes[i];
-        o.parts_are_even = r->run.sequences % sizes[i] == 0;
-        o.seconds = step_seconds(&ops, r->run.sequences, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
+        o.parts_are_even = parts_are_even(r, sizes[i]);
+        o.seconds = step_seconds(&ops, r, sizes[i], &o.flops);
         add_candidate(c, (candidate){o, i < roomy});
     }
     free(ops.classes);
@@ -348,7 +374,7 @@ static status nothing_fits(const fit_request *r, const fit_option *o, error *e) 
 static status choose(const fit_request *r, fit_option *best, error *e) {
     candidates c = {0};
     int n = 1, forced = r->micro_batch;
-    int *sizes = forced ? &forced : sizes_of(r->run.sequences, &n);
+    int *sizes = forced ? &forced : sizes_of(gpt_shard_most(r->run.sequences, r->run.shards), &n);
     status s = OK;
     bool found = false;
     for (int i = 0; i < RECOMPUTE_POLICIES && s == OK; i++)
@@ -377,9 +403,12 @@ status fit_choose(const fit_request *r, fit_option *best, error *e) {
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size) {
     char peak[32], cap[32] = "no cap";
     if (r->limits.cap) bytes_print(r->limits.cap, cap, sizeof cap);
-    int64_t n = r->run.sequences, parts = (n + o->micro_batch - 1) / o->micro_batch;
-    char last[32] = "", host[96] = "", bytes[32];
-    if (n % o->micro_batch) snprintf(last, sizeof last, " (the last one %lld)", (long long)(n % o->micro_batch));
+    int64_t n = r->run.sequences, parts = fit_parts(r, o->micro_batch);
+    char last[64] = "", host[96] = "", bytes[32];
+    if (r->run.shards > 1)
+        snprintf(last, sizeof last, " in %d shards", r->run.shards);
+    else if (n % o->micro_batch)
+        snprintf(last, sizeof last, " (the last one %lld)", (long long)(n % o->micro_batch));
     if (o->offload)
         snprintf(host, sizeof host, ", %s in %s of the host's memory", offload_table[o->offload].text,
                  bytes_print(o->host, bytes, sizeof bytes));

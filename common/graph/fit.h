@@ -22,7 +22,7 @@ typedef struct {
     int micro_batch;
     const recompute_policy *policy;
     bool one_upload;     /* tokens and targets of the whole step are on the device at once */
-    bool parts_are_even; /* the micro-batch divides the effective batch */
+    bool parts_are_even; /* the micro-batch divides the effective batch, and each shard of it */
     offload_policy offload;
     uint64_t peak, host; /* the plan's total, and its host_total */
     double seconds;      /* of a step, by the cost model */
@@ -51,6 +51,8 @@ bool fit_leaves_reserve(const fit_request *r, uint64_t bytes);
    fits, else with a micro-batch's. fit_measure_as: o->one_upload is given as well. */
 status fit_measure(const fit_request *r, fit_option *o, error *e);
 status fit_measure_as(const fit_request *r, fit_option *o, error *e);
+/* How many micro-batches of that size, or smaller, a step has: none crosses a shard. */
+int64_t fit_parts(const fit_request *r, int micro_batch);
 /* True only where no plan of the setting can fit: far quicker to say than what the plan needs. */
 bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_policy *policy);
 /* r->run with what o has chosen, for gpt_build and model_open. */

@@ -18,12 +18,15 @@ typedef struct {
     bool next;                       /* it computes one position more, by what was kept of those before it */
     tensor_id *kept;                 /* by layer, [K,T,2C]: keys and values; NULL: none are kept */
     tensor_id (*params)[GPT_PARAMS]; /* by 1 + layer; [0]: those of no layer */
-    tensor_id wte_embedding_grad;
+    tensor_id embedding_grad;        /* of the token embedding's second use; 0: it has none of its own */
+    tensor_id *sum, embedding_sum;   /* what micro adds to: the gradients, or those of the shard that runs */
+    tensor_id first_sum;             /* no gradient of a step comes after it; 0: there is one shard */
 } builder;
 
 /* A parameter's tensor; 0 for a bias that the model does not have. */
 static tensor_id param(const builder *b, param_name p, int layer) { return b->params[1 + layer][p]; }
-static tensor_id grad(const builder *b, param_name p, int layer) { return b->m->grad[param(b, p, layer)]; }
+/* What micro adds the gradient to. */
+static tensor_id grad(const builder *b, param_name p, int layer) { return b->sum[param(b, p, layer)]; }
 
 /* An activation of [B,T,width]. */
 static tensor_id act(const builder *b, const char *name, int layer, tensor_kind kind, int64_t width) {
@@ -61,7 +64,7 @@ static void add_params(builder *b) {
 
 static tensor_id like_param(const builder *b, tensor_id p, const char *prefix, tensor_role role, tensor_kind kind) {
     tensor t = b->g->tensors[p];
-    char name[sizeof t.name + 8];
+    char name[sizeof t.name + 16];
     snprintf(name, sizeof name, "%s%s", prefix, t.name);
     tensor_id id = graph_tensor(b->g, name, t.layer, role, kind, TYPE_REAL, t.rank, t.dim);
     b->g->tensors[id].of = p;
@@ -77,6 +80,22 @@ static void add_kept(builder *b) {
         b->kept[l] = graph_tensor(b->g, "kept", l, ROLE_STEP, KIND_QKV, TYPE_REAL, 3, room);
 }
 
+/* The gradients of a step, and with several shards, behind them and in the same order, those of a shard. R4: the tied
+   embedding is used twice; in a batch-invariant graph each use has a gradient of its own. */
+static void add_gradients(builder *b) {
+    gpt *m = b->m;
+    tensor_id wte = param(b, WTE, -1);
+    for (tensor_id p = 1; p <= m->n_params; p++)
+        b->sum[p] = m->grad[p] = like_param(b, p, "d_", ROLE_GRAD, KIND_GRADIENT);
+    if (b->g->batch_invariant) b->embedding_grad = like_param(b, wte, "d_embed_", ROLE_GRAD, KIND_GRADIENT);
+    b->embedding_sum = b->embedding_grad;
+    if (b->r->shards <= 1) return;
+    for (tensor_id p = 1; p <= m->n_params; p++)
+        b->sum[p] = like_param(b, p, "shard_", ROLE_GRAD, KIND_GRADIENT);
+    if (b->g->batch_invariant) b->embedding_sum = like_param(b, wte, "shard_embed_", ROLE_GRAD, KIND_GRADIENT);
+    b->first_sum = b->sum[1];
+}
+
 static void add_persistent(builder *b) {
     gpt *m = b->m;
     graph *g = b->g;
@@ -88,14 +107,10 @@ static void add_persistent(builder *b) {
     m->grad = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->m = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->v = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
+    b->sum = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     if (g->purpose == GRAPH_SAMPLE) add_kept(b);
     if (g->purpose == GRAPH_EVAL || g->purpose == GRAPH_SAMPLE) return;
-    for (tensor_id p = 1; p <= m->n_params; p++) m->grad[p] = like_param(b, p, "d_", ROLE_GRAD, KIND_GRADIENT);
-    /* R4: the tied embedding is used twice; in a batch-invariant graph each use has a gradient of its own for the step
-     */
-    b->wte_embedding_grad = grad(b, WTE, -1);
-    if (g->batch_invariant)
-        b->wte_embedding_grad = like_param(b, param(b, WTE, -1), "d_embed_", ROLE_GRAD, KIND_GRADIENT);
+    add_gradients(b);
     if (g->purpose != GRAPH_TRAIN) return;
     /* all m, then all v: each in the parameters' order */
     for (tensor_id p = 1; p <= m->n_params; p++) m->m[p] = like_param(b, p, "m_", ROLE_MOMENT, KIND_MOMENT);
@@ -289,13 +304,13 @@ static void build_micro(builder *b) {
     stream last = forward(b, acts);
     tensor_id dnf = act(b, "dnf", -1, KIND_DACT, b->s->channels);
     tensor_id wte = param(b, WTE, -1);
-    ADD_OP(b, HEAD, -1, .losses = m->losses, .dx = dnf, .dwte = m->grad[wte], .x = last.norm, .wte = wte,
+    ADD_OP(b, HEAD, -1, .losses = m->losses, .dx = dnf, .dwte = b->sum[wte], .x = last.norm, .wte = wte,
            .targets = m->targets);
     g->first_backward = g->n_ops;
     tensor_id dx = norm_backward(b, -1, &LN_F, dnf, last, 0);
     for (int l = b->s->layers - 1; l >= 0; l--) dx = layer_backward(b, l, dx, &acts[l]);
     op_attr *a =
-        ADD_OP(b, EMBED_DW, -1, .dwte = b->wte_embedding_grad, .dwpe = grad(b, WPE, -1), .dx = dx, .tokens = m->tokens);
+        ADD_OP(b, EMBED_DW, -1, .dwte = b->embedding_sum ? b->embedding_sum : b->sum[wte], .dwpe = grad(b, WPE, -1), .dx = dx, .tokens = m->tokens);
     a->site = SITE_EMBED;
     a->dropout = b->dropout;
     g->micro.end = g->n_ops;
@@ -303,21 +318,34 @@ static void build_micro(builder *b) {
     recompute_apply(g, b->r->recompute);
 }
 
-/* ---- once a step: tensor by tensor as they lie in memory, so that a backend can take many at once ---- */
+/* ---- once a step or a shard: tensor by tensor as they lie in memory, so that a backend can take many at once ---- */
 
-static void build_begin(builder *b) {
+/* Zeroes the gradients of the step, or those of a shard. */
+static span build_zero(builder *b, bool of_shard) {
     graph *g = b->g;
-    g->begin.first = g->n_ops;
-    for (tensor_id t = graph_next(g, ROLE_GRAD, 0); t; t = graph_next(g, ROLE_GRAD, t)) ADD_OP(b, ZERO, -1, .x = t);
-    g->begin.end = g->n_ops;
+    int first = g->n_ops;
+    for (tensor_id t = graph_next(g, ROLE_GRAD, 0); t; t = graph_next(g, ROLE_GRAD, t))
+        if ((b->first_sum && t >= b->first_sum) == of_shard) ADD_OP(b, ZERO, -1, .x = t);
+    return (span){first, g->n_ops};
+}
+
+/* Adds a shard's gradients to the step's. */
+static void build_shard_end(builder *b) {
+    graph *g = b->g;
+    g->shard_end.first = g->n_ops;
+    for (tensor_id p = graph_next(g, ROLE_PARAM, 0); p && b->first_sum; p = graph_next(g, ROLE_PARAM, p)) {
+        ADD_OP(b, ADD, -1, .y = b->m->grad[p], .x = b->sum[p]);
+        if (p == param(b, WTE, -1) && b->embedding_sum)
+            ADD_OP(b, ADD, -1, .y = b->embedding_grad, .x = b->embedding_sum);
+    }
+    g->shard_end.end = g->n_ops;
 }
 
 static void build_finish(builder *b) {
     graph *g = b->g;
     gpt *m = b->m;
     g->finish.first = g->n_ops;
-    tensor_id dwte = grad(b, WTE, -1);
-    if (b->wte_embedding_grad != dwte) ADD_OP(b, ADD, -1, .y = dwte, .x = b->wte_embedding_grad);
+    if (b->embedding_grad) ADD_OP(b, ADD, -1, .y = m->grad[param(b, WTE, -1)], .x = b->embedding_grad);
     if (g->purpose == GRAPH_TRAIN) {
         int64_t n = m->n_params;
         tensor_id sums = graph_tensor(g, "sums", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &n);
@@ -371,20 +399,29 @@ status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scrat
     add_params(&b);
     add_persistent(&b);
     if (trains) {
-        build_begin(&b);
+        m->graph->begin = build_zero(&b, false);
+        m->graph->shard_begin = build_zero(&b, true);
         build_micro(&b);
+        build_shard_end(&b);
         build_finish(&b);
     }
     if (run->purpose == GRAPH_TRAIN || run->purpose == GRAPH_EVAL) build_eval(&b);
     if (run->purpose != GRAPH_GRADS) build_sample(&b);
     free(b.params);
     free(b.kept);
+    free(b.sum);
     precision_apply(m->graph, run->stored);
     home_apply(m->graph, run->offload);
     if (scratch) graph_add_scratch(m->graph, scratch, real_bytes);
     if (graph_check(m->graph, e)) return OK;
     gpt_free(m);
     return FAILED;
+}
+
+int64_t gpt_shard(int64_t sequences, int shards, int s) { return shards > 1 ? s * sequences / shards : s * sequences; }
+
+int64_t gpt_shard_most(int64_t sequences, int shards) {
+    return shards > 1 ? (sequences + shards - 1) / shards : sequences;
 }
 
 void gpt_free(gpt *m) {

@@ -11,6 +11,7 @@ typedef struct {
     int length;        /* T <= positions */
     int kept;          /* K, of GRAPH_SAMPLE: how many texts are written side by side */
     int64_t sequences; /* N: length of the losses tensor */
+    int shards;        /* S: in how many blocks of sequences a step's gradients are summed; 0 is 1 */
     bool one_upload;   /* tokens and targets of all N sequences are on the device at once */
     bool batch_invariant;
     double dropout; /* training span only */
@@ -30,8 +31,17 @@ typedef struct {
     tensor_id norm;            /* [2]: gradient norm, clip factor */
     tensor_id logits;          /* [V]; of GRAPH_SAMPLE [K,V] */
     tensor_id latest;          /* INT32 [K,1]: each text's latest token; GRAPH_SAMPLE only */
-    tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none */
+    tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none. grad: of the whole step */
 } gpt;
+
+/* Shards (R12 of the design). Shard s of a step of N sequences has those from gpt_shard(N, S, s) up to
+   gpt_shard(N, S, s + 1), where the next begins: floor(sN/S). S need not divide N, and a shard may be empty. No
+   micro-batch crosses a shard; each shard's gradients are summed from 0 on, and then the shards' sums in order. With
+   one shard micro adds to the step's own gradients. With more it adds to a second buffer, which shard_begin zeroes and
+   shard_end adds to the step's: so every order of sums is that of one process, whoever computes a shard. */
+int64_t gpt_shard(int64_t sequences, int shards, int s);
+/* The sequences of the largest shard. */
+int64_t gpt_shard_most(int64_t sequences, int shards);
 
 /* Builds the graph, applies run->recompute and run->offload, and adds the working space that `scratch` (may be NULL)
    asks for. Free it with gpt_free. */

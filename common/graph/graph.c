@@ -103,6 +103,12 @@ bool graph_reads_rounded(const graph *g, tensor_id t) {
 
 bool graph_holds_step(const graph *g, tensor_id input) { return g->tensors[input].dim[0] > g->micro_batch; }
 
+static bool within(span s, int i) { return s.first <= i && i < s.end; }
+
+bool graph_is_once(const graph *g, int i) {
+    return within(g->begin, i) || within(g->shard_begin, i) || within(g->shard_end, i) || within(g->finish, i);
+}
+
 tensor_id graph_next(const graph *g, tensor_role role, tensor_id before) {
     const tensor_id first = g->of_role[role].first, last = g->of_role[role].last;
     bool flat = before && g->tensors[before].rank < 2;
@@ -247,7 +253,7 @@ static bool check_argument(const graph *g, int index, int i, int span_number, in
 }
 
 bool graph_check(const graph *g, error *e) {
-    const span spans[] = {g->begin, g->micro, g->finish, g->eval, g->sample, g->next};
+    const span spans[] = {g->begin,  g->shard_begin, g->micro, g->shard_end, g->finish, g->eval, g->sample, g->next};
     int *written = xcalloc((size_t)g->n_tensors, sizeof *written), *adds = xcalloc((size_t)g->n_tensors, sizeof *adds);
     bool good = true;
     int covered = 0;
@@ -302,7 +308,9 @@ void graph_dump(const graph *g, size_t real_bytes, FILE *f) {
                 kind_names[t->kind], shape, (unsigned long long)tensor_bytes(t, real_bytes), bf16 ? " bf16" : "");
     }
     dump_span(g, "begin (once a step)", g->begin, f);
+    dump_span(g, "shard_begin (once a shard)", g->shard_begin, f);
     dump_span(g, "micro (once a micro-batch)", g->micro, f);
+    dump_span(g, "shard_end (once a shard)", g->shard_end, f);
     dump_span(g, "finish (once a step)", g->finish, f);
     dump_span(g, "eval", g->eval, f);
     dump_span(g, "sample", g->sample, f);

@@ -208,6 +208,7 @@ typedef struct {
     span begin, micro, finish, eval, sample,
         next;             /* begin, finish: once a step; micro: each micro-batch; eval: losses; sample: logits; next:
                              logits from one more position, by the keys and values that were kept of all before it */
+    span shard_begin, shard_end; /* before and after each shard of a step (gpt.h); empty where there is one */
     int first_backward;   /* the op in micro before which the forward pass and HEAD stand */
     int micro_batch;      /* B */
     int length;           /* T */
@@ -250,6 +251,8 @@ bool graph_reads_rounded(const graph *g, tensor_id t);
 tensor_id graph_next(const graph *g, tensor_role role, tensor_id before);
 /* Does an INPUT tensor hold a whole step's tokens? Then a run's own begin at row first_sequence, else at row 0. */
 bool graph_holds_step(const graph *g, tensor_id input);
+/* Does op i run once a step or once a shard, whatever the sequences? Such ops change persistent tensors alone. */
+bool graph_is_once(const graph *g, int i);
 /* "qkv[3]"; writes at most size bytes into text and returns it. */
 char *tensor_print(const tensor *t, char *text, size_t size);
 

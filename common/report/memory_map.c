@@ -38,9 +38,9 @@ static void lay_out_time(map *m) {
     double at = m->l.left, width = m->l.width;
     for (int i = 0; i <= g->n_ops; i++) {
         m->x[i] = at;
-        if (i >= g->begin.first && i < g->begin.end) at += 0.03 * width / (g->begin.end - g->begin.first);
+        if (i >= g->begin.first && i < g->shard_begin.end) at += 0.03 * width / (g->shard_begin.end - g->begin.first);
         if (i >= g->micro.first && i < g->micro.end) at += 0.90 * width / (g->micro.end - g->micro.first);
-        if (i >= g->finish.first && i < g->finish.end) at += 0.07 * width / (g->finish.end - g->finish.first);
+        if (i >= g->shard_end.first && i < g->finish.end) at += 0.07 * width / (g->finish.end - g->shard_end.first);
     }
 }
 
@@ -171,11 +171,11 @@ static void draw_layers(const map *m) {
 static void draw_time_axis(const map *m) {
     const graph *g = m->g;
     draw_layers(m);
-    draw_phase(m, g->begin.first, g->begin.end, m->narrow ? NULL : "zero");
+    draw_phase(m, g->begin.first, g->shard_begin.end, m->narrow ? NULL : "zero");
     draw_phase(m, g->micro.first, g->first_backward, m->narrow ? "forward" : "forward, by layer");
     draw_phase(m, g->first_backward, g->micro.end,
                m->narrow ? "backward" : "backward, by layer, with what is computed again");
-    draw_phase(m, g->finish.first, g->finish.end, m->narrow ? NULL : "update");
+    draw_phase(m, g->shard_end.first, g->finish.end, m->narrow ? NULL : "update");
     fprintf(m->f, "<text class=\"small\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">%s</text>\n",
             m->l.left + m->l.width / 2, m->l.top + m->l.height + 56,
             m->narrow ? "time: zero, layers by number, update"

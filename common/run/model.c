@@ -151,9 +151,20 @@ status batch_draw(batch *b, const token_file *f, const data_order *order, batch_
 
 /* ---- steps ---- */
 
-status model_load(model *m, const batch *b, const step_settings *s, int64_t first, double inv_targets, step_args *a,
-                  error *e) {
-    int64_t n = b->sequences - first < m->run.micro_batch ? b->sequences - first : m->run.micro_batch;
+/* Hands over n sequences of b, from `first` on. */
+static status upload(model *m, const batch *b, int64_t first, int64_t n, error *e) {
+    size_t at = (size_t)(first * b->length), bytes = (size_t)(n * b->length) * sizeof *b->x;
+    TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + at, 0, bytes, e));
+    return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
+}
+
+status model_upload(model *m, const batch *b, error *e) {
+    return graph_holds_step(m->gpt.graph, m->gpt.tokens) ? upload(m, b, 0, b->sequences, e) : OK;
+}
+
+status model_load(model *m, const batch *b, const step_settings *s, int64_t first, int64_t end, double inv_targets,
+                  step_args *a, error *e) {
+    int64_t n = end - first < m->run.micro_batch ? end - first : m->run.micro_batch;
     *a = (step_args){.sequences = (int)n,
                      .first_sequence = (int)first,
                      .length = (int)b->length,
@@ -161,11 +172,7 @@ status model_load(model *m, const batch *b, const step_settings *s, int64_t firs
                      .lr = s->lr,
                      .inv_targets = inv_targets,
                      .seed = s->seed};
-    bool whole = graph_holds_step(m->gpt.graph, m->gpt.tokens);
-    if (whole && first) return OK; /* the first micro-batch has handed over the whole step's */
-    size_t at = (size_t)(first * b->length), bytes = (size_t)((whole ? b->sequences : n) * b->length) * sizeof *b->x;
-    TRY(m->backend->write(m->backend, m->gpt.tokens, b->x + at, 0, bytes, e));
-    return m->backend->write(m->backend, m->gpt.targets, b->y + at, 0, bytes, e);
+    return graph_holds_step(m->gpt.graph, m->gpt.tokens) ? OK : upload(m, b, first, n, e);
 }
 
 /* Into how many pieces a span is cut for reporting progress. A piece has LEAST_PIECE operations at least, since on the
@@ -192,21 +199,32 @@ static status run_reporting(model *m, span what, const step_args *a, double from
     return OK;
 }
 
-/* Runs `what` for each micro-batch of b, and then adds up the losses of all sequences in order. */
-static status run_batch(model *m, span what, const batch *b, const step_settings *s, double inv_targets, double *sum,
-                        error *e) {
-    for (int64_t first = 0; first < b->sequences; first += m->run.micro_batch) {
-        step_args a;
-        TRY(model_load(m, b, s, first, inv_targets, &a, e));
+/* Runs `what` for each micro-batch of b's sequences from `first` to before `end`. */
+static status run_part(model *m, span what, const batch *b, const step_settings *s, int64_t first, int64_t end,
+                       double inv_targets, error *e) {
+    for (step_args a; first < end; first += a.sequences) {
+        TRY(model_load(m, b, s, first, end, inv_targets, &a, e));
         TRY(run_reporting(m, what, &a, (double)first / (double)b->sequences,
                           (double)(first + a.sequences) / (double)b->sequences, e));
     }
+    return OK;
+}
+
+/* Adds up the losses of all sequences of b, in order. */
+static status add_losses(model *m, const batch *b, double *sum, error *e) {
     double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
     status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);
     *sum = 0;
     for (int64_t i = 0; i < b->sequences; i++) *sum += losses[i];
     free(losses);
     return result;
+}
+
+/* Runs `what` for each micro-batch of b, and adds up the losses. */
+static status run_batch(model *m, span what, const batch *b, const step_settings *s, double *sum, error *e) {
+    TRY(model_upload(m, b, e));
+    TRY(run_part(m, what, b, s, 0, b->sequences, 0, e));
+    return add_losses(m, b, sum, e);
 }
 
 double model_inverse(const batch *b) {
@@ -216,9 +234,18 @@ double model_inverse(const batch *b) {
 
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
     int64_t targets = batch_targets(b);
+    int shards = m->run.shards > 1 ? m->run.shards : 1;
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
-    TRY(m->backend->run(m->backend, m->gpt.graph->begin, &a, e));
-    TRY(run_batch(m, m->gpt.graph->micro, b, s, model_inverse(b), loss, e));
+    const graph *g = m->gpt.graph;
+    TRY(m->backend->run(m->backend, g->begin, &a, e));
+    TRY(model_upload(m, b, e));
+    for (int k = 0; k < shards; k++) {
+        int64_t first = gpt_shard(b->sequences, shards, k), end = gpt_shard(b->sequences, shards, k + 1);
+        TRY(m->backend->run(m->backend, g->shard_begin, &a, e));
+        TRY(run_part(m, g->micro, b, s, first, end, model_inverse(b), e));
+        TRY(m->backend->run(m->backend, g->shard_end, &a, e));
+    }
+    TRY(add_losses(m, b, loss, e));
     *loss = targets ? *loss / (double)targets : 0;
     return OK;
 }
@@ -226,7 +253,7 @@ status model_gradients(model *m, const batch *b, const step_settings *s, double 
 status model_training_loss(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
     const graph *g = m->gpt.graph;
     int64_t targets = batch_targets(b);
-    TRY(run_batch(m, (span){g->micro.first, g->first_backward}, b, s, 0, loss, e));
+    TRY(run_batch(m, (span){g->micro.first, g->first_backward}, b, s, loss, e));
     *loss = targets ? *loss / (double)targets : 0;
     return OK;
 }
@@ -244,7 +271,7 @@ status model_finish(model *m, const step_settings *s, double *norm, error *e) {
 }
 
 status model_loss(model *m, const batch *b, double *sum, error *e) {
-    return run_batch(m, m->gpt.graph->eval, b, &(step_settings){0}, 0, sum, e);
+    return run_batch(m, m->gpt.graph->eval, b, &(step_settings){0}, sum, e);
 }
 
 status model_text(model *m, const int32_t *ids, int n, int text, int copies, error *e) {

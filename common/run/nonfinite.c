@@ -77,10 +77,17 @@ static status run_again(model *m, span what, const batch *b, const step_settings
     const graph *g = m->gpt.graph;
     bool training = what.first == g->micro.first;
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
+    int shards = training && m->run.shards > 1 ? m->run.shards : 1;
     if (training) TRY(m->backend->run(m->backend, g->begin, &a, e));
-    for (int64_t first = 0; first < b->sequences && !*bad; first += m->run.micro_batch) {
-        TRY(model_load(m, b, s, first, model_inverse(b), &a, e));
-        TRY(run_ops(m, what, &a, text, size, bad, e));
+    TRY(model_upload(m, b, e));
+    for (int k = 0; k < shards && !*bad; k++) {
+        int64_t first = gpt_shard(b->sequences, shards, k), end = gpt_shard(b->sequences, shards, k + 1);
+        if (training) TRY(m->backend->run(m->backend, g->shard_begin, &a, e));
+        for (; first < end && !*bad; first += a.sequences) {
+            TRY(model_load(m, b, s, first, end, model_inverse(b), &a, e));
+            TRY(run_ops(m, what, &a, text, size, bad, e));
+        }
+        if (training) TRY(run_ops(m, g->shard_end, &a, text, size, bad, e));
     }
     return training ? run_ops(m, g->finish, &a, text, size, bad, e) : OK;
 }

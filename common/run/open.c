@@ -38,6 +38,12 @@ void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose
                        .grad_clip = c->grad_clip};
 }
 
+void open_shards(fit_request *r, int shards) {
+    int64_t most = gpt_shard_most(r->run.sequences, shards);
+    r->run.shards = shards;
+    if (r->micro_batch > most) r->micro_batch = (int)most;
+}
+
 /* Binds what fit chooses. Each time that the device refuses, a plan smaller by a sixteenth at least is tried, which
    takes few tries and gives little memory away. The last try is the smallest plan that there is. */
 static status open_stepping_down(fit_request *r, backend *b, model *m, fit_option *o, FILE *report, error *e) {

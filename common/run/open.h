@@ -11,6 +11,8 @@
    Its type is NULL if the settings ask for something that does not exist, which open_limits and backend_open report. */
 void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
                   fit_request *r);
+/* Has the request's steps summed in so many shards, of which no micro-batch is larger. */
+void open_shards(fit_request *r, int shards);
 /* Sets the limits that a plan for the settings' device keeps to, without opening it. */
 status open_limits(const config *c, fit_request *r, error *e);
 /* Has fit choose within b's limits, and binds b. When the device refuses a plan that the cap allows, tries smaller and

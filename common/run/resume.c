@@ -31,6 +31,16 @@ static int64_t whole(const run_state *s, const char *key) {
     return text ? strtoll(text, NULL, 10) : 0;
 }
 
+int resume_shards(const config *c, const run_state *s) {
+    int64_t own = whole(s, option_table[OPTION_gradient_shards].name);
+    return c->gradient_shards ? (int)c->gradient_shards : own > 1 ? (int)own : 1;
+}
+
+/* Is it one of those that a resumed run takes over where they are not given? */
+static bool is_taken_over(const config *c, option_id id) {
+    return (id == OPTION_block_size && !c->given[id]) || (id == OPTION_gradient_shards && !c->gradient_shards);
+}
+
 /* Has the setting another value than when the run was saved? value: what it is now. */
 static bool was_other(const config *c, const run_state *s, option_id id, char value[VALUE_TEXT_MAX]) {
     const char *own = run_state_get(s, option_table[id].name);
@@ -42,8 +52,7 @@ static void note_settings(const config *c, const run_state *s, FILE *f) {
     const char *before = "note: since this run was saved, settings have changed: ";
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         const char *name = option_table[id].name;
-        if (!option_table[id].decides_bits || (id == OPTION_block_size && !c->given[id]) || !was_other(c, s, id, value))
-            continue;
+        if (!option_table[id].decides_bits || is_taken_over(c, id) || !was_other(c, s, id, value)) continue;
         text_print(f, "%s%s is %s, was %s", before, name, value, run_state_get(s, name));
         before = "; ";
     }

@@ -11,6 +11,8 @@
 config resume_as_trained(const config *c, const char *folder);
 /* The positions of a sequence: those of the run unless block_size is given; `length` if s has none, as in a new run. */
 int resume_length(const config *c, const run_state *s, int length);
+/* The shards of a step's gradients: those of the run unless gradient_shards is given; 1 in a new run. */
+int resume_shards(const config *c, const run_state *s);
 /* Writes a line to f for each reason why the resumed run may not give the unbroken one's bits (P4): parts of it were
    made on another device, by another build or with other matrix products than now; settings have changed since. */
 void resume_notes(const config *c, const run_state *s, const backend *b, FILE *f);

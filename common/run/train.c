@@ -139,6 +139,8 @@ static status start(run *r, const char *resumed, error *e) {
         run_state_set(&r->state, option_table[i].name, config_value(c, (option_id)i, value));
     snprintf(value, sizeof value, "%lld", (long long)r->batch.length);
     run_state_set(&r->state, "block_size", value);
+    snprintf(value, sizeof value, "%d", r->request.run.shards);
+    run_state_set(&r->state, "gradient_shards", value);
     char *data = xfound(realpath(r->folder, NULL));
     run_state_set(&r->state, "data_folder", data ? data : r->folder); /* for eval, from wherever it is called */
     free(data);

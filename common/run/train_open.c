@@ -125,6 +125,7 @@ status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *
     }
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
     open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
+    open_shards(&r->request, resume_shards(c, &r->state));
     const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
     waiting wait;
     waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time", WAITING_SECONDS);
