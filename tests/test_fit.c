@@ -53,6 +53,7 @@ static fit_request random_request(uint64_t *s) {
     if (!below(s, 4)) r.micro_batch = 1 + below(s, (int)r.run.sequences);
     if (!below(s, 4)) r.policy = &recompute_policies[below(s, RECOMPUTE_POLICIES)];
     r.limits.cap_is_shared = !below(s, 4);
+    if (!below(s, 3)) open_shards(&r, 1 + below(s, 16)); /* drawn last: the other requests are what they were */
     return r;
 }
 
@@ -62,9 +63,32 @@ typedef struct {
     uint64_t least, most; /* peaks */
 } brute;
 
+/* Sequence i is in the shard s for which floor(sN/S) <= i < floor((s+1)N/S). Returns the sequences from `first` to the
+   end of its shard. */
+static int left_in_shard(const fit_request *r, int first) {
+    int shards = r->run.shards > 1 ? r->run.shards : 1, s = 0, n = (int)r->run.sequences;
+    while ((s + 1) * n / shards <= first) s++;
+    return (s + 1) * n / shards - first;
+}
+
+static int largest_shard(const fit_request *r) {
+    int most = 0;
+    for (int i = 0; i < r->run.sequences; i++)
+        if (left_in_shard(r, i) > most) most = left_in_shard(r, i);
+    return most;
+}
+
+/* How many micro-batches a step has by walking through it. */
+static int64_t count_parts(const fit_request *r, int micro_batch) {
+    int64_t n = 0;
+    for (int first = 0, left; first < r->run.sequences; first += left < micro_batch ? left : micro_batch, n++)
+        left = left_in_shard(r, first);
+    return n;
+}
+
 static brute every_plan(const fit_request *r) {
     brute b = {.least = UINT64_MAX};
-    for (int k = 1; k <= r->run.sequences; k++)
+    for (int k = 1; k <= largest_shard(r); k++)
         for (int p = 0; p < 2 * RECOMPUTE_POLICIES; p++) {
             fit_option o = {.micro_batch = k, .policy = &recompute_policies[p / 2], .one_upload = p % 2};
             if (k == r->run.sequences && !o.one_upload) continue; /* it is one in any case */
@@ -113,7 +137,7 @@ static void check_choice(const fit_request *r, const brute *b, const fit_option 
         if (!in_question) continue;
         ck_assert_msg(o->parts_are_even || !x->parts_are_even, "%s: %d divides the batch", what, x->micro_batch);
         /* Sizes that need as many micro-batches as a smaller one are not tried. */
-        int64_t n = r->run.sequences, parts = (n + x->micro_batch - 1) / x->micro_batch;
+        int n = largest_shard(r), parts = (n + x->micro_batch - 1) / x->micro_batch;
         if (x->parts_are_even == o->parts_are_even)
             ck_assert_msg(o->micro_batch >= x->micro_batch || (n + o->micro_batch - 1) / o->micro_batch == parts,
                           "%s: micro-batch %d chosen, %d fits", what, o->micro_batch, x->micro_batch);
@@ -132,10 +156,14 @@ static double sum_over_ops(const fit_request *r, const graph *g, span s, int seq
 /* Seconds and operations of a step are those of all its ops, each asked for its own. */
 static void check_costs(const fit_request *r, const fit_option *o, const graph *g, const char *what) {
     double flops = 0, seconds = sum_over_ops(r, g, g->begin, 0, &flops) + sum_over_ops(r, g, g->finish, 0, &flops);
-    for (int done = 0; done < r->run.sequences; done += o->micro_batch) {
-        int left = (int)r->run.sequences - done;
-        seconds += sum_over_ops(r, g, g->micro, left < o->micro_batch ? left : o->micro_batch, &flops);
+    for (int done = 0, n; done < r->run.sequences; done += n) {
+        int left = left_in_shard(r, done);
+        n = left < o->micro_batch ? left : o->micro_batch;
+        seconds += sum_over_ops(r, g, g->micro, n, &flops);
     }
+    for (int s = 0; s < r->run.shards; s++)
+        seconds += sum_over_ops(r, g, g->shard_begin, 0, &flops) + sum_over_ops(r, g, g->shard_end, 0, &flops);
+    ck_assert_int_eq(fit_parts(r, o->micro_batch), count_parts(r, o->micro_batch));
     ck_assert_msg(fabs(o->seconds - seconds) < 1e-9 * seconds, "%s: %g seconds, not %g", what, o->seconds, seconds);
     ck_assert_msg(fabs(o->flops - flops) < 1e-9 * flops, "%s: %g operations, not %g", what, o->flops, flops);
 }

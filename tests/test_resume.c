@@ -107,8 +107,9 @@ START_TEST(changed_settings_are_told_if_bits_depend_on_them_and_only_then) {
     static const char bits[] =
         " block_size dropout dataset data_order ignore_token learning_rate decay_lr warmup_iters "
         "lr_decay_iters min_lr weight_decay beta1 beta2 grad_clip seed dtype batch_invariant "
-        "matmul_precision ";
+        "matmul_precision gradient_shards ";
     c.given[OPTION_block_size] = xstrdup("--block_size"); /* else the run's own is taken */
+    c.gradient_shards = 1;
     for (option_id id = 0; id < OPTION_COUNT; id++) {
         const char *name = option_table[id].name;
         char *word = xprintf(" %s ", name), *told = xprintf("settings have changed: %s is ", name);

@@ -132,7 +132,8 @@ static int compare_splits(const void *pa, const void *pb) {
 /* Takes at most six of the sizes that fit: the whole batch at once, single sequences, the config's own size, one that
    does not divide the batch, and some between. */
 static status choose_splits(equivalence *q, error *e) {
-    int64_t n = gpt_shard_most(q->request.run.sequences, q->request.run.shards), wish = q->config->batch_size, uneven = 2;
+    int64_t n = gpt_shard_most(q->request.run.sequences, q->request.run.shards), wish = q->config->batch_size,
+            uneven = 2;
     while (uneven < n && n % uneven == 0) uneven++;
     while (uneven + 1 < n && n % (uneven + 1) && n > 4 * uneven) uneven++;
     const int64_t sizes[] = {n, 1, wish, uneven, (n + 1) / 2, (n + 3) / 4, (n + 2) / 3, wish / 2, wish / 4, 2};

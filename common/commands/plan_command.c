@@ -102,6 +102,8 @@ static void say_training(const plan_report *p, plan_row *row) {
 }
 
 static status add_row(plan_report *p, const fit_request *r, int micro_batch, const recompute_policy *policy, error *e) {
+    int64_t most = gpt_shard_most(r->run.sequences, r->run.shards);
+    if (micro_batch > most) micro_batch = (int)most;
     if (p->n_rows == PLAN_ROWS_MAX) return OK;
     for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];

@@ -64,8 +64,7 @@ static void print_head(const plan_report *p, FILE *f) {
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
             precision_table[p->request.type->precision].text);
-    if (r->shards > 1)
-        fprintf(f, "         in %d shards, each with a sum of gradients of its own\n", r->shards);
+    if (r->shards > 1) fprintf(f, "         in %d shards, each with a sum of gradients of its own\n", r->shards);
     fprintf(f, "device   planned for %s", p->request.type->planned_for);
     if (p->request.limits.max_block)
         fprintf(f, ": no allocation above %s", bytes_print(p->request.limits.max_block, block, sizeof block));
@@ -170,8 +169,7 @@ static void print_row(const plan_report *p, const plan_row *row, unit in, const 
     const plan_row *base = base_row(p);
     char split[48];
     fprintf(s->f, "%c %-16s%-10s", row->chosen ? '>' : ' ',
-            split_print(&row->request, row->option.micro_batch, split, sizeof split),
-            row->option.policy->name);
+            split_print(&row->request, row->option.micro_batch, split, sizeof split), row->option.policy->name);
     if (!row->known) {
         fprintf(s->f, "one tensor is larger than the largest allocation\n");
         return;
@@ -229,8 +227,7 @@ static void print_table(const plan_report *p, const screen *s) {
     if (base->known)
         fprintf(s->f, "  saved, in %s, and %s compare with %s, recompute %s.\n", in.name,
                 measured ? "time, a step's," : "guess, a step's time,",
-                split_print(&base->request, base->option.micro_batch, split, sizeof split),
-                base->option.policy->name);
+                split_print(&base->request, base->option.micro_batch, split, sizeof split), base->option.policy->name);
     if (base->known && !measured)
         fprintf(s->f, "  Guessed from stated constants: no device was measured yet, which `snug train` does once.\n");
     if (p->rounding)

@@ -90,8 +90,7 @@ static void add_gradients(builder *b) {
     if (b->g->batch_invariant) b->embedding_grad = like_param(b, wte, "d_embed_", ROLE_GRAD, KIND_GRADIENT);
     b->embedding_sum = b->embedding_grad;
     if (b->r->shards <= 1) return;
-    for (tensor_id p = 1; p <= m->n_params; p++)
-        b->sum[p] = like_param(b, p, "shard_", ROLE_GRAD, KIND_GRADIENT);
+    for (tensor_id p = 1; p <= m->n_params; p++) b->sum[p] = like_param(b, p, "shard_", ROLE_GRAD, KIND_GRADIENT);
     if (b->g->batch_invariant) b->embedding_sum = like_param(b, wte, "shard_embed_", ROLE_GRAD, KIND_GRADIENT);
     b->first_sum = b->sum[1];
 }
@@ -309,8 +308,8 @@ static void build_micro(builder *b) {
     g->first_backward = g->n_ops;
     tensor_id dx = norm_backward(b, -1, &LN_F, dnf, last, 0);
     for (int l = b->s->layers - 1; l >= 0; l--) dx = layer_backward(b, l, dx, &acts[l]);
-    op_attr *a =
-        ADD_OP(b, EMBED_DW, -1, .dwte = b->embedding_sum ? b->embedding_sum : b->sum[wte], .dwpe = grad(b, WPE, -1), .dx = dx, .tokens = m->tokens);
+    op_attr *a = ADD_OP(b, EMBED_DW, -1, .dwte = b->embedding_sum ? b->embedding_sum : b->sum[wte],
+                        .dwpe = grad(b, WPE, -1), .dx = dx, .tokens = m->tokens);
     a->site = SITE_EMBED;
     a->dropout = b->dropout;
     g->micro.end = g->n_ops;

@@ -253,7 +253,7 @@ static bool check_argument(const graph *g, int index, int i, int span_number, in
 }
 
 bool graph_check(const graph *g, error *e) {
-    const span spans[] = {g->begin,  g->shard_begin, g->micro, g->shard_end, g->finish, g->eval, g->sample, g->next};
+    const span spans[] = {g->begin, g->shard_begin, g->micro, g->shard_end, g->finish, g->eval, g->sample, g->next};
     int *written = xcalloc((size_t)g->n_tensors, sizeof *written), *adds = xcalloc((size_t)g->n_tensors, sizeof *adds);
     bool good = true;
     int covered = 0;

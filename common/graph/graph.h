@@ -206,14 +206,14 @@ typedef struct {
     op *ops;
     int n_ops, op_room;
     span begin, micro, finish, eval, sample,
-        next;             /* begin, finish: once a step; micro: each micro-batch; eval: losses; sample: logits; next:
-                             logits from one more position, by the keys and values that were kept of all before it */
+        next; /* begin, finish: once a step; micro: each micro-batch; eval: losses; sample: logits; next:
+                 logits from one more position, by the keys and values that were kept of all before it */
     span shard_begin, shard_end; /* before and after each shard of a step (gpt.h); empty where there is one */
-    int first_backward;   /* the op in micro before which the forward pass and HEAD stand */
-    int micro_batch;      /* B */
-    int length;           /* T */
-    bool batch_invariant; /* R4, R6: the same bits for every split */
-    bool bf16_weights;    /* set by precision_apply; see graph_reads_rounded */
+    int first_backward;          /* the op in micro before which the forward pass and HEAD stand */
+    int micro_batch;             /* B */
+    int length;                  /* T */
+    bool batch_invariant;        /* R4, R6: the same bits for every split */
+    bool bf16_weights;           /* set by precision_apply; see graph_reads_rounded */
 } graph;
 
 /* What changes from one run of a span to the next. */

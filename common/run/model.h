@@ -49,7 +49,7 @@ typedef struct {
 } step_settings;
 
 /* Runs begin, and then, shard by shard, micro for each micro-batch of b, which has at most run.sequences sequences.
-   *loss = the sum of the losses / the number of targets that count. */
+ *loss = the sum of the losses / the number of targets that count. */
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e);
 /* Only the forward half of that, with dropout; *loss as above. The gradients are meaningless afterwards. */
 status model_training_loss(model *m, const batch *b, const step_settings *s, double *loss, error *e);
@@ -58,9 +58,9 @@ status model_training_loss(model *m, const batch *b, const step_settings *s, dou
 status model_finish(model *m, const step_settings *s, double *norm, error *e);
 /* Runs eval, forward only. *sum = the sum of the token losses. */
 status model_loss(model *m, const batch *b, double *sum, error *e);
-/* Parts of the functions above, for running a graph op by op. model_upload, which has to come first, hands over all of b
-   where the graph has room for it (one_upload). model_load sees to it that the backend has the tokens of the sequences
-   from `first` on, at most a micro-batch of them and none from `end` on; *a is what the ops then run with.
+/* Parts of the functions above, for running a graph op by op. model_upload, which has to come first, hands over all of
+   b where the graph has room for it (one_upload). model_load sees to it that the backend has the tokens of the
+   sequences from `first` on, at most a micro-batch of them and none from `end` on; *a is what the ops then run with.
    model_inverse is 1 / (targets that count), or 0 if none does. */
 status model_upload(model *m, const batch *b, error *e);
 status model_load(model *m, const batch *b, const step_settings *s, int64_t first, int64_t end, double inv_targets,
