@@ -39,7 +39,15 @@ static cJSON *next_line(FILE *f) {
     return NULL;
 }
 
-static void compare_logs(const char *wanted, const char *got) {
+/* What a step's line says of its speed. tokens: of a step. */
+static void check_speed(const cJSON *line, double tokens) {
+    const cJSON *ms = cJSON_GetObjectItem(line, "ms"), *speed = cJSON_GetObjectItem(line, "tokens_per_s");
+    if (!cJSON_GetObjectItem(line, "loss")) return;
+    ck_assert(cJSON_IsNumber(ms) && cJSON_IsNumber(speed));
+    ck_assert_double_eq_tol(speed->valuedouble * ms->valuedouble / 1000, tokens, 0.01 * tokens);
+}
+
+static void compare_logs(const char *wanted, const char *got, double tokens) {
     FILE *a = fopen(wanted, "r"), *b = fopen(got, "r");
     cJSON *want, *line;
     const cJSON *value;
@@ -54,6 +62,7 @@ static void compare_logs(const char *wanted, const char *got) {
             ck_assert_msg(fabs(x->valuedouble - value->valuedouble) <= 1e-9 * fabs(value->valuedouble),
                           "step %g: %s is %.17g, not %.17g", iter, value->string, x->valuedouble, value->valuedouble);
         }
+        check_speed(line, tokens);
         cJSON_Delete(want);
         cJSON_Delete(line);
         lines++;
@@ -63,17 +72,20 @@ static void compare_logs(const char *wanted, const char *got) {
     fclose(b);
 }
 
-static const char *const runs[] = {"sequential", "dropout", "plain"};
+static const struct {
+    const char *name;
+    double tokens; /* of a step: batch_size * gradient_accumulation_steps * block_size */
+} runs[] = {{"sequential", 3 * 3 * 24}, {"dropout", 2 * 3 * 17}, {"plain", 5 * 3 * 8}};
 
 START_TEST(each_logged_number_of_a_run_is_pytorchs) {
     char config[64], wanted[64], log[64];
     status s;
-    snprintf(config, sizeof config, GOLDEN "/%s.py", runs[_i]);
-    snprintf(wanted, sizeof wanted, GOLDEN "/%s.jsonl", runs[_i]);
+    snprintf(config, sizeof config, GOLDEN "/%s.py", runs[_i].name);
+    snprintf(wanted, sizeof wanted, GOLDEN "/%s.jsonl", runs[_i].name);
     snprintf(log, sizeof log, "%s/out/log.jsonl", folder);
     free(CAPTURE(train_run, &s, &e, config, out_option));
     ck_assert_msg(s == OK, "%s", e.text);
-    compare_logs(wanted, log);
+    compare_logs(wanted, log, runs[_i].tokens);
 }
 END_TEST
 
@@ -158,6 +170,22 @@ START_TEST(at_temperature_0_each_id_is_the_likeliest) {
 }
 END_TEST
 
+/* The model sees 8 positions, so that of a longer start its last 8 count. */
+START_TEST(of_a_long_start_the_end_counts) {
+    char out[64], *text[2], *starts[] = {"--start=ABCDEFGHIJKLM", "--start=FGHIJKLM"};
+    status s;
+    snprintf(out, sizeof out, "%s/out", folder);
+    for (int i = 0; i < 2; i++) {
+        text[i] = CAPTURE(sample_run, &s, &e, out, "--device=cpu", starts[i], "--temperature=0", "--num_samples=1",
+                          "--max_new_tokens=6");
+        ck_assert_msg(s == OK, "%s", e.text);
+    }
+    ck_assert_str_eq(text[0], text[1]);
+    free(text[0]);
+    free(text[1]);
+}
+END_TEST
+
 /* How often each id has to come in DRAWS draws. */
 static void expectations(const cJSON *want, double temperature, int k, double expected[V]) {
     const cJSON *logits = cJSON_GetObjectItem(want, "logits");
@@ -213,6 +241,7 @@ Suite *golden_runs_suite(void) {
     tcase_add_loop_test(train, each_logged_number_of_a_run_is_pytorchs, 0, (int)(sizeof runs / sizeof *runs));
     tcase_add_test(eval, eval_prints_the_losses_of_the_weights_it_was_given);
     tcase_add_test(sample, at_temperature_0_each_id_is_the_likeliest);
+    tcase_add_test(sample, of_a_long_start_the_end_counts);
     tcase_add_loop_test(sample, ids_come_as_often_as_the_logits_say, 0, 2);
     tcase_set_timeout(train, 300);
     tcase_set_timeout(sample, 300);

@@ -2,6 +2,7 @@
    every tensor lies where the plan says, and what is overwritten is gone. Then GPT-2's sizes, and planted faults. */
 #include "graph/backend.h"
 #include "graph/gpt.h"
+#include "graph/home.h"
 #include "graph/plan.h"
 #include "graph/recompute.h"
 #include <check.h>
@@ -341,6 +342,37 @@ START_TEST(what_a_policy_drops_does_not_live_into_the_backward_pass) {
 }
 END_TEST
 
+/* Else it would live from the first of them to the last. */
+START_TEST(what_is_cheap_is_computed_again_for_each_reader) {
+    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, RECOMPUTE_POLICIES - 1), NULL);
+    const graph *g = m.graph;
+    int cheap = 0;
+    for (int t = 1; t < g->n_tensors; t++) {
+        int readers = 0;
+        if (!g->tensors[t].of || (g->tensors[t].kind != KIND_GELU && g->tensors[t].kind != KIND_NORM)) continue;
+        for (int i = g->first_backward; i < g->micro.end; i++)
+            for (int a = 0; a < MAX_ARGUMENTS; a++)
+                readers += g->ops[i].arg[a] == t && op_describe(g->ops[i].code)->access[a] == 'R';
+        ck_assert_msg(readers <= 1, "%s[%d] has %d readers", g->tensors[t].name, g->tensors[t].layer, readers);
+        cheap++;
+    }
+    ck_assert_int_ge(cheap, 2 * SMALL.layers);
+    gpt_free(&m);
+}
+END_TEST
+
+/* Both moments, 4 bytes each, go down and up again for each parameter. */
+START_TEST(moments_at_home_move_16_bytes_a_parameter) {
+    gpt_run run = run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 0);
+    run.offload = OFFLOAD_MOMENTS;
+    gpt m = build(&SMALL, run, NULL);
+    double bytes = 0;
+    for (int i = 0; i < m.graph->n_ops; i++) bytes += home_traffic(m.graph, &m.graph->ops[i], 4);
+    ck_assert(bytes == 16.0 * (double)gpt_parameters(&SMALL));
+    gpt_free(&m);
+}
+END_TEST
+
 START_TEST(policies_come_in_order_of_memory) {
     uint64_t before = UINT64_MAX;
     for (int policy = 0; policy < RECOMPUTE_POLICIES; policy++) {
@@ -443,6 +475,8 @@ Suite *plan_suite(void) {
     tcase_add_test(gpt2, gpt_steps_survive_in_the_planned_memory);
     tcase_add_test(gpt2, recomputing_gives_the_same_values);
     tcase_add_test(gpt2, what_a_policy_drops_does_not_live_into_the_backward_pass);
+    tcase_add_test(gpt2, what_is_cheap_is_computed_again_for_each_reader);
+    tcase_add_test(gpt2, moments_at_home_move_16_bytes_a_parameter);
     tcase_add_test(gpt2, policies_come_in_order_of_memory);
     tcase_add_loop_test(faults, graph_check_notices_planted_faults, 0, FAULTS);
     tcase_add_loop_test(faults, plan_check_notices_planted_faults, 0, 6);
