@@ -19,7 +19,7 @@ BUILD = "build-cov"
 KEPT = BUILD + "/reached.json"
 # Scripts that are quick, beside the suites of build/tests; SNUG is the program they run.
 SLOW = ["equivalence", "fit", "golden", "gradcheck", "lanes", "script/bad_input"]
-SCRIPTS = ["terminal", "docs", "kill", "folders", "saving", "faults", "memory", "resume", "bad_input"]
+SCRIPTS = ["terminal", "docs", "kill", "folders", "saving", "faults", "resume", "bad_input"]
 
 
 def suites():

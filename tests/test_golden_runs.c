@@ -72,6 +72,25 @@ static void compare_logs(const char *wanted, const char *got, double tokens) {
     fclose(b);
 }
 
+/* `eval` takes from the run what decides its sequences, and so prints what the log's last evaluation has. */
+static void eval_says_the_same(const char *wanted) {
+    char says[128] = "", out[64];
+    FILE *f = fopen(wanted, "r");
+    status s;
+    for (cJSON *line; (line = next_line(f)); cJSON_Delete(line))
+        if (cJSON_GetObjectItem(line, "train_loss"))
+            snprintf(says, sizeof says, "step %.0f: train loss %.4f, val loss %.4f\n",
+                     cJSON_GetObjectItem(line, "iter")->valuedouble,
+                     cJSON_GetObjectItem(line, "train_loss")->valuedouble,
+                     cJSON_GetObjectItem(line, "val_loss")->valuedouble);
+    fclose(f);
+    snprintf(out, sizeof out, "%s/out", folder);
+    char *text = CAPTURE(eval_run, &s, &e, out, "--device=cpu");
+    ck_assert_msg(s == OK, "%s", e.text);
+    ck_assert_msg(*says && strstr(text, says), "%s, not %s", text, says);
+    free(text);
+}
+
 static const struct {
     const char *name;
     double tokens; /* of a step: batch_size * gradient_accumulation_steps * block_size */
@@ -86,6 +105,7 @@ START_TEST(each_logged_number_of_a_run_is_pytorchs) {
     free(CAPTURE(train_run, &s, &e, config, out_option));
     ck_assert_msg(s == OK, "%s", e.text);
     compare_logs(wanted, log, runs[_i].tokens);
+    eval_says_the_same(wanted);
 }
 END_TEST
 
@@ -186,6 +206,18 @@ START_TEST(of_a_long_start_the_end_counts) {
 }
 END_TEST
 
+START_TEST(each_seed_draws_other_texts_and_the_same_again) {
+    cJSON *want = golden("sample.json");
+    char *text[3], *seeds[] = {"--seed=1337", "--seed=1338", "--seed=1337"};
+    for (int i = 0; i < 3; i++)
+        text[i] = sampled(want, "--temperature=2", seeds[i], "--num_samples=2", "--max_new_tokens=20");
+    ck_assert_str_eq(text[0], text[2]);
+    ck_assert_str_ne(text[0], text[1]);
+    for (int i = 0; i < 3; i++) free(text[i]);
+    cJSON_Delete(want);
+}
+END_TEST
+
 /* How often each id has to come in DRAWS draws. */
 static void expectations(const cJSON *want, double temperature, int k, double expected[V]) {
     const cJSON *logits = cJSON_GetObjectItem(want, "logits");
@@ -241,6 +273,7 @@ Suite *golden_runs_suite(void) {
     tcase_add_loop_test(train, each_logged_number_of_a_run_is_pytorchs, 0, (int)(sizeof runs / sizeof *runs));
     tcase_add_test(eval, eval_prints_the_losses_of_the_weights_it_was_given);
     tcase_add_test(sample, at_temperature_0_each_id_is_the_likeliest);
+    tcase_add_test(sample, each_seed_draws_other_texts_and_the_same_again);
     tcase_add_test(sample, of_a_long_start_the_end_counts);
     tcase_add_loop_test(sample, ids_come_as_often_as_the_logits_say, 0, 2);
     tcase_set_timeout(train, 300);
