@@ -18,7 +18,7 @@ import time
 BUILD = "build-cov"
 KEPT = BUILD + "/reached.json"
 # Scripts that are quick, beside the suites of build/tests; SNUG is the program they run.
-SLOW = ["equivalence", "fit", "golden", "gradcheck", "lanes", "script/bad_input"]
+SLOW = ["fit", "golden", "lanes", "gradcheck", "script/bad_input", "equivalence"]
 SCRIPTS = ["terminal", "docs", "kill", "folders", "saving", "faults", "resume", "bad_input"]
 
 
@@ -26,7 +26,7 @@ def suites():
     listed = subprocess.run([BUILD + "/tests", "?"], capture_output=True, text=True, check=False).stderr
     names = listed.split("the suites are:")[1].split()
     names = [n for n in names if not n.startswith("opencl")] + ["script/" + s for s in SCRIPTS]
-    return sorted(names, key=lambda n: n in SLOW)
+    return sorted(names, key=lambda n: SLOW.index(n) if n in SLOW else -1)
 
 
 def run_suite(name, fork):

@@ -117,6 +117,25 @@ START_TEST(plan_chooses_by_the_rule_from_all_that_it_prints) {
 }
 END_TEST
 
+/* Of 16 sequences, 6 at once would leave 4 at the end; 4 divide 16 and are more than half of 6. Times are all equal. */
+START_TEST(a_divisor_comes_before_what_is_less_than_twice_as_large) {
+    fit_request r = {
+        .shape = {.layers = 2, .heads = 2, .channels = 16, .positions = 16, .vocabulary = 50, .norm_epsilon = 1e-5},
+        .run = {.purpose = GRAPH_TRAIN, .length = 16, .sequences = 16, .beta1 = 0.9, .beta2 = 0.95},
+        .type = cpu_type(PRECISION_FLOAT32),
+        .policy = &recompute_policies[0],
+        .limits = {.real_bytes = 4, .alignment = 64}};
+    fit_option six = {.micro_batch = 6, .policy = r.policy, .one_upload = true}, o;
+    error e = {""};
+    r.cost = r.type->cost;
+    r.cost.launch = r.cost.byte = 0;
+    ck_assert_int_eq(fit_measure_as(&r, &six, &e), OK);
+    r.limits.cap = six.peak * 5 / 4 + 64; /* of which a fifth stays free */
+    ck_assert_msg(fit_choose(&r, &o, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(o.micro_batch, 4);
+}
+END_TEST
+
 /* ---- its words ---- */
 
 static char *words_of(char *size, char *cap, char *recompute) {
@@ -234,6 +253,7 @@ Suite *choice_suite(void) {
     Suite *s = suite_create("choice");
     TCase *t = tcase_create("rule");
     tcase_add_loop_test(t, plan_chooses_by_the_rule_from_all_that_it_prints, 0, 2);
+    tcase_add_test(t, a_divisor_comes_before_what_is_less_than_twice_as_large);
     tcase_add_test(t, plan_says_what_it_means);
     tcase_add_test(t, weight_gradients_by_snugs_own_products_are_one_launch);
     tcase_add_loop_test(t, moments_go_to_the_host_where_nothing_else_fits, 0, 2);

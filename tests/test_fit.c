@@ -208,26 +208,6 @@ START_TEST(fit_agrees_with_every_plan_there_is) {
 }
 END_TEST
 
-/* Of 16 sequences, 6 at once would leave 4 at the end; 4 divide 16 and are more than half of 6. Times are all equal. */
-START_TEST(a_divisor_comes_before_what_is_less_than_twice_as_large) {
-    uint64_t seed = 1;
-    fit_request r = random_request(&seed);
-    fit_option six = {.micro_batch = 6, .policy = &recompute_policies[0], .one_upload = true}, o;
-    error e = {""};
-    r.run.sequences = 16;
-    r.micro_batch = 0;
-    r.policy = six.policy;
-    r.type = cpu_type(PRECISION_FLOAT32);
-    r.limits = (memory_limits){.real_bytes = 4, .alignment = 64};
-    r.cost = r.type->cost;
-    r.cost.launch = r.cost.byte = 0;
-    ck_assert_int_eq(fit_measure_as(&r, &six, &e), OK);
-    r.limits.cap = six.peak * 5 / 4 + 64; /* of which a fifth stays free */
-    ck_assert_msg(fit_choose(&r, &o, &e) == OK, "%s", e.text);
-    ck_assert_int_eq(o.micro_batch, 4);
-}
-END_TEST
-
 /* From one byte too little for the smallest plan to no cap at all: whatever fits with a micro-batch's tokens is taken,
    and as soon as there is room, with the whole step's; the peak is that of the plan made of it. */
 START_TEST(a_steps_tokens_are_there_wherever_they_fit) {
@@ -693,7 +673,6 @@ Suite *fit_suite(void) {
     Suite *s = suite_create("fit");
     TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost");
     tcase_add_test(search, fit_agrees_with_every_plan_there_is);
-    tcase_add_test(search, a_divisor_comes_before_what_is_less_than_twice_as_large);
     tcase_add_test(search, a_steps_tokens_are_there_wherever_they_fit);
     tcase_add_loop_test(search, gpt2_sizes_fit_where_promised, 0, 2);
     tcase_add_test(search, the_search_takes_less_than_200_ms);
