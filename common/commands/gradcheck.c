@@ -134,12 +134,10 @@ static status against_differences(check *k, model *m, error *e) {
     return OK;
 }
 
-/* Compares the device's gradients, in the precision that the settings ask for, with the float64 ones. Does nothing
-   where that is the CPU's float32 or float64. */
-static status against_device(check *k, const config *c, error *e) {
-    backend *device;
+/* Compares the device's gradients, in the precision that the settings ask for, with the float64 ones, and closes it.
+   Does nothing more where that is the CPU's float32 or float64. */
+static status against_device(check *k, backend *device, error *e) {
     model m;
-    TRY(backend_open(c, &device, NULL, e));
     bool cpu = device->type->kind == BACKEND_CPU && device->type->precision != PRECISION_BFLOAT16;
     status s = cpu ? OK : model_open(&m, device, &k->shape, &k->run, e);
     if (cpu || s != OK) {
@@ -209,23 +207,33 @@ status gradcheck_run(const config *c, FILE *out, error *e) {
     check k = {.out = out};
     model m;
     TRY(choose(c, &k, e));
+    /* Before the differences, which take a while: a device that cannot be opened is known at once. */
+    backend *device;
+    TRY(backend_open(c, &device, NULL, e));
     int threads = omp_get_max_threads();
     omp_set_num_threads(1); /* to share out ops as small as these takes longer than to do them */
-    TRY(cpu_check_room(e));
-    backend *cpu = cpu_open(8, c->vram_cap);
-    status s = model_open(&m, cpu, &k.shape, &k.run, e);
+    backend *cpu = NULL;
+    status s = cpu_check_room(e);
+    if (s == OK) {
+        cpu = cpu_open(8, c->vram_cap);
+        s = model_open(&m, cpu, &k.shape, &k.run, e);
+        if (s != OK) cpu->close(cpu);
+    }
     if (s == OK) {
         print_choice(&k, c);
         k.batch = gradcheck_batch(k.run.sequences, k.run.length, k.shape.vocabulary, k.step.seed);
         k.gradients = xcalloc((size_t)m.gpt.n_params + 1, sizeof *k.gradients);
         s = read_gradients(&k, &m, k.gradients, e);
         if (s == OK) s = against_differences(&k, &m, e);
-        if (s == OK) s = against_device(&k, c, e);
+        if (s == OK) {
+            s = against_device(&k, device, e);
+            device = NULL;
+        }
         free_gradients(&m, k.gradients);
         batch_free(&k.batch);
         model_close(&m);
-    } else
-        cpu->close(cpu);
+    }
+    if (device) device->close(device);
     omp_set_num_threads(threads);
     if (s == OK && k.bad)
         return fail(e, FAILED, "gradcheck: %d tensor%s off by more than the tolerance, see above", k.bad,
