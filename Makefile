@@ -239,7 +239,7 @@ PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
 # What one build has to run, and the plain one does. Suites that compare kernels, variant by variant, for minutes: the
 # sanitizers change no kernel, and the host's side of each is run by the other suites too. And of other suites the test
 # cases with the tag "once": the same code over and over, with all combinations of settings.
-KERNEL_SUITES := opencl_attention opencl_ends opencl_generate opencl_product opencl_golden opencl_outside opencl_batch
+KERNEL_SUITES := opencl_attention opencl_bf16 opencl_ends opencl_generate opencl_product opencl_golden opencl_outside opencl_batch
 ONCE := CK_EXCLUDE_TAGS=once
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
 FUZZ_SHORT := 2

@@ -27,12 +27,12 @@ loads() {
     train "$1" resume 0 || fail "$1 does not load: $(cat "$err")"
     step=$(sed -n 's/this run has done its \([0-9]*\) steps.*/\1/p' "$work/said")
 }
-# wait_for WORDS FILE: until they stand there; kills $pid and fails after half a minute.
+# wait_for WORDS FILE: until they stand there; kills $pid and fails after two minutes.
 wait_for() {
     tries=0
     while ! grep -q "$1" "$2"; do
         tries=$((tries + 1))
-        [ $tries -lt 1500 ] || { kill -9 $pid; fail "'$1' never came: $(cat "$2")"; }
+        [ $tries -lt 6000 ] || { kill -9 $pid; fail "'$1' never came: $(cat "$2")"; }
         sleep 0.02
     done
 }
@@ -98,7 +98,7 @@ pid=$!
 tries=0
 until [ -e "$work/try/latest" ]; do
     tries=$((tries + 1))
-    [ $tries -lt 1500 ] || fail "no checkpoint"
+    [ $tries -lt 6000 ] || fail "no checkpoint"
     sleep 0.02
 done
 kill -STOP $pid

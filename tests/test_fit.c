@@ -671,8 +671,11 @@ END_TEST
 
 Suite *fit_suite(void) {
     Suite *s = suite_create("fit");
-    TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost");
-    tcase_add_test(search, fit_agrees_with_every_plan_there_is);
+    TCase *search = tcase_create("search"), *command = tcase_create("command"), *cost = tcase_create("cost"),
+          *all = tcase_create("all");
+    tcase_set_tags(all, "once");
+    tcase_set_timeout(all, 120); /* other programs may be running */
+    tcase_add_test(all, fit_agrees_with_every_plan_there_is);
     tcase_add_test(search, a_steps_tokens_are_there_wherever_they_fit);
     tcase_add_loop_test(search, gpt2_sizes_fit_where_promised, 0, 2);
     tcase_add_test(search, the_search_takes_less_than_200_ms);
@@ -685,9 +688,10 @@ Suite *fit_suite(void) {
     tcase_add_test(command, a_run_keeps_its_cap_from_choice_to_sampling);
     tcase_add_test(cost, constants_are_measured_once_and_kept);
     tcase_add_test(cost, predicted_times_are_in_the_order_of_measured_ones);
-    tcase_set_timeout(search, 120); /* other programs may be running */
+    tcase_set_timeout(search, 120);
     tcase_set_timeout(command, 120);
     tcase_set_timeout(cost, 300);
+    suite_add_tcase(s, all);
     suite_add_tcase(s, search);
     suite_add_tcase(s, command);
     suite_add_tcase(s, cost);

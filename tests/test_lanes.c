@@ -131,11 +131,13 @@ END_TEST
 Suite *lanes_suite(void);
 Suite *lanes_suite(void) {
     Suite *s = suite_create("lanes");
-    TCase *t = tcase_create("lanes");
-    tcase_add_loop_test(t, lanes_never_change_bits, 0, 2);
+    TCase *bits = tcase_create("bits"), *t = tcase_create("lanes");
+    tcase_set_tags(bits, "once");
+    tcase_add_loop_test(bits, lanes_never_change_bits, 0, 2);
     tcase_add_test(t, every_op_gives_and_shows_the_same_in_lanes);
     tcase_add_test(t, lanes_are_for_small_models_that_divide);
     tcase_add_test(t, lanes_share_the_block_without_overlap);
+    suite_add_tcase(s, bits);
     suite_add_tcase(s, t);
     return s;
 }
