@@ -226,6 +226,7 @@ Suite *opencl_bf16_suite(void);
 Suite *opencl_bf16_suite(void) {
     Suite *suite = suite_create("opencl_bf16");
     TCase *t = tcase_create("ops");
+    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_but_for_the_rounding, 0, 4);
     tcase_add_test(t, every_op_matches_cpu_bfloat16);

@@ -163,14 +163,17 @@ END_TEST
 
 Suite *opencl_home_suite(void) {
     Suite *suite = suite_create("opencl_home");
-    TCase *t = tcase_create("opencl_home");
+    TCase *bits = tcase_create("bits"), *t = tcase_create("opencl_home");
+    tcase_set_tags(bits, "once");
+    tcase_set_timeout(bits, 600);
     tcase_set_timeout(t, 600);
-    tcase_add_test(t, no_home_changes_a_bit);
+    tcase_add_test(bits, no_home_changes_a_bit);
+    tcase_add_test(bits, no_home_changes_a_bit_in_bfloat16);
     tcase_add_test(t, the_device_is_relieved_of_both_moments_to_the_byte);
-    tcase_add_test(t, no_home_changes_a_bit_in_bfloat16);
     tcase_add_test(t, float32_weights_leave_copies_of_half_their_size);
     tcase_add_test(t, transfers_have_a_time_of_their_own);
     tcase_add_test(t, moments_are_read_and_written_where_they_lie);
+    suite_add_tcase(suite, bits);
     suite_add_tcase(suite, t);
     return suite;
 }
