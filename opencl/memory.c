@@ -52,7 +52,8 @@ static status pin(memory *m, host_block *h, uint64_t bytes, error *e) {
     return s;
 }
 
-/* Pinned memory, which moves at the full speed of the bus; or pageable memory, where the driver has none. */
+/* Pinned memory, which moves at the full speed of the bus; or pageable memory, where the driver has none. Where the
+   system has none either, no smaller plan of the device's memory would help: BAD_INPUT. */
 static status reserve_host(memory *m, int i, error *e) {
     uint64_t bytes = m->plan->host_block_bytes[i];
     host_block *h = &m->host[i];
@@ -61,9 +62,11 @@ static status reserve_host(memory *m, int i, error *e) {
         h->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (h->at == MAP_FAILED) {
             h->at = NULL;
-            return fail(e, NO_MEMORY,
-                        "the system refused %llu bytes of its memory for what is to lie outside the device",
-                        (unsigned long long)bytes);
+            return fail(
+                e, BAD_INPUT,
+                "the system refused %llu bytes of its memory, on top of %llu, for what --offload keeps there: end "
+                "other programs, or train with --offload=none under a larger --vram_cap",
+                (unsigned long long)bytes, (unsigned long long)m->host_live);
         }
     }
     memset(h->at, 0, bytes);
@@ -104,7 +107,7 @@ status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint6
         return OK;
     }
     memory_release(m);
-    return NO_MEMORY; /* whatever name the driver gave to it: with less memory it may work */
+    return s == BAD_INPUT ? s : NO_MEMORY; /* whatever name the driver gave to it: with less memory it may work */
 }
 
 void memory_release(memory *m) {

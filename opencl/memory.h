@@ -29,7 +29,7 @@ typedef struct {
 
 /* Creates the plan's blocks on the device and in the host's memory, fills every byte with zeros, and waits for that,
    since drivers that allocate lazily refuse only then. After that no more buffers can be created. NO_MEMORY: the cap or
-   the device refuses; nothing is held then. */
+   the device refuses; BAD_INPUT: the system, for what lies in the host's memory. Nothing is held then. */
 status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e);
 void memory_release(memory *m);
 

@@ -1,10 +1,11 @@
 #!/bin/sh
-# attention_ptx.sh PTXAS [ARCHITECTURES]: into how many registers do attention_mma.cl's kernels assemble, with how many bytes
-# spilled, and is what they compute right? As mma_ptx.sh does it for products, with the same tools. Interprets them
-# with fewer warps a group than a card gets, which changes neither bits nor layout. ONLY='BF16,true,64': a part.
+# attention_ptx.sh PTXAS [ARCHITECTURES [LENGTHS]]: into how many registers do attention_mma.cl's kernels assemble, with how many
+# bytes spilled, and is what they compute right, with dropout and without? As mma_ptx.sh does it for products, with the
+# same tools. Interprets them with fewer warps a group than a card gets, which changes neither bits nor layout, on sequences
+# of 37 positions, a multiple of nothing, or of LENGTHS ('1 31 32 36 70', say, which takes minutes more). ONLY='BF16,true,64': a part.
 set -eu
 cd "$(dirname "$0")/.."
-ptxas=$1 architectures=${2:-80 86 90}
+ptxas=$1 architectures=${2:-80 86 89 90} lengths=${3:-37}
 clang=${CLANG:-clang-14} library=${LIBCLC:-/usr/lib/clc/nvptx64--nvidiacl.bc}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -52,7 +53,10 @@ while IFS=, read -r way stored size warps streamed part prefetch; do
         done
     done
     if [ "${ONLY_REGISTERS:-0}" = 1 ]; then continue; fi
-    compile $stored16 "$size" 2 "$streamed" "$part" "$prefetch" 0 $bf16
-    python3 tests/attention_ptx.py "$work/attention.ptx" 2 "$size" 32 64 $bf16 $stored16 >>"$work/right"
+    for dropout in 0 1; do
+        compile $stored16 "$size" 2 "$streamed" "$part" "$prefetch" $dropout $bf16
+        # shellcheck disable=SC2086
+        python3 tests/attention_ptx.py "$work/attention.ptx" 2 "$size" 32 64 $bf16 $stored16 $dropout $lengths >>"$work/right"
+    done
 done <"$work/tiles"
 cat "$work/right"

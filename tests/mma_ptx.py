@@ -12,6 +12,7 @@ import sys
 NAMES = ("A", "B", "C", "E", "bias")
 BASE = {name: i + 1 << 40 for i, name in enumerate(NAMES)}
 M32, M64 = (1 << 32) - 1, (1 << 64) - 1
+BYTES = 1 << 32  # added to a byte's place in local memory, which else would be a word's
 
 
 def signed(x, bits):
@@ -57,6 +58,15 @@ class Group:
     def __init__(self, x, y, args, memory, symbols):
         self.x, self.y, self.args, self.memory, self.symbols = x, y, args, memory, symbols
         self.local, self.writers, self.readers, self.flying, self.accesses = {}, {}, {}, {}, {}
+        self.sizes = {}  # of each word that was touched: 4, or 1 if by bytes
+
+    def place_of(self, at, size):
+        """The place of a word, or of a byte, each of which is a place of its own; so nothing may be touched as both."""
+        if at + size > self.symbols["end of shared"]:
+            raise SystemExit(f"local address {at} is out of bounds")
+        if self.sizes.setdefault(at & ~3, size) != size:
+            raise SystemExit(f"local address {at} is touched as a word and by bytes")
+        return at if size == 4 else BYTES + at
 
     def load(self, lane, at):
         if at in self.flying:
@@ -86,7 +96,7 @@ class Group:
             memory, at = self.place(source, 16)
             words = struct.unpack_from("<4I", memory, at)
         for i in range(4):
-            self.claim(lane, to + 4 * i)
+            self.claim(lane, self.place_of(to + 4 * i, 4))
             self.flying[to + 4 * i] = lane.index
         lane.copies.append((to, words))
 
@@ -117,7 +127,7 @@ def check_banks(addresses, size, what):
     """Different words of one bank are served one after the other."""
     banks = {}
     for at in addresses:
-        for word in range(at // 4, at // 4 + size // 4):
+        for word in range(at // 4, (at + size + 3) // 4):
             banks.setdefault(word % 32, set()).add(word)
     if banks and max(map(len, banks.values())) > 1:
         raise SystemExit(f"{what}: lanes meet in a bank of local memory")
@@ -210,13 +220,15 @@ def access(parts, operands, pc):
     space, is_load, kind = parts[1], parts[0] == "ld", parts[-1]
     target, at = (operands[0], operands[1]) if is_load else (operands[1], operands[0])
     names, where = [x.strip() for x in target.strip("{}").split(",")], address(at)
+    size = SIZES.get(kind, 4)
     if space == "param":
-        number = int(at.strip(" []").rsplit("_", 1)[1])
+        number, _, offset = at.strip(" []").rsplit("_", 1)[1].partition("+")
+        number, offset = int(number), int(offset or 0) // size
 
         def load_param(lane):
-            lane.regs[names[0]] = lane.group.args[number]
+            value = lane.group.args[number]
+            lane.regs.update(zip(names, value[offset:] if isinstance(value, tuple) else (value,)))
         return load_param
-    size = SIZES.get(kind, 4)
     code = {"f32": "<f", "u16": "<H", "b16": "<H"}.get(kind, "<I")
 
     def run(lane):
@@ -231,16 +243,19 @@ def access(parts, operands, pc):
                     lane.stack[a + size * i] = bits_of(value) if kind == "f32" else value
             return
         if space == "shared":
+            if size not in (1, 4):
+                raise SystemExit(f"local memory is touched {size} bytes at a time, which is not known here")
             if a % (size * len(names)):
                 raise SystemExit(f"local address {a} is not aligned")
             group.note(lane, pc, a, size * len(names))
             for i, name in enumerate(names):
+                place = group.place_of(a + size * i, size)
                 if is_load:
-                    word = group.load(lane, a + 4 * i)
+                    word = group.load(lane, place)
                     lane.regs[name] = float_of(word) if kind == "f32" else word
                 else:
                     value = lane.regs[name]
-                    group.store(lane, a + 4 * i, bits_of(value) if kind == "f32" else value)
+                    group.store(lane, place, bits_of(value) if kind == "f32" else value & M32 if size == 4 else value & 255)
             return
         memory, offset = group.place(a, size * len(names))
         for i, name in enumerate(names):
@@ -352,9 +367,10 @@ def parse(text):
             line = line.strip().rstrip(";")
             if line.startswith(".local"):
                 symbols[re.search(r"([\w$]+)\[", line)[1]] = 0
-            shared = re.match(r"\.shared \.align \d+ \.b8 ([\w$]+)\[(\d+)\]", line)
+            shared = re.match(r"\.shared \.align (\d+) \.b8 ([\w$]+)\[(\d+)\]", line)
             if shared:
-                symbols[shared[1]], free = free, free + int(shared[2])
+                free = -(-free // int(shared[1])) * int(shared[1])
+                symbols[shared[2]], free = free, free + int(shared[3])
             elif re.fullmatch(r"[\w$]+:", line):
                 labels[line[:-1]] = len(code)
             elif line and line[0] not in "%.":
@@ -365,6 +381,7 @@ def parse(text):
                 condition = (guard[2], guard[1] == "!") if guard else None
                 special = opcode if opcode.startswith(("bra", "bar", "mma", "ldmatrix", "shfl", "ret")) else None
                 code.append((condition, special, operands, None if special else translate(opcode, operands, len(code))))
+        symbols["end of shared"] = free
         kernels[name] = (code, labels, symbols)
     return kernels
 

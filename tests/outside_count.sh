@@ -51,6 +51,30 @@ check_counts "$work/count"
 [ "$status" = 0 ] && [ "$peak" -le $cap ] || fail "a run that measures: status $status, $peak of $cap bytes"
 ls "$work"/cache/snug/cost-*.json >"$work/measured" || fail "the first run did not measure"
 
+# What the bus does is among that, if two measurements agreed, and a plan's time counts with it.
+for try in 1 2 3 4 5; do
+    ! grep -q '"transfer":' "$work"/cache/snug/cost-*.json || break
+    [ $try -lt 5 ] || fail "no two measurements of the bus agreed in five runs"
+    rm "$work"/cache/snug/cost-*.json
+    run measuring 0
+done
+awk -F: '/"transfer"/ { exit !($2 > 1e-12 && $2 < 1e-7) }' "$work"/cache/snug/cost-*.json ||
+    fail "no bus has that speed: $(grep '"transfer"' "$work"/cache/snug/cost-*.json)"
+seconds() { # of a step of 774M with moments on the host
+    "$snug" plan data/configs/gpt2_774m.py --device="$device" --offload=moments --micro_batch_size=1 --recompute=block \
+        --batch_size=1 --gradient_accumulation_steps=1 --vram_cap=7GiB --json=True >"$work/plan.json" 2>"$work/log" ||
+        fail "plan of moments on the host"
+    sed -n 's/.*"seconds_per_step":[^0-9]*\([0-9.e+-]*\).*/\1/p' "$work/plan.json" | head -n 1
+}
+before=$(seconds)
+cp -r "$work/cache" "$work/kept"
+sed -i 's/"transfer":.*/"transfer": 1e-6,/' "$work"/cache/snug/cost-*.json # a second for each MB
+after=$(seconds)
+rm -r "$work/cache"
+mv "$work/kept" "$work/cache"
+echo "$before $after" | awk '{ exit !($2 - $1 > 10000 && $2 - $1 < 13000) }' ||
+    fail "12.4 GB at 1 MB/s took $after s, and $before s at the bus's speed"
+
 # train NAME REFUSE_ABOVE OPTIONS...: runs, and compares what was counted with what the log says.
 train() {
     run "$@"
@@ -108,7 +132,11 @@ for way in pinned pageable; do
         [ "$host" = 0 ] && grep -q 'no pinned memory' "$work/log" || fail "pageable memory without a word"
     fi
 done
-unset SNUG_REFUSE_PINNED
+export SNUG_REFUSE_PAGEABLE=1
+train neither 0 --offload=moments
+[ "$status" = 1 ] && [ "$(grep -c '^snug: ' "$work/log")" = 1 ] && grep -q '^snug: the system refused .* --offload=none' "$work/log" ||
+    fail "no memory on the host: status $status"
+unset SNUG_REFUSE_PINNED SNUG_REFUSE_PAGEABLE
 
 for options in "--micro_batch_size=5 --recompute=none" "--micro_batch_size=7 --recompute=attention" \
     "--micro_batch_size=1 --recompute=gelu"; do

@@ -1,17 +1,21 @@
 /* preload_count_buffers.c: an outside count of the buffers that a process makes, CLBlast's and the program's alike.
    Preload it. Buffers in the host's memory (CL_MEM_ALLOC_HOST_PTR) are counted apart. SNUG_REFUSE_ABOVE=bytes refuses
-   what would pass that many on the device, SNUG_REFUSE_PINNED=1 all others; a line goes to SNUG_COUNT_FILE, or stderr,
-   at exit. A test inside the process may also look up count_buffers_reset and count_buffers by name. */
+   what would pass that many on the device, SNUG_REFUSE_PINNED=1 all others, 2 only to map them; SNUG_REFUSE_PAGEABLE=1
+   what the program itself maps of memory. A line goes to SNUG_COUNT_FILE, or stderr, at exit. A test inside the process
+   may also look up count_buffers_reset and its like by name. */
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
 #include <CL/cl.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 enum { ROOM = 65536 };
 static struct {
@@ -23,7 +27,8 @@ static struct {
 static int n_known;
 static uint64_t live, peak, refuse_above, created, late; /* late: made after the first kernel was enqueued */
 static uint64_t host_live, host_peak;
-static int launched, refuse_pinned;
+enum { NOTHING, BUFFERS, MAPPING };
+static int launched, refuse_pinned, refuse_pageable;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void *next(const char *name) {
@@ -46,7 +51,7 @@ cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void 
     cl_mem buffer = NULL;
     bool on_host = flags & CL_MEM_ALLOC_HOST_PTR;
     uint64_t *now = on_host ? &host_live : &live, *most = on_host ? &host_peak : &peak;
-    if (on_host ? refuse_pinned : refuse_above && live + size > refuse_above) {
+    if (on_host ? refuse_pinned == BUFFERS : refuse_above && live + size > refuse_above) {
         if (code) *code = CL_MEM_OBJECT_ALLOCATION_FAILURE;
     } else if ((buffer = real(context, flags, size, host, code))) {
         if (n_known == ROOM) abort();
@@ -61,6 +66,29 @@ cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void 
     }
     pthread_mutex_unlock(&lock);
     return buffer;
+}
+
+void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset,
+                         size_t size, cl_uint waits, const cl_event *wait, cl_event *event, cl_int *code) {
+    void *(*real)(cl_command_queue, cl_mem, cl_bool, cl_map_flags, size_t, size_t, cl_uint, const cl_event *,
+                  cl_event *, cl_int *);
+    *(void **)&real = next("clEnqueueMapBuffer");
+    if (refuse_pinned != MAPPING) return real(queue, buffer, blocking, flags, offset, size, waits, wait, event, code);
+    if (code) *code = CL_MAP_FAILURE;
+    return NULL;
+}
+
+/* The program's only; compilers inside of drivers map memory, too. */
+void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset) {
+    void *(*real)(void *, size_t, int, int, int, off_t);
+    Dl_info caller;
+    if (refuse_pageable && file < 0 && dladdr(__builtin_return_address(0), &caller) &&
+        !strstr(caller.dli_fname, ".so")) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    *(void **)&real = next("mmap");
+    return real(address, size, protection, flags, file, offset);
 }
 
 cl_int clRetainMemObject(cl_mem buffer) {
@@ -100,6 +128,7 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint 
 
 /* For tests in the process. */
 void count_buffers_refuse_pinned(int refuse) { refuse_pinned = refuse; }
+void count_buffers_refuse_pageable(int refuse) { refuse_pageable = refuse; }
 /* Starts over. Bytes that are live stay counted. */
 void count_buffers_reset(uint64_t refuse) {
     refuse_above = refuse;
@@ -118,7 +147,9 @@ uint64_t count_buffers(int which) {
 __attribute__((constructor)) static void start(void) {
     const char *limit = getenv("SNUG_REFUSE_ABOVE");
     refuse_above = limit ? strtoull(limit, NULL, 10) : 0;
-    refuse_pinned = getenv("SNUG_REFUSE_PINNED") != NULL;
+    const char *pinned = getenv("SNUG_REFUSE_PINNED");
+    refuse_pinned = pinned ? atoi(pinned) : NOTHING;
+    refuse_pageable = getenv("SNUG_REFUSE_PAGEABLE") != NULL;
 }
 
 __attribute__((destructor)) static void report(void) {

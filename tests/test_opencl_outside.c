@@ -9,13 +9,16 @@
 static void (*count_reset)(uint64_t refuse_above);
 static uint64_t (*count)(int which);
 static void (*refuse_pinned)(int refuse);
+static void (*refuse_pageable)(int refuse);
+enum { NOTHING, BUFFERS, MAPPING };
 enum { LIVE, PEAK, CREATED, LATE, HOST_LIVE, HOST_PEAK };
 
 static bool counting(void) {
     *(void **)&count_reset = dlsym(RTLD_DEFAULT, "count_buffers_reset");
     *(void **)&count = dlsym(RTLD_DEFAULT, "count_buffers");
     *(void **)&refuse_pinned = dlsym(RTLD_DEFAULT, "count_buffers_refuse_pinned");
-    return count_reset && count && refuse_pinned;
+    *(void **)&refuse_pageable = dlsym(RTLD_DEFAULT, "count_buffers_refuse_pageable");
+    return count_reset && count && refuse_pinned && refuse_pageable;
 }
 
 static uint64_t state;
@@ -165,20 +168,47 @@ START_TEST(a_driver_that_refuses_pinned_memory_gets_pageable_memory) {
     gpt_run run = refused_run;
     run.micro_batch = 2;
     run.offload = OFFLOAD_MOMENTS;
-    char hash[2][65];
-    for (int refuse = 0; refuse < 2; refuse++) {
+    char hash[3][65];
+    for (int refuse = NOTHING; refuse <= MAPPING; refuse++) {
         model m;
         refuse_pinned(refuse);
         count_reset(0);
         ck_assert_msg(model_open(&m, open_device(0, 0), &refused_shape, &run, &e) == OK, "%s", e.text);
-        ck_assert_int_eq(m.backend->host_pageable, refuse);
+        ck_assert_int_eq(m.backend->host_pageable, refuse != NOTHING);
         ck_assert_uint_eq(m.backend->host_allocated, m.plan.host_total);
-        ck_assert_uint_eq(count(HOST_PEAK), refuse ? 0 : m.plan.host_total);
+        ck_assert_uint_eq(count(HOST_LIVE), refuse == NOTHING ? m.plan.host_total : 0);
+        ck_assert_uint_le(count(HOST_PEAK), refuse == BUFFERS ? 0 : m.plan.host_total);
         train(&m, hash[refuse]);
         model_close(&m);
+        ck_assert_uint_eq(count(LIVE) + count(HOST_LIVE), 0);
+        ck_assert_str_eq(hash[refuse], hash[NOTHING]);
     }
-    refuse_pinned(0);
-    ck_assert_str_eq(hash[0], hash[1]);
+    refuse_pinned(NOTHING);
+}
+END_TEST
+
+/* Where the system has no memory either, a smaller plan for the device would not help: one line says whose memory it
+   is, nothing is held, and the same backend takes the next plan. */
+START_TEST(a_system_that_refuses_memory_is_told_from_a_device_that_does) {
+    if (!counting()) return;
+    error e = {""};
+    gpt_run run = refused_run;
+    run.micro_batch = 2;
+    run.offload = OFFLOAD_MOMENTS;
+    model m;
+    count_reset(0);
+    backend *b = open_device(0, 0);
+    b->limits.max_block = 384 << 10; /* many blocks */
+    refuse_pinned(MAPPING);
+    refuse_pageable(1);
+    ck_assert_int_eq(model_open(&m, b, &refused_shape, &run, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, "the system refused") && strstr(e.text, "--offload=none"), "%s", e.text);
+    ck_assert_uint_eq(count(LIVE) + count(HOST_LIVE), 0);
+    refuse_pinned(NOTHING);
+    refuse_pageable(0);
+    ck_assert_msg(model_open(&m, b, &refused_shape, &run, &e) == OK, "%s", e.text);
+    ck_assert_uint_eq(count(HOST_LIVE), m.plan.host_total);
+    model_close(&m);
 }
 END_TEST
 
@@ -226,6 +256,7 @@ Suite *opencl_outside_suite(void) {
     tcase_add_loop_test(t, outside_peak_of_texts_is_the_plan, 0, 8);
     tcase_add_test(t, a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits);
     tcase_add_test(t, a_driver_that_refuses_pinned_memory_gets_pageable_memory);
+    tcase_add_test(t, a_system_that_refuses_memory_is_told_from_a_device_that_does);
     suite_add_tcase(suite, t);
     return suite;
 }

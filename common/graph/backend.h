@@ -23,8 +23,8 @@ struct backend {
 
     /* The only allocation: reserves plan->block_bytes and plan->host_block_bytes, writes to every byte, and waits;
        after that nothing more can be allocated. g and p stay the caller's and must outlive the backend. NO_MEMORY: the
-       cap or the device refuses; nothing is held then, and bind may be called again with a smaller plan. All persistent
-       tensors are zero afterwards. */
+       cap or the device refuses; nothing is held then, and bind may be called again with a smaller plan. BAD_INPUT: the
+       host refuses what is to lie there. All persistent tensors are zero afterwards. */
     status (*bind)(backend *, const graph *g, const plan *p, error *e);
     /* Runs the ops of a span. It may return before they are done; read waits for them. */
     status (*run)(backend *, span, const step_args *, error *e);

@@ -23,9 +23,10 @@ typedef struct {
     double flop[WORK_KINDS]; /* seconds per arithmetic operation */
     double byte;             /* seconds per byte moved */
     bool measured;           /* false: stated constants, from which only ratios of times may be taken */
-    double transfer;         /* seconds per byte between the host's memory and the device's; always a stated constant */
-    bool busy;               /* measured while other programs kept the machine busy: rough */
-    bool dw_at_once;         /* weight gradients of all sequences are one launch, as snug's own products make them */
+    double transfer; /* seconds per byte between the host's memory and the device's; stated where it could not be
+                        measured */
+    bool busy;       /* measured while other programs kept the machine busy: rough */
+    bool dw_at_once; /* weight gradients of all sequences are one launch, as snug's own products make them */
 } cost_model;
 
 work_kind cost_work(op_code code);

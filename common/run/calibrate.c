@@ -5,6 +5,7 @@
 #include "base/host.h"
 #include "base/json_file.h"
 #include "base/json_value.h"
+#include "graph/home.h"
 #include "run/model.h"
 #include "run/device.h"
 #include "base/timer.h"
@@ -94,7 +95,6 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
     const backend_type *type = t->m.backend->type;
     if (type->kind == BACKEND_CPU && out->launch < type->cost.launch) out->launch = type->cost.launch;
     out->measured = true;
-    out->transfer = type->cost.transfer;
     return OK;
 }
 
@@ -124,8 +124,7 @@ static status fill_weights(model *m, error *e) {
     return s;
 }
 
-/* Measures one size on b, which stays open. */
-static status measure_size(backend *b, const bench_size *z, cost_model *out, error *e) {
+static status open_size(bench *t, backend *b, const bench_size *z, offload_policy offload, error *e) {
     gpt_shape shape = {.layers = 1,
                        .heads = z->channels / HEAD_SIZE,
                        .channels = z->channels,
@@ -139,16 +138,48 @@ static status measure_size(backend *b, const bench_size *z, cost_model *out, err
                    .batch_invariant = true,
                    .beta1 = 0.9,
                    .beta2 = 0.95,
-                   .grad_clip = 1};
-    bench t = {.step = {.sequences = z->sequences, .length = z->length}};
+                   .grad_clip = 1,
+                   .offload = offload};
+    *t = (bench){.step = {.sequences = z->sequences, .length = z->length}};
+    return model_open(&t->m, b, &shape, &run, e);
+}
+
+/* Measures one size on b, which stays open. */
+static status measure_size(backend *b, const bench_size *z, cost_model *out, error *e) {
+    bench t;
     *out = b->type->cost; /* what is not measured */
-    TRY(model_open(&t.m, b, &shape, &run, e));
+    TRY(open_size(&t, b, z, OFFLOAD_NONE, e));
     const graph *g = t.m.gpt.graph;
     status s = fill_weights(&t.m, e);
     if (s == OK) s = b->run(b, g->begin, &t.step, e); /* all ops once, so that kernels are built and memory is used */
     if (s == OK) s = b->run(b, g->micro, &t.step, e);
     if (s == OK) s = b->run(b, g->finish, &t.step, e);
     if (s == OK) s = measure_ops(&t, out, e);
+    model_unbind(&t.m);
+    return s;
+}
+
+/* The bus: what AdamW of the largest tensor takes longer where both moments come from the host's memory and go back.
+   The two fastest of four tries have to agree within a quarter; else out->transfer stays as it is. */
+static status measure_transfer(backend *b, const bench_size *z, cost_model *out, error *e) {
+    enum { TRIES = 4 };
+    bench t;
+    double first = INFINITY, second = INFINITY, one;
+    TRY(open_size(&t, b, z, OFFLOAD_MOMENTS, e));
+    const graph *g = t.m.gpt.graph;
+    int i = g->finish.first;
+    while (!(g->ops[i].code == OP_ADAMW && is_worth_timing(g, i))) i++;
+    status s = b->run(b, (span){i, i + 1}, &t.step, e);
+    for (int k = 0; k < TRIES && s == OK; k++) {
+        s = op_time(&t, i, &one, e);
+        if (s != OK || one >= second) continue;
+        second = one < first ? first : one;
+        if (one < first) first = one;
+    }
+    size_t real = b->limits.real_bytes;
+    double moving = first - out->launch - op_traffic(g, &g->ops[i], z->sequences, real) * out->byte;
+    if (moving < 0.2 * first) moving = 0.2 * first; /* where moving is hardly slower than the update, as on CPUs */
+    if (s == OK && second < 1.25 * first) out->transfer = moving / home_traffic(g, &g->ops[i], real);
     model_unbind(&t.m);
     return s;
 }
@@ -206,6 +237,7 @@ bool calibrate_recall(const config *c, const backend_type *type, const backend *
         found = has_text(object, "device", backend_print(open, device)) && has_text(object, "gemm", open->gemm);
     found = found && get_seconds(object, "launch", &m.launch) && get_seconds(object, "byte", &m.byte);
     for (int w = 0; w < WORK_KINDS && found; w++) found = get_seconds(object, FLOP_KEYS[w], &m.flop[w]);
+    if (found && type->has_host) get_seconds(object, "transfer", &m.transfer); /* may not be there: then it is stated */
     m.busy = found && cJSON_IsTrue(json_get(object, "busy"));
     if (found) *out = m;
     cJSON_Delete(object);
@@ -222,6 +254,7 @@ static void keep(const config *c, const backend *b, const cost_model *m) {
     cJSON_AddStringToObject(object, "gemm", b->gemm);
     cJSON_AddNumberToObject(object, "launch", m->launch);
     cJSON_AddNumberToObject(object, "byte", m->byte);
+    if (m->transfer != b->type->cost.transfer) cJSON_AddNumberToObject(object, "transfer", m->transfer);
     for (int w = 0; w < WORK_KINDS; w++) cJSON_AddNumberToObject(object, FLOP_KEYS[w], m->flop[w]);
     cJSON_AddBoolToObject(object, "busy", m->busy);
     json_write(path, object, false, NULL);
@@ -245,6 +278,7 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
         fprintf(report, "measuring this device's speed again: other programs kept the machine busy the last time\n");
     else if (report)
         fprintf(report, "measuring this device's speed, once\n");
+    const bench_size *used = NULL;
     for (int i = 0; i < N_SIZES; i++) {
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
@@ -253,6 +287,11 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
         TRY(s);
         *out = m;
         out->busy = busy;
+        used = &SIZES[i];
+    }
+    if (used && b->type->has_host) {
+        status s = measure_transfer(b, used, out, e); /* as stated where the host's memory is short */
+        if (s != NO_MEMORY && s != BAD_INPUT) TRY(s);
     }
     if (out->measured)
         keep(c, b, out);
