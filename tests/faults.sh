@@ -110,16 +110,49 @@ else
 fi
 
 # --- NaN: named, and nothing saved over
+homes='--device=opencl --offload=moments' # its moments lie in the host's memory
+opencl=true
+"$snug" devices >"$work/null" 2>&1 || { echo "SKIPPED what needs an OpenCL device: there is none"; opencl=false; }
 for device in cpu opencl; do
-    [ $device = cpu ] || "$snug" devices >"$work/null" 2>&1 || { echo "SKIPPED NaN on opencl: no device"; continue; }
+    [ $device = cpu ] || $opencl || continue
+    where=--device=cpu
+    [ $device = cpu ] || where=$homes
     rm -rf "$work/try"
     cp -a "$out" "$work/try"
     status=0
-    train "$work/try" resume 30 --device=$device --learning_rate=1e6 --decay_lr=False --grad_clip=0 || status=$?
+    train "$work/try" resume 30 $where --learning_rate=1e6 --decay_lr=False --grad_clip=0 || status=$?
     expect_failure "NaN on $device" 'step 1[0-9]: the .* is .*; first in .*; stopped before anything was updated or saved'
     [ "$(weights "$work/try")" = "$good" ] || fail "NaN on $device: the checkpoint was replaced"
     echo "$device: $(grep '^snug' "$err")"
 done
+
+# --- moments at home with the host: what fails while a checkpoint is written, its moments' file in particular
+if $opencl; then
+    failed=0
+    for k in 20 60 100 140; do
+        rm -rf "$work/try"
+        cp -a "$out" "$work/try"
+        status=0
+        ( export FAULTFS_K=$k FAULTFS_ERRNO=28 FAULTFS_STICKY=1 FAULTFS_PATH="$work/try" LD_PRELOAD=$preload
+          train "$work/try" resume 11 $homes ) || status=$?
+        [ $status -eq 0 ] || { failed=$((failed + 1)); expect_failure "call $k fails on OpenCL" "No space left"; }
+        loads "$work/try"
+        [ "$step" -eq 11 ] || { [ "$status" -eq 1 ] && [ "$step" -eq 10 ] && [ "$(weights "$work/try")" = "$good" ]; } ||
+            fail "call $k on OpenCL, status $status: at step $step"
+    done
+    [ $failed -ge 3 ] || fail "only $failed of four calls failed on OpenCL"
+    # Killed between two saves, it goes on in the other home to the bits of a run that nobody killed.
+    train "$work/whole" scratch 20 $homes || fail "$(cat "$err")"
+    train "$work/killed" scratch 10 $homes || fail "$(cat "$err")"
+    "$snug" train $small $homes --out_dir="$work/killed" --init_from=resume --max_iters=400 >"$work/said" 2>&1 &
+    victim=$!
+    until grep -q '^iter 1[1-4]' "$work/said" || ! kill -0 $victim 2>"$work/null"; do sleep 0.01; done
+    kill -KILL $victim 2>"$work/null" || fail "it ended before it was killed: $(cat "$work/said")"
+    wait $victim || true
+    train "$work/killed" resume 20 --device=opencl --offload=none || fail "$(cat "$err")"
+    [ "$(weights "$work/whole")" = "$(weights "$work/killed")" ] || fail "killed with its moments on the host: other weights"
+    echo "moments at home with the host: $failed failing calls, a kill, the same weights"
+fi
 
 # --- a damaged newest checkpoint: named, the one before offered, and the line that is offered works
 rm -rf "$work/try"

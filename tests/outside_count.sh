@@ -58,7 +58,7 @@ for try in 1 2 3 4 5; do
     rm "$work"/cache/snug/cost-*.json
     run measuring 0
 done
-awk -F: '/"transfer"/ { exit !($2 > 1e-12 && $2 < 1e-7) }' "$work"/cache/snug/cost-*.json ||
+awk -F: '/"transfer"/ { exit !($2 + 0 > 1e-12 && $2 + 0 < 1e-7) }' "$work"/cache/snug/cost-*.json ||
     fail "no bus has that speed: $(grep '"transfer"' "$work"/cache/snug/cost-*.json)"
 seconds() { # of a step of 774M with moments on the host
     "$snug" plan data/configs/gpt2_774m.py --device="$device" --offload=moments --micro_batch_size=1 --recompute=block \
