@@ -39,6 +39,9 @@ HAVE_CRYPTO   := $(call has_header,openssl/evp.h)
 HAVE_CHECK    := $(call has_header,check.h,$(CHECK_CFLAGS))
 HAVE_OPENCL   := $(call has_header,CL/cl.h,-DCL_TARGET_OPENCL_VERSION=120)
 HAVE_CLBLAST  := $(call has_header,clblast_c.h,-DCL_TARGET_OPENCL_VERSION=120)
+MPI_CFLAGS    := $(call pkg_cflags,ompi-c)
+HAVE_MPI      := $(if $(MPI_CFLAGS),$(call has_header,mpi.h,$(MPI_CFLAGS)))
+MPI           ?= $(if $(HAVE_MPI),1,0)
 OPENCL_WISH   := $(OPENCL)
 OPENCL        ?= $(if $(and $(HAVE_OPENCL),$(HAVE_CLBLAST)),1,0)
 
@@ -72,6 +75,9 @@ LIBS := $(call pkg_libs,openblas,-lopenblas) $(call pkg_libs,libcjson,-lcjson) \
         $(call pkg_libs,libpcre2-8,-lpcre2-8) $(call pkg_libs,libcrypto,-lcrypto)
 ifeq ($(OPENCL),1)
 LIBS += $(call pkg_libs,clblast,-lclblast) $(call pkg_libs,OpenCL,-lOpenCL)
+endif
+ifeq ($(MPI),1)
+LIBS += $(call pkg_libs,ompi-c,-lmpi)
 endif
 LIBS += -ldl -lm
 CHECK_LIBS := $(call pkg_libs,check,-lcheck -lsubunit -lrt -lpthread)
@@ -154,6 +160,7 @@ found:
 	@echo "OpenMP     $(call yes_no,$(HAVE_OPENMP))"
 	@echo "OpenCL     headers $(call yes_no,$(HAVE_OPENCL)), CLBlast $(call yes_no,$(HAVE_CLBLAST)):" \
 	  "$(if $(filter 1,$(OPENCL)),building the OpenCL backend,CPU only)"
+	@echo "MPI        $(call yes_no,$(HAVE_MPI)): $(if $(filter 1,$(MPI)),for several processes by mpirun,one process alone)"
 	@echo "Check      $(call yes_no,$(HAVE_CHECK))$(if $(HAVE_CHECK),, (only the tests need it))"
 
 $(OBJ)/%.o: %.c $(BUILD)/flags
@@ -175,6 +182,10 @@ $(OBJ)/%.cpp.o: %.cpp $(BUILD)/flags
 $(OBJ)/tests/%.o: private LIB_CFLAGS += $(CHECK_CFLAGS)
 $(OBJ)/tests/main.o: private LIB_CFLAGS += -iquote $(BUILD)
 $(OBJ)/tests/main.o: $(BUILD)/suites.h
+ifeq ($(MPI),1)
+$(OBJ)/common/base/processes.o: private DEFINES += -DSNUG_MPI
+$(OBJ)/common/base/processes.o: private LIB_CFLAGS += $(MPI_CFLAGS)
+endif
 $(OBJ)/common/base/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"$(BUILD_ID)"'
 $(OBJ)/common/base/version.o: $(BUILD)/build_id
 
@@ -260,7 +271,7 @@ test:
 test-build:
 	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build all tests
 	@$(AGAIN) $(JOBS) SANITIZE=1 BUILD=build-asan all tests
-	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 OPENCL=0 tests
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-portable NATIVE=0 OPENCL=0 MPI=0 tests
 	@if $(FUZZ_TRY); then $(AGAIN) $(JOBS) fuzz >/dev/null; fi
 test-run: export XDG_CACHE_HOME = $(CURDIR)/build/cache
 # Also for tests with an empty cache of snug's own: compiling kernels takes most of the time of an OpenCL test.
@@ -325,7 +336,7 @@ bench: all
 # One archive for a machine that has a GPU and nothing else: tests/on_gpu.sh in it does the rest. For any CPU of the
 # architecture, so that it need not be this one.
 gpu-pack:
-	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-pack NATIVE=0 all tests
+	@$(AGAIN) $(JOBS) SANITIZE=0 BUILD=build-pack NATIVE=0 MPI=0 all tests
 	@sh tests/gpu_pack.sh build-pack build/snug-gpu.tgz
 
 # Needs clang with libFuzzer. One fuzzer for each tests/fuzz_*.c. They read input and never open a backend: out of the
@@ -376,4 +387,4 @@ help:
 	@echo "make deps           only gets what building needs, by apt; make deps-check lists all that is missing"
 	@echo "make gpu-pack       build/snug-gpu.tgz, for a machine with a GPU: tests/on_gpu.sh in it runs all that wants one"
 	@echo "make bench format fuzz fuzz-run man install clean found"
-	@echo "switches: OPENCL=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."
+	@echo "switches: OPENCL=0|1 MPI=0|1 NATIVE=0|1 SANITIZE=0|1 DEPS=0|1 V=1 CC=... CFLAGS=... PREFIX=... DESTDIR=..."

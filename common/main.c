@@ -18,6 +18,7 @@
 #include "base/host.h"
 #include "base/libraries.h"
 #include "base/nearest.h"
+#include "base/processes.h"
 #include "base/terminal.h"
 #include "base/version.h"
 #include <stdlib.h>
@@ -92,9 +93,20 @@ static void refuse_command(const char *name, error *e) {
 }
 
 static int leave(const error *e) {
+    char *line = xprintf("snug: %s\n", e->text);
     fflush(stdout);
-    fprintf(stderr, "snug: %s\n", e->text);
+    processes_fail(line);
+    fputs(line, stderr);
+    free(line);
     return 1;
+}
+
+/* Joins the processes that mpirun started: only training is theirs. */
+static status join(const char *command, error *e) {
+    TRY(processes_open(e));
+    if (processes_count() == 1 || !strcmp(command, "train")) return OK;
+    return fail(e, BAD_INPUT, "%s runs in one process, and mpirun started %d: type it without mpirun", command,
+                processes_count());
 }
 
 int main(int argc, char **argv) {
@@ -114,9 +126,11 @@ int main(int argc, char **argv) {
         help_print(stdout, COMMANDS, N_COMMANDS, name, &e);
         return 0;
     }
+    status s = join(name, &e);
+    if (s != OK) return leave(&e);
     host_settle_threads(stderr);
     config *c = xcalloc(1, sizeof *c);
-    status s = config_parse_for(c, found->name, found->words, argc > 2 ? argc - 2 : 0, argv + 2, &e);
+    s = config_parse_for(c, found->name, found->words, argc > 2 ? argc - 2 : 0, argv + 2, &e);
     if (s == OK) {
         for (int i = 0; i < c->n_notes; i++) text_print(stderr, "note: %s\n", c->notes[i]);
         s = config_check(c, &e);
@@ -127,5 +141,7 @@ int main(int argc, char **argv) {
     }
     free(c);
     if (s == OK && (fflush(stdout) || ferror(stdout))) s = fail(&e, FAILED, "can't write to standard output");
-    return s == OK ? 0 : leave(&e);
+    if (s != OK) return leave(&e);
+    processes_close();
+    return 0;
 }

@@ -46,4 +46,8 @@ void stop_watch(void) {
             sigaction(numbers[i], &ours, NULL);
 }
 
+void stop_ignore(void) {
+    for (int i = 0; i < NUMBERS; i++) signal(numbers[i], SIG_IGN);
+}
+
 bool stop_wanted(void) { return wanted; }

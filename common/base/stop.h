@@ -8,6 +8,8 @@
    the process at once if it comes half a second later or more: `timeout` sends two together, and means one. A signal
    that the shell or nohup has set to be ignored stays ignored. */
 void stop_watch(void);
+/* Ignores those signals, in a process that ends when another says so. */
+void stop_ignore(void);
 /* Has such a signal come? */
 bool stop_wanted(void);
 

@@ -61,14 +61,18 @@ static step_ops count_ops(const graph *g) {
 /* Predicts the seconds of the request's step in micro-batches of k, of which the last of each shard may be short. */
 static double step_seconds(const step_ops *ops, const fit_request *r, int k, double *flops) {
     const int shards = r->run.shards > 1 ? r->run.shards : 1;
-    const int64_t least = r->run.sequences / shards, larger = r->run.sequences % shards; /* which have one more */
+    const int ranks = r->run.ranks > 1 ? r->run.ranks : 1;
+    const int64_t n = r->run.sequences, least = n / shards;
+    int64_t larger = 0, own = 0; /* of this process' shards, which have `least` sequences or one more */
+    for (int s = r->run.rank; s < shards; s += ranks, own++)
+        larger += gpt_shard(n, shards, s + 1) - gpt_shard(n, shards, s) > least;
     const struct {
         int sequences;
         double times; /* that a micro-batch of so many runs */
     } parts[] = {
-        {k, (double)(larger * ((least + 1) / k) + (shards - larger) * (least / k))},
+        {k, (double)(larger * ((least + 1) / k) + (own - larger) * (least / k))},
         {(int)((least + 1) % k), (least + 1) % k ? (double)larger : 0},
-        {(int)(least % k), least % k ? (double)(shards - larger) : 0},
+        {(int)(least % k), least % k ? (double)(own - larger) : 0},
     };
     const cost_model *c = &r->cost;
     const size_t real_bytes = r->limits.real_bytes;
@@ -82,7 +86,7 @@ static double step_seconds(const step_ops *ops, const fit_request *r, int k, dou
             seconds += times * cost_seconds(ops->g, o, parts[p].sequences, real_bytes, c);
             *flops += times * op_flops(ops->g, o, parts[p].sequences);
         }
-        double once = ops->classes[i].in_step + shards * ops->classes[i].in_shard;
+        double once = ops->classes[i].in_step + (double)own * ops->classes[i].in_shard;
         if (once == 0) continue;
         seconds += once * cost_seconds(ops->g, o, 0, real_bytes, c);
         *flops += once * op_flops(ops->g, o, 0);
@@ -406,7 +410,8 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
     int64_t n = r->run.sequences, parts = fit_parts(r, o->micro_batch);
     char last[64] = "", host[96] = "", bytes[32];
     if (r->run.shards > 1)
-        snprintf(last, sizeof last, " in %d shards", r->run.shards);
+        snprintf(last, sizeof last, r->run.ranks > 1 ? " in %d shards by %d processes" : " in %d shards", r->run.shards,
+                 r->run.ranks);
     else if (n % o->micro_batch)
         snprintf(last, sizeof last, " (the last one %lld)", (long long)(n % o->micro_batch));
     if (o->offload)

@@ -18,15 +18,13 @@ typedef struct {
     bool next;                       /* it computes one position more, by what was kept of those before it */
     tensor_id *kept;                 /* by layer, [K,T,2C]: keys and values; NULL: none are kept */
     tensor_id (*params)[GPT_PARAMS]; /* by 1 + layer; [0]: those of no layer */
-    tensor_id embedding_grad;        /* of the token embedding's second use; 0: it has none of its own */
-    tensor_id *sum, embedding_sum;   /* what micro adds to: the gradients, or those of the shard that runs */
     tensor_id first_sum;             /* no gradient of a step comes after it; 0: there is one shard */
 } builder;
 
 /* A parameter's tensor; 0 for a bias that the model does not have. */
 static tensor_id param(const builder *b, param_name p, int layer) { return b->params[1 + layer][p]; }
 /* What micro adds the gradient to. */
-static tensor_id grad(const builder *b, param_name p, int layer) { return b->sum[param(b, p, layer)]; }
+static tensor_id grad(const builder *b, param_name p, int layer) { return b->m->sum[param(b, p, layer)]; }
 
 /* An activation of [B,T,width]. */
 static tensor_id act(const builder *b, const char *name, int layer, tensor_kind kind, int64_t width) {
@@ -80,19 +78,33 @@ static void add_kept(builder *b) {
         b->kept[l] = graph_tensor(b->g, "kept", l, ROLE_STEP, KIND_QKV, TYPE_REAL, 3, room);
 }
 
+static void choose_owners(builder *b) {
+    gpt *m = b->m;
+    int64_t all = 0, before = 0, ranks = b->r->ranks > 1 ? b->r->ranks : 1;
+    for (tensor_id p = 1; p <= m->n_params; p++) all += tensor_elements(&b->g->tensors[p]);
+    for (tensor_id p = 1; p <= m->n_params; p++) {
+        int64_t n = tensor_elements(&b->g->tensors[p]);
+        m->owner[p] = (int)((2 * before + n) * ranks / (2 * all));
+        before += n;
+    }
+}
+
+static bool owns(const builder *b, tensor_id p) { return b->r->ranks <= 1 || b->m->owner[p] == b->r->rank; }
+
 /* The gradients of a step, and with several shards, behind them and in the same order, those of a shard. R4: the tied
    embedding is used twice; in a batch-invariant graph each use has a gradient of its own. */
 static void add_gradients(builder *b) {
     gpt *m = b->m;
     tensor_id wte = param(b, WTE, -1);
     for (tensor_id p = 1; p <= m->n_params; p++)
-        b->sum[p] = m->grad[p] = like_param(b, p, "d_", ROLE_GRAD, KIND_GRADIENT);
-    if (b->g->batch_invariant) b->embedding_grad = like_param(b, wte, "d_embed_", ROLE_GRAD, KIND_GRADIENT);
-    b->embedding_sum = b->embedding_grad;
+        if (owns(b, p)) m->sum[p] = m->grad[p] = like_param(b, p, "d_", ROLE_GRAD, KIND_GRADIENT);
+    if (b->g->batch_invariant && owns(b, wte))
+        m->embedding_grad = like_param(b, wte, "d_embed_", ROLE_GRAD, KIND_GRADIENT);
+    m->embedding_sum = m->embedding_grad;
     if (b->r->shards <= 1) return;
-    for (tensor_id p = 1; p <= m->n_params; p++) b->sum[p] = like_param(b, p, "shard_", ROLE_GRAD, KIND_GRADIENT);
-    if (b->g->batch_invariant) b->embedding_sum = like_param(b, wte, "shard_embed_", ROLE_GRAD, KIND_GRADIENT);
-    b->first_sum = b->sum[1];
+    for (tensor_id p = 1; p <= m->n_params; p++) m->sum[p] = like_param(b, p, "shard_", ROLE_GRAD, KIND_GRADIENT);
+    if (b->g->batch_invariant) m->embedding_sum = like_param(b, wte, "shard_embed_", ROLE_GRAD, KIND_GRADIENT);
+    b->first_sum = m->sum[1];
 }
 
 static void add_persistent(builder *b) {
@@ -106,14 +118,18 @@ static void add_persistent(builder *b) {
     m->grad = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->m = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->v = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
-    b->sum = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
+    m->sum = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
+    m->owner = xcalloc((size_t)m->n_params + 1, sizeof *m->owner);
+    choose_owners(b);
     if (g->purpose == GRAPH_SAMPLE) add_kept(b);
     if (g->purpose == GRAPH_EVAL || g->purpose == GRAPH_SAMPLE) return;
     add_gradients(b);
     if (g->purpose != GRAPH_TRAIN) return;
     /* all m, then all v: each in the parameters' order */
-    for (tensor_id p = 1; p <= m->n_params; p++) m->m[p] = like_param(b, p, "m_", ROLE_MOMENT, KIND_MOMENT);
-    for (tensor_id p = 1; p <= m->n_params; p++) m->v[p] = like_param(b, p, "v_", ROLE_MOMENT, KIND_MOMENT);
+    for (tensor_id p = 1; p <= m->n_params; p++)
+        if (owns(b, p)) m->m[p] = like_param(b, p, "m_", ROLE_MOMENT, KIND_MOMENT);
+    for (tensor_id p = 1; p <= m->n_params; p++)
+        if (owns(b, p)) m->v[p] = like_param(b, p, "v_", ROLE_MOMENT, KIND_MOMENT);
     m->norm = graph_tensor(g, "norm", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, (int64_t[]){2});
 }
 
@@ -303,12 +319,12 @@ static void build_micro(builder *b) {
     stream last = forward(b, acts);
     tensor_id dnf = act(b, "dnf", -1, KIND_DACT, b->s->channels);
     tensor_id wte = param(b, WTE, -1);
-    ADD_OP(b, HEAD, -1, .losses = m->losses, .dx = dnf, .dwte = b->sum[wte], .x = last.norm, .wte = wte,
+    ADD_OP(b, HEAD, -1, .losses = m->losses, .dx = dnf, .dwte = m->sum[wte], .x = last.norm, .wte = wte,
            .targets = m->targets);
     g->first_backward = g->n_ops;
     tensor_id dx = norm_backward(b, -1, &LN_F, dnf, last, 0);
     for (int l = b->s->layers - 1; l >= 0; l--) dx = layer_backward(b, l, dx, &acts[l]);
-    op_attr *a = ADD_OP(b, EMBED_DW, -1, .dwte = b->embedding_sum ? b->embedding_sum : b->sum[wte],
+    op_attr *a = ADD_OP(b, EMBED_DW, -1, .dwte = m->embedding_sum ? m->embedding_sum : m->sum[wte],
                         .dwpe = grad(b, WPE, -1), .dx = dx, .tokens = m->tokens);
     a->site = SITE_EMBED;
     a->dropout = b->dropout;
@@ -331,11 +347,13 @@ static span build_zero(builder *b, bool of_shard) {
 /* Adds a shard's gradients to the step's. */
 static void build_shard_end(builder *b) {
     graph *g = b->g;
+    const gpt *m = b->m;
     g->shard_end.first = g->n_ops;
     for (tensor_id p = graph_next(g, ROLE_PARAM, 0); p && b->first_sum; p = graph_next(g, ROLE_PARAM, p)) {
-        ADD_OP(b, ADD, -1, .y = b->m->grad[p], .x = b->sum[p]);
-        if (p == param(b, WTE, -1) && b->embedding_sum)
-            ADD_OP(b, ADD, -1, .y = b->embedding_grad, .x = b->embedding_sum);
+        if (!owns(b, p)) continue;
+        ADD_OP(b, ADD, -1, .y = m->grad[p], .x = m->sum[p]);
+        if (p == param(b, WTE, -1) && m->embedding_sum)
+            ADD_OP(b, ADD, -1, .y = m->embedding_grad, .x = m->embedding_sum);
     }
     g->shard_end.end = g->n_ops;
 }
@@ -344,14 +362,15 @@ static void build_finish(builder *b) {
     graph *g = b->g;
     gpt *m = b->m;
     g->finish.first = g->n_ops;
-    if (b->embedding_grad) ADD_OP(b, ADD, -1, .y = m->grad[param(b, WTE, -1)], .x = b->embedding_grad);
+    if (m->embedding_grad) ADD_OP(b, ADD, -1, .y = m->grad[param(b, WTE, -1)], .x = m->embedding_grad);
     if (g->purpose == GRAPH_TRAIN) {
         int64_t n = m->n_params;
-        tensor_id sums = graph_tensor(g, "sums", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &n);
+        m->sums = graph_tensor(g, "sums", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, &n);
         for (tensor_id p = graph_next(g, ROLE_PARAM, 0); p; p = graph_next(g, ROLE_PARAM, p))
-            ADD_OP(b, SUM_SQUARES, -1, .sums = sums, .x = m->grad[p])->index = p - 1;
-        ADD_OP(b, GRAD_NORM, -1, .norm = m->norm, .sums = sums)->clip = b->r->grad_clip;
+            if (owns(b, p)) ADD_OP(b, SUM_SQUARES, -1, .sums = m->sums, .x = m->grad[p])->index = p - 1;
+        ADD_OP(b, GRAD_NORM, -1, .norm = m->norm, .sums = m->sums)->clip = b->r->grad_clip;
         for (tensor_id p = graph_next(g, ROLE_PARAM, 0); p; p = graph_next(g, ROLE_PARAM, p)) {
+            if (!owns(b, p)) continue;
             op_attr *a = ADD_OP(b, ADAMW, -1, .p = p, .m = m->m[p], .v = m->v[p], .g = m->grad[p], .norm = m->norm);
             a->weight_decay = g->tensors[p].rank >= 2 ? b->r->weight_decay : 0;
             a->beta1 = b->r->beta1;
@@ -408,7 +427,6 @@ status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scrat
     if (run->purpose != GRAPH_GRADS) build_sample(&b);
     free(b.params);
     free(b.kept);
-    free(b.sum);
     precision_apply(m->graph, run->stored);
     home_apply(m->graph, run->offload);
     if (scratch) graph_add_scratch(m->graph, scratch, real_bytes);
@@ -426,6 +444,8 @@ int64_t gpt_shard_most(int64_t sequences, int shards) {
 void gpt_free(gpt *m) {
     graph_free(m->graph);
     free(m->grad);
+    free(m->sum);
+    free(m->owner);
     free(m->m);
     free(m->v);
     *m = (gpt){0};

@@ -12,6 +12,7 @@ typedef struct {
     int kept;          /* K, of GRAPH_SAMPLE: how many texts are written side by side */
     int64_t sequences; /* N: length of the losses tensor */
     int shards;        /* S: in how many blocks of sequences a step's gradients are summed; 0 is 1 */
+    int ranks, rank;   /* R processes, which divides S, and which one this is; 0 is 1 */
     bool one_upload;   /* tokens and targets of all N sequences are on the device at once */
     bool batch_invariant;
     double dropout; /* training span only */
@@ -31,7 +32,11 @@ typedef struct {
     tensor_id norm;            /* [2]: gradient norm, clip factor */
     tensor_id logits;          /* [V]; of GRAPH_SAMPLE [K,V] */
     tensor_id latest;          /* INT32 [K,1]: each text's latest token; GRAPH_SAMPLE only */
-    tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose has none. grad: of the whole step */
+    tensor_id sums;            /* [n_params]: the sums of squares of the gradients */
+    tensor_id *grad, *m, *v;   /* by parameter id; 0 where the purpose, or this process, has none. grad: of the step */
+    tensor_id *sum;            /* what micro adds to: grad, or where there are several shards those of one */
+    tensor_id embedding_grad, embedding_sum; /* the same for the token embedding's second use; 0: it has none */
+    int *owner; /* by parameter id: the process that adds up its gradient, keeps its moments and updates it */
 } gpt;
 
 /* Shards (R12 of the design). Shard s of a step of N sequences has those from gpt_shard(N, S, s) up to
@@ -42,6 +47,8 @@ typedef struct {
 int64_t gpt_shard(int64_t sequences, int shards, int s);
 /* The sequences of the largest shard. */
 int64_t gpt_shard_most(int64_t sequences, int shards);
+/* Process r of R does the shards r, r + R, ...; with several, each parameter has one owner. Owners have neighbouring
+   parameters, whole ones, about equally many elements each: where the middle of a parameter lies among all decides. */
 
 /* Builds the graph, applies run->recompute and run->offload, and adds the working space that `scratch` (may be NULL)
    asks for. Free it with gpt_free. */

@@ -31,10 +31,9 @@ status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *r
     status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
     if (s == OK) s = check_host(&m->plan, m->run.offload, e);
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
-    if (s == OK)
-        m->backend = b;
-    else
-        model_close(m);
+    if (s == OK) m->backend = b;
+    if (s == OK && run->ranks > 1) m->exchange = exchange_new(&m->gpt, b->limits.real_bytes);
+    if (s != OK) model_close(m);
     return s;
 }
 
@@ -46,6 +45,7 @@ void model_close(model *m) {
 
 void model_unbind(model *m) {
     if (m->backend) m->backend->unbind(m->backend);
+    exchange_free(&m->exchange);
     plan_free(&m->plan);
     gpt_free(&m->gpt);
     *m = (model){0};
@@ -210,21 +210,26 @@ static status run_part(model *m, span what, const batch *b, const step_settings 
     return OK;
 }
 
-/* Adds up the losses of all sequences of b, in order. */
-static status add_losses(model *m, const batch *b, double *sum, error *e) {
+static int ranks_of(const model *m) { return m->run.ranks > 1 ? m->run.ranks : 1; }
+
+/* Adds up the losses of all sequences of b, in order, whichever process has computed a shard. */
+static status add_losses(model *m, const batch *b, int shards, double *sum, error *e) {
     double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
     status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);
+    if (result == OK && ranks_of(m) > 1) exchange_losses(losses, b->sequences, shards);
     *sum = 0;
     for (int64_t i = 0; i < b->sequences; i++) *sum += losses[i];
     free(losses);
     return result;
 }
 
-/* Runs `what` for each micro-batch of b, and adds up the losses. */
+/* Runs `what` for each micro-batch of b, and adds up the losses. Each process takes a block of the sequences. */
 static status run_batch(model *m, span what, const batch *b, const step_settings *s, double *sum, error *e) {
+    int ranks = ranks_of(m);
+    int64_t first = gpt_shard(b->sequences, ranks, m->run.rank), end = gpt_shard(b->sequences, ranks, m->run.rank + 1);
     TRY(model_upload(m, b, e));
-    TRY(run_part(m, what, b, s, 0, b->sequences, 0, e));
-    return add_losses(m, b, sum, e);
+    TRY(run_part(m, what, b, s, first, end, 0, e));
+    return add_losses(m, b, ranks, sum, e);
 }
 
 double model_inverse(const batch *b) {
@@ -234,18 +239,21 @@ double model_inverse(const batch *b) {
 
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
     int64_t targets = batch_targets(b);
-    int shards = m->run.shards > 1 ? m->run.shards : 1;
+    int shards = m->run.shards > 1 ? m->run.shards : 1, ranks = ranks_of(m);
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
     const graph *g = m->gpt.graph;
     TRY(m->backend->run(m->backend, g->begin, &a, e));
     TRY(model_upload(m, b, e));
-    for (int k = 0; k < shards; k++) {
+    for (int k = m->run.rank; k < shards; k += ranks) {
         int64_t first = gpt_shard(b->sequences, shards, k), end = gpt_shard(b->sequences, shards, k + 1);
         TRY(m->backend->run(m->backend, g->shard_begin, &a, e));
         TRY(run_part(m, g->micro, b, s, first, end, model_inverse(b), e));
-        TRY(m->backend->run(m->backend, g->shard_end, &a, e));
+        if (ranks > 1)
+            TRY(exchange_gradients(&m->exchange, &m->gpt, m->backend, e));
+        else
+            TRY(m->backend->run(m->backend, g->shard_end, &a, e));
     }
-    TRY(add_losses(m, b, loss, e));
+    TRY(add_losses(m, b, shards, loss, e));
     *loss = targets ? *loss / (double)targets : 0;
     return OK;
 }
@@ -261,13 +269,18 @@ status model_training_loss(model *m, const batch *b, const step_settings *s, dou
 status model_finish(model *m, const step_settings *s, double *norm, error *e) {
     const graph *g = m->gpt.graph;
     step_args a = {.length = m->run.length, .step = s->step, .lr = s->lr, .seed = s->seed};
-    span measure = {g->finish.first, g->finish.first}, update = g->finish;
+    span sums = {g->finish.first, g->finish.first}, measure = sums, update = g->finish;
+    bool several = ranks_of(m) > 1;
     *norm = 0;
     for (int i = g->finish.first; i < g->finish.end; i++)
-        if (g->ops[i].code == OP_GRAD_NORM) measure.end = update.first = i + 1;
+        if (g->ops[i].code == OP_GRAD_NORM) sums.end = measure.first = i, measure.end = update.first = i + 1;
+    TRY(m->backend->run(m->backend, sums, &a, e));
+    if (several) TRY(exchange_sums(&m->exchange, &m->gpt, m->backend, e));
     TRY(m->backend->run(m->backend, measure, &a, e));
     if (m->gpt.norm) TRY(model_read(m, m->gpt.norm, 0, 1, norm, e));
-    return isfinite(*norm) ? m->backend->run(m->backend, update, &a, e) : OK;
+    if (!isfinite(*norm)) return OK;
+    TRY(m->backend->run(m->backend, update, &a, e));
+    return several ? exchange_weights(&m->exchange, &m->gpt, m->backend, e) : OK;
 }
 
 status model_loss(model *m, const batch *b, double *sum, error *e) {

@@ -6,6 +6,7 @@
 #include "graph/backend.h"
 #include "text/data.h"
 #include "graph/gpt.h"
+#include "run/exchange.h"
 
 typedef struct {
     gpt_shape shape;
@@ -13,6 +14,7 @@ typedef struct {
     gpt gpt;
     plan plan;
     backend *backend;
+    exchange exchange;                            /* of several processes */
     void (*progress)(void *context, double part); /* called with the part of a batch that is done, 0 to 1; or NULL */
     void *context;
 } model;

@@ -1,7 +1,9 @@
 /* train.c: the loop over steps: draw, gradients, update, and now and then evaluate, log and save. */
 #include "run/train.h"
 #include "run/train_internal.h"
+#include "base/processes.h"
 #include "run/calibrate.h"
+#include "run/gathered.h"
 #include "run/nonfinite.h"
 #include "base/terminal.h"
 #include "base/progress.h"
@@ -26,6 +28,13 @@ double train_rate(const config *c, int64_t step) {
     if (c->lr_decay_iters <= c->warmup_iters) return c->learning_rate;
     double part = (double)(step - c->warmup_iters) / (double)(c->lr_decay_iters - c->warmup_iters);
     return c->min_lr + 0.5 * (1 + cos(3.14159265358979323846 * part)) * (c->learning_rate - c->min_lr);
+}
+
+/* Has the first process been asked to stop? All processes ask at the same places, and so stop at the same one. */
+static bool stopping(void) {
+    bool wanted = stop_wanted();
+    processes_share(&wanted, sizeof wanted);
+    return wanted;
 }
 
 /* Ends the run before anything is updated or saved. what: the span that computed the bad numbers, on b. */
@@ -61,7 +70,7 @@ static status evaluate(run *r, const token_file *f, batch_stream stream, int64_t
     int64_t batches = (left + r->batch.sequences - 1) / r->batch.sequences;
     double sum = 0, part;
     batch b = r->batch;
-    for (int64_t k = 0; left > 0 && !stop_wanted(); k++, left -= b.sequences) {
+    for (int64_t k = 0; left > 0 && !stopping(); k++, left -= b.sequences) {
         if (b.sequences > left) b.sequences = left;
         progress_doing(&r->show, stream == STREAM_EVAL_VAL ? "val loss" : "train loss", k + 1, batches);
         TRY(batch_draw(&b, f, &r->order, stream, k, 0, e));
@@ -83,7 +92,7 @@ status train_evaluate(run *r, int64_t iter, double *val_loss, error *e) {
     *val_loss = NAN;
     TRY(evaluate(r, &r->train, STREAM_EVAL_TRAIN, iter, &train, e));
     if (r->val.map) TRY(evaluate(r, &r->val, STREAM_EVAL_VAL, iter, val_loss, e));
-    if (stop_wanted()) {
+    if (stopping()) {
         *val_loss = NAN;
         return OK;
     }
@@ -113,15 +122,29 @@ static void write_report(run *r) {
     text_print(stderr, "note: no report: %s\n", e.text);
 }
 
+/* Writes the checkpoint, or helps the first process to. */
+static status write_checkpoint(run *r, error *e) {
+    gathered g = gathered_new(&r->m.gpt, r->m.backend);
+    run_company with = {r->tokenizer, &r->extras};
+    status s;
+    if (processes_rank())
+        s = gathered_serve(&g, e);
+    else {
+        s = run_save(&r->out, &r->state, &r->m.shape, &g.all, &g.b, &with, (int)r->c->keep_checkpoints, e);
+        if (s == OK) gathered_end();
+    }
+    gathered_free(&g);
+    return s;
+}
+
 static status save(run *r, int64_t iter, double val_loss, error *e) {
     progress_doing(&r->show, "saving", 0, 0);
-    TRY(log_begin(r, e)); /* else the log would still have lines of the run before */
+    if (r->logs) TRY(log_begin(r, e)); /* else the log would still have lines of the run before */
     r->state.iter = iter;
     r->state.evaluated = r->evaluated_at == iter;
     r->state.val_loss = val_loss;
     if (val_loss < r->state.best_val_loss) r->state.best_val_loss = val_loss;
-    run_company with = {r->tokenizer, &r->extras};
-    TRY(run_save(&r->out, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, &with, (int)r->c->keep_checkpoints, e));
+    TRY(write_checkpoint(r, e));
     r->last_save = seconds_now();
     progress_print(&r->show, "saved %s/ckpt-%06lld\n", r->c->out_dir, (long long)iter);
     return OK;
@@ -150,15 +173,17 @@ static status start(run *r, const char *resumed, error *e) {
     else if (r->tokenizer)
         r->extras = checkpoint_extras_new(tokenizer_find(r->tokenizer, END_OF_TEXT));
     waiting wait;
+    gathered g = gathered_new(&r->m.gpt, r->m.backend);
     waiting_begin(&wait, stdout, scratch ? "drawing the initial weights" : "reading the weights", WAITING_SECONDS);
-    status s = resumed   ? run_load_tensors(resumed, &r->state, &r->m.shape, &r->m.gpt, r->m.backend, e)
+    status s = resumed   ? run_load_tensors(resumed, &r->state, &r->m.shape, &g.all, &g.b, e)
                : scratch ? model_init(&r->m, (uint64_t)c->seed, e)
                          : run_load_weights(c->init_from, &r->m.shape, &r->m.gpt, r->m.backend, e);
     waiting_end(&wait);
+    gathered_free(&g);
     TRY(s);
     r->log_from = resumed ? r->state.iter : -1;
     r->evaluated_at = resumed && r->state.evaluated ? r->state.iter : -1;
-    r->logs = true;
+    r->logs = processes_rank() == 0;
     r->last_save = seconds_now();
     return OK;
 }
@@ -214,12 +239,12 @@ static status step(run *r, int64_t iter, error *e) {
     }
     double seconds = seconds_now() - began;
     show_step(r, iter, loss, seconds);
-    return iter % r->c->log_interval ? OK : log_step(r, iter, loss, norm, s.lr, seconds, e);
+    return iter % r->c->log_interval || !r->logs ? OK : log_step(r, iter, loss, norm, s.lr, seconds, e);
 }
 
 static void check_prediction(run *r) {
     enum { ENOUGH = 10 };
-    if (r->steps < ENOUGH) return;
+    if (r->steps < ENOUGH || processes_count() > 1) return; /* what processes wait for each other is not predicted */
     double took = r->step_seconds / (double)r->steps;
     if (!calibrate_doubt(r->c, r->m.backend, r->predicted, took)) return;
     progress_print(&r->show,
@@ -234,19 +259,20 @@ static status between_steps(run *r, int64_t iter, bool first, int64_t *saved, er
     const config *c = r->c;
     bool done = iter >= c->max_iters, save_now = false, evaluated = false;
     double began = seconds_now(), val_loss = NAN;
-    if ((iter % c->eval_interval == 0 || done) && r->evaluated_at != iter && !stop_wanted()) {
+    if ((iter % c->eval_interval == 0 || done) && r->evaluated_at != iter && !stopping()) {
         TRY(train_evaluate(r, iter, &val_loss, e));
         evaluated = r->evaluated_at == iter;
         save_now = iter > 0 && (c->always_save_checkpoint || !(val_loss >= r->state.best_val_loss));
     }
     bool late = c->save_minutes > 0 && seconds_now() - r->last_save > 60 * c->save_minutes;
+    processes_share(&late, sizeof late);
     /* A run saves at its end as well. Before its first step there is nothing worth saving. */
-    if (done || (!first && (late || stop_wanted()))) save_now = true;
+    if (done || (!first && (stopping() || late))) save_now = true;
     if (save_now && *saved != iter) {
         TRY(save(r, iter, val_loss, e));
         *saved = iter;
     }
-    if (save_now || evaluated) write_report(r);
+    if ((save_now || evaluated) && r->logs) write_report(r);
     if (evaluated) r->eval_seconds = seconds_now() - began;
     return OK;
 }
@@ -258,7 +284,7 @@ static status loop(run *r, error *e) {
     int64_t first = r->state.iter, iter = first, saved = r->evaluated_at == first ? first : -1;
     for (;; iter++) {
         TRY(between_steps(r, iter, iter == first, &saved, e));
-        if (iter >= c->max_iters || stop_wanted()) break;
+        if (iter >= c->max_iters || stopping()) break;
         TRY(step(r, iter, e));
     }
     check_prediction(r);
@@ -298,7 +324,8 @@ static status train(run *r, error *e) {
     bool resume = !strcmp(c->init_from, "resume"), scratch = !strcmp(c->init_from, "scratch");
     char *resumed = NULL;
     TRY(data_folder(c, &r->folder, e));
-    if (!c->eval_only) TRY(open_out(r, resume, e));
+    if (!c->eval_only && processes_rank() == 0) TRY(open_out(r, resume, e));
+    processes_wait(); /* the first has cleared away what killed runs left */
     if (resume) TRY(run_find_latest(c->out_dir, &resumed, e));
     const char *from = resume ? resumed : scratch ? NULL : c->init_from;
     status s = resume ? run_load_state(resumed, &r->state, e) : from ? run_check_model(from, e) : OK;
@@ -324,7 +351,7 @@ status train_run(const config *c, error *e) {
         return fail(e, BAD_INPUT, "train: '%.200s' is neither a --key=value nor a config file, whose name ends in .py",
                     c->positional[0]);
     run r = {.c = c, .show = progress_new(stdout), .began = seconds_now()};
-    stop_watch();
+    processes_rank() ? stop_ignore() : stop_watch(); /* the first process stops for all */
     config_print(c, stdout);
     status s = train(&r, e);
     train_close(&r);

@@ -1,5 +1,6 @@
 /* train_open.c: opens and closes what a run needs (train_internal.h). */
 #include "run/train_internal.h"
+#include "base/processes.h"
 #include "base/terminal.h"
 #include "base/waiting.h"
 #include "run/calibrate.h"
@@ -109,6 +110,49 @@ static void show_memory(run *r) {
     r->m.context = &r->show;
 }
 
+/* Settles how many shards a step has, and which of them are this process'. */
+static status share_out(run *r, error *e) {
+    int ranks = processes_count(), shards = resume_shards(r->c, &r->state);
+    bool new_run = !r->c->gradient_shards && !r->state.n_parts;
+    if (new_run) shards = ranks;
+    open_shards(&r->request, shards);
+    r->request.run.ranks = ranks;
+    r->request.run.rank = processes_rank();
+    if (shards % ranks == 0) return OK;
+    return fail(e, BAD_INPUT,
+                "%s sums its gradients in %d shard%s, which %d processes can't share equally: start as many as divide "
+                "them, or%s give another --gradient_shards, which changes bits",
+                new_run || r->c->gradient_shards ? "this training" : "the run that is resumed", shards,
+                shards == 1 ? "" : "s", ranks, shards == 1 ? " one, or" : "");
+}
+
+/* Opens the device and measures it if there is a choice that needs that. The first process goes before the others, who
+   find what it has measured and kept, and take its matrix products. All have the smallest of their caps. */
+static status open_backend(run *r, const gpt_shape *shape, int length, const char *products, bool has_choice,
+                           backend **b, error *e) {
+    char firsts[sizeof(*b)->gemm] = "";
+    waiting wait;
+    status s = OK;
+    bool first = processes_rank() == 0;
+    for (int turn = 0; turn < 2; turn++) {
+        if (turn == !first) {
+            waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time",
+                          WAITING_SECONDS);
+            s = backend_open_for(r->c, shape, length, products, b, stdout, e);
+            waiting_end(&wait);
+            TRY(s);
+            if (has_choice) s = calibrate_ensure(r->c, *b, stdout, &r->request.cost, e);
+            if (s != OK) (*b)->close(*b);
+            TRY(s);
+            snprintf(firsts, sizeof firsts, "%s", (*b)->gemm);
+        }
+        if (turn == 0) processes_share(firsts, sizeof firsts);
+        if (!first && !products && strcmp(firsts, "default") != 0) products = firsts;
+    }
+    (*b)->limits.cap = processes_least((*b)->limits.cap);
+    return OK;
+}
+
 status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *e) {
     const config *c = r->c;
     gpt_shape shape;
@@ -125,22 +169,14 @@ status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *
     }
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
     open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
-    open_shards(&r->request, resume_shards(c, &r->state));
-    const char *products = r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL;
-    waiting wait;
-    waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time", WAITING_SECONDS);
-    status s =
-        backend_open_for(c, &shape, length, products, &b, stdout, e); /* a resumed run keeps its matrix products */
-    waiting_end(&wait);
-    TRY(s);
+    TRY(share_out(r, e));
+    const char *products =
+        r->state.n_parts ? r->state.parts[r->state.n_parts - 1].gemm : NULL; /* a resumed run keeps them */
     bool has_choice = purpose == GRAPH_TRAIN && !(r->request.micro_batch && r->request.policy);
-    s = has_choice ? calibrate_ensure(c, b, stdout, &r->request.cost, e) : OK;
-    if (s != OK) {
-        b->close(b);
-        return s;
-    }
+    TRY(open_backend(r, &shape, length, products, has_choice, &b, e));
+    waiting wait;
     waiting_begin(&wait, stdout, "taking the memory and building the kernels for this model", WAITING_SECONDS);
-    s = open_model(&r->request, b, &r->m, &r->chosen, stdout, e);
+    status s = open_model(&r->request, b, &r->m, &r->chosen, stdout, e);
     waiting_end(&wait);
     TRY(s);
     r->predicted = r->request.cost.measured ? r->chosen.seconds : 0;

@@ -1,0 +1,158 @@
+/* processes.c: see processes.h. */
+#include "base/processes.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef SNUG_MPI
+#include <mpi.h>
+#endif
+
+/* Mutable globals: a process joins once, and MPI knows it as one too. */
+static int count = 1, rank, local, local_count = 1;
+
+/* How many processes the environment says there are, by Open MPI's name of it and by those of other launchers. */
+static int started(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i])) return atoi(getenv(names[i]));
+    return 0;
+}
+
+int processes_count(void) { return count; }
+
+int processes_rank(void) { return rank; }
+
+int processes_local(int *here) {
+    if (here) *here = local_count;
+    return local;
+}
+
+uint64_t processes_least(uint64_t value) {
+    uint64_t *all = xcalloc((size_t)count, sizeof *all), least = value;
+    const void **send = xcalloc((size_t)count, sizeof *send);
+    void **receive = xcalloc((size_t)count, sizeof *receive);
+    size_t *bytes = xcalloc((size_t)count, sizeof *bytes);
+    for (int r = 0; r < count; r++) send[r] = &value, receive[r] = &all[r], bytes[r] = sizeof value;
+    processes_exchange(send, bytes, receive, bytes);
+    for (int r = 0; r < count; r++)
+        if (all[r] && (!least || all[r] < least)) least = all[r];
+    free(all);
+    free(send);
+    free(receive);
+    free(bytes);
+    return least;
+}
+
+#ifdef SNUG_MPI
+
+enum { TAG = 1 };
+static const size_t PIECE = 1 << 30; /* MPI counts in int */
+
+/* glibc lets the stream be replaced. The file descriptor stays, for what ends the process in one line. */
+static void be_quiet(void) {
+    FILE *nothing = fopen("/dev/null", "w");
+    if (!freopen("/dev/null", "w", stdout) || !nothing) return;
+    stderr = nothing;
+}
+
+status processes_open(error *e) {
+    MPI_Comm here;
+    (void)e;
+    if (!started()) return OK;
+    MPI_Init(NULL, NULL);
+    MPI_Comm_size(MPI_COMM_WORLD, &count);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
+    MPI_Comm_size(here, &local_count);
+    MPI_Comm_rank(here, &local);
+    MPI_Comm_free(&here);
+    if (rank) be_quiet();
+    return OK;
+}
+
+void processes_close(void) {
+    if (started()) MPI_Finalize();
+}
+
+void processes_fail(const char *line) {
+    if (!started()) return;
+    if (rank) usleep(1000000u + 100000u * (unsigned)(rank < 20 ? rank : 20));
+    fflush(stdout);
+    dprintf(STDERR_FILENO, "%s", line);
+    MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
+void processes_wait(void) {
+    if (count > 1) MPI_Barrier(MPI_COMM_WORLD);
+}
+
+void processes_share(void *data, size_t bytes) {
+    if (count > 1) MPI_Bcast(data, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD);
+}
+
+/* The bytes of piece `at` of `all`. */
+static int piece(size_t all, size_t at) { return all <= at ? 0 : (int)(all - at < PIECE ? all - at : PIECE); }
+
+void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
+                        const size_t *receive_bytes) {
+    size_t most = 0;
+    MPI_Request *requests = xcalloc(2 * (size_t)count, sizeof(MPI_Request));
+    if (send_bytes[rank]) memcpy(receive[rank], send[rank], send_bytes[rank]);
+    for (int r = 0; r < count; r++) {
+        if (r == rank) continue;
+        if (send_bytes[r] > most) most = send_bytes[r];
+        if (receive_bytes[r] > most) most = receive_bytes[r];
+    }
+    for (size_t at = 0; at < most; at += PIECE) {
+        int n = 0;
+        for (int r = 0; r < count; r++)
+            if (r != rank && piece(receive_bytes[r], at))
+                MPI_Irecv((char *)receive[r] + at, piece(receive_bytes[r], at), MPI_BYTE, r, TAG, MPI_COMM_WORLD,
+                          &requests[n++]);
+        for (int r = 0; r < count; r++)
+            if (r != rank && piece(send_bytes[r], at))
+                MPI_Isend((const char *)send[r] + at, piece(send_bytes[r], at), MPI_BYTE, r, TAG, MPI_COMM_WORLD,
+                          &requests[n++]);
+        MPI_Waitall(n, requests, MPI_STATUSES_IGNORE);
+    }
+    free(requests);
+}
+
+void processes_send(int to, const void *data, size_t bytes) {
+    MPI_Send(data, (int)bytes, MPI_BYTE, to, TAG, MPI_COMM_WORLD);
+}
+
+void processes_receive(int from, void *data, size_t bytes) {
+    MPI_Recv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
+#else
+
+status processes_open(error *e) {
+    if (started() < 2) return OK;
+    return fail(e, FAILED,
+                "mpirun started %d processes, and this build has no MPI (MPI=0): start one, or type  make "
+                "deps  and  make MPI=1",
+                started());
+}
+
+void processes_close(void) {}
+
+void processes_fail(const char *line) { (void)line; }
+
+void processes_wait(void) {}
+
+void processes_share(void *data, size_t bytes) { (void)data, (void)bytes; }
+
+void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
+                        const size_t *receive_bytes) {
+    (void)receive_bytes;
+    if (send_bytes[0]) memcpy(receive[0], send[0], send_bytes[0]);
+}
+
+void processes_send(int to, const void *data, size_t bytes) { (void)to, (void)data, (void)bytes; }
+
+void processes_receive(int from, void *data, size_t bytes) { (void)from, (void)data, (void)bytes; }
+
+#endif

@@ -1,0 +1,42 @@
+/* processes.h: the processes of one run, which mpirun starts: who this one is, and moving bytes between them. The only
+   file that knows MPI; built without it (MPI=0), or started without mpirun, a run is one process, and then nothing here
+   does anything.
+
+   Every function below processes_local is called by all processes, in the same order. None of them reduces: whoever
+   adds what others sent does so in an order of its own choice. When one process fails or is killed, mpirun ends all. */
+#ifndef SNUG_PROCESSES_H
+#define SNUG_PROCESSES_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Joins the processes that mpirun started, if it did. All but the first lose stdout and the stream stderr, so that one
+   prints for all. FAILED: mpirun started several, and this build has no MPI. */
+status processes_open(error *e);
+/* Waits for the others. */
+void processes_close(void);
+/* Ends all processes with exit status 1, after printing the line on stderr: the first process at once, the others a
+   second later, so that of processes that fail alike one speaks. Returns where there is one process. */
+void processes_fail(const char *line);
+
+int processes_count(void); /* 1 without mpirun */
+int processes_rank(void);  /* 0 is the first, which prints, logs and saves */
+/* Which one of those on this machine this is, from 0; *count (may be NULL): how many there are here. */
+int processes_local(int *count);
+
+void processes_wait(void);
+/* The least of what all give; 0 stands for no limit. */
+uint64_t processes_least(uint64_t value);
+/* All get the first one's bytes. */
+void processes_share(void *data, size_t bytes);
+/* Sends send_bytes[r] bytes from send[r] to each process r, and receives into receive[r] the receive_bytes[r] that r
+   sends here; both are known beforehand. Arrays of processes_count(). What a process sends itself is copied. */
+void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
+                        const size_t *receive_bytes);
+/* One message between two processes, at most 1 GiB. */
+void processes_send(int to, const void *data, size_t bytes);
+void processes_receive(int from, void *data, size_t bytes);
+
+#endif
