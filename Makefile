@@ -237,7 +237,7 @@ demo:
 # what valgrind can run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
 SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults memory folders resume interop \
-                option_sweep
+                option_sweep processes
 OPENCL_TESTS := strict outside_count oclgrind gpu_try
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer

@@ -17,8 +17,9 @@
 status processes_open(error *e);
 /* Waits for the others. */
 void processes_close(void);
-/* Ends all processes with exit status 1, after printing the line on stderr: the first process at once, the others a
-   second later, so that of processes that fail alike one speaks. Returns where there is one process. */
+/* Ends all processes with exit status 1, after printing the line on stderr: the first process at once, the others
+   seconds later, one after another, so that of processes that fail alike one speaks. Returns where there is one
+   process. */
 void processes_fail(const char *line);
 
 int processes_count(void); /* 1 without mpirun */

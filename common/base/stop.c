@@ -10,7 +10,7 @@ enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 /* Mutable globals, since a signal handler can reach nothing else. Only the handler uses `first`, and no two handlers
    run at once. */
-static volatile sig_atomic_t wanted;
+static volatile sig_atomic_t wanted, quiet;
 static struct timespec first;
 
 static double seconds_since(const struct timespec *from) {
@@ -27,7 +27,7 @@ static void want_stop(int number) {
         wanted = 1;
         /* Whoever reads our output may be ending by the same signal, which must not stop the save. */
         signal(SIGPIPE, SIG_IGN);
-        ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
+        ssize_t ignored = quiet ? 0 : write(STDERR_FILENO, text, sizeof text - 1);
         (void)ignored;
     } else if (seconds_since(&first) >= 0.5) {
         signal(number, SIG_DFL);
@@ -44,6 +44,11 @@ void stop_watch(void) {
     for (int i = 0; i < NUMBERS; i++)
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &ours, NULL);
+}
+
+void stop_watch_quietly(void) {
+    quiet = 1;
+    stop_watch();
 }
 
 void stop_ignore(void) {

@@ -351,7 +351,12 @@ status train_run(const config *c, error *e) {
         return fail(e, BAD_INPUT, "train: '%.200s' is neither a --key=value nor a config file, whose name ends in .py",
                     c->positional[0]);
     run r = {.c = c, .show = progress_new(stdout), .began = seconds_now()};
-    processes_rank() ? stop_ignore() : stop_watch(); /* the first process stops for all */
+    if (processes_count() == 1)
+        stop_watch();
+    else if (processes_rank() == 0)
+        stop_watch_quietly(); /* the first process stops for all */
+    else
+        stop_ignore();
     config_print(c, stdout);
     status s = train(&r, e);
     train_close(&r);

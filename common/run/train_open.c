@@ -126,11 +126,33 @@ static status share_out(run *r, error *e) {
                 shards == 1 ? "" : "s", ranks, shards == 1 ? " one, or" : "");
 }
 
+/* The settings with the number of this process on its machine in the place of %r in --device. */
+static config with_own_device(const config *c) {
+    config own = *c;
+    const char *at = strstr(c->device, "%r");
+    if (at)
+        snprintf(own.device, sizeof own.device, "%.*s%d%.400s", (int)(at - c->device), c->device, processes_local(NULL),
+                 at + 2);
+    return own;
+}
+
+/* Several processes on one GPU only wait for each other. */
+static void note_shared_device(const config *c, const backend *b) {
+    int here;
+    processes_local(&here);
+    if (here > 1 && b->type->kind != BACKEND_CPU && !strstr(c->device, "%r"))
+        fprintf(stderr,
+                "note: all %d processes of this machine use this device; --device=opencl:%%r gives each the one of its "
+                "number, as `snug devices` counts them\n",
+                here);
+}
+
 /* Opens the device and measures it if there is a choice that needs that. The first process goes before the others, who
    find what it has measured and kept, and take its matrix products. All have the smallest of their caps. */
 static status open_backend(run *r, const gpt_shape *shape, int length, const char *products, bool has_choice,
                            backend **b, error *e) {
     char firsts[sizeof(*b)->gemm] = "";
+    config own = with_own_device(r->c);
     waiting wait;
     status s = OK;
     bool first = processes_rank() == 0;
@@ -138,10 +160,10 @@ static status open_backend(run *r, const gpt_shape *shape, int length, const cha
         if (turn == !first) {
             waiting_begin(&wait, stdout, "opening the device, which builds and tries kernels the first time",
                           WAITING_SECONDS);
-            s = backend_open_for(r->c, shape, length, products, b, stdout, e);
+            s = backend_open_for(&own, shape, length, products, b, stdout, e);
             waiting_end(&wait);
             TRY(s);
-            if (has_choice) s = calibrate_ensure(r->c, *b, stdout, &r->request.cost, e);
+            if (has_choice) s = calibrate_ensure(&own, *b, stdout, &r->request.cost, e);
             if (s != OK) (*b)->close(*b);
             TRY(s);
             snprintf(firsts, sizeof firsts, "%s", (*b)->gemm);
@@ -150,6 +172,7 @@ static status open_backend(run *r, const gpt_shape *shape, int length, const cha
         if (!first && !products && strcmp(firsts, "default") != 0) products = firsts;
     }
     (*b)->limits.cap = processes_least((*b)->limits.cap);
+    note_shared_device(r->c, *b);
     return OK;
 }
 
