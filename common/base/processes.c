@@ -77,7 +77,7 @@ void processes_close(void) {
 
 void processes_fail(const char *line) {
     if (!started()) return;
-    if (rank) usleep(500000u * (unsigned)(rank < 10 ? 1 + rank : 11));
+    if (rank) usleep(2500000u + 500000u * (unsigned)(rank < 10 ? rank : 10)); /* in which an abort takes effect */
     fflush(stdout);
     dprintf(STDERR_FILENO, "%s", line);
     MPI_Abort(MPI_COMM_WORLD, 1);
