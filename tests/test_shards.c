@@ -175,6 +175,47 @@ START_TEST(shards_take_a_second_gradient_buffer_and_one_takes_none) {
 }
 END_TEST
 
+/* ---- several processes: their graphs, which need no MPI ---- */
+
+START_TEST(each_parameter_has_one_owner_and_what_it_keeps_is_there_once) {
+    for (int ranks = 1; ranks <= 8; ranks *= 2) {
+        int64_t all = 0, moments = 0, totals = 0, most = 0, largest = 0;
+        int updates = 0, squares = 0, joins = 0, additions = 0, before = 0, n = 0;
+        for (int rank = 0; rank < ranks; rank++) {
+            gpt_run run = steps_run(8, 9, 1, 0);
+            gpt m;
+            error e = {""};
+            int64_t own = 0;
+            run.shards = 8, run.ranks = ranks, run.rank = rank;
+            ck_assert_msg(gpt_build(&shape, &run, NULL, 4, &m, &e) == OK, "%s", e.text);
+            const graph *g = m.graph;
+            n = m.n_params;
+            for (tensor_id p = 1; p <= n; p++) {
+                int64_t size = tensor_elements(&g->tensors[p]);
+                bool mine = m.owner[p] == rank;
+                ck_assert(m.owner[p] >= before || rank); /* neighbours */
+                if (!rank) before = m.owner[p], all += size, largest = size > largest ? size : largest;
+                ck_assert(m.owner[p] >= 0 && m.owner[p] < ranks && m.sum[p]);
+                ck_assert((m.grad[p] != 0) == mine && (m.m[p] != 0) == mine && (m.v[p] != 0) == mine);
+                if (mine) own += size, totals += size, moments += 2 * size;
+            }
+            if (own > most) most = own;
+            for (int i = g->shard_end.first; i < g->shard_end.end; i++) additions++;
+            for (int i = g->finish.first; i < g->finish.end; i++) {
+                updates += g->ops[i].code == OP_ADAMW;
+                squares += g->ops[i].code == OP_SUM_SQUARES;
+                joins += g->ops[i].code == OP_ADD;
+            }
+            gpt_free(&m);
+        }
+        ck_assert_int_eq(totals, all);
+        ck_assert_int_eq(moments, 2 * all);
+        ck_assert(updates == n && squares == n && joins == 1 && additions == n + 1);
+        ck_assert_int_le(most, all / ranks + largest); /* the middle of a parameter decides */
+    }
+}
+END_TEST
+
 /* ---- resuming ---- */
 
 START_TEST(a_resumed_run_keeps_its_shards_unless_others_are_given) {
@@ -209,6 +250,7 @@ Suite *shards_suite(void) {
     tcase_add_test(t, the_steps_gradients_are_the_shards_sums_added_in_order);
     tcase_add_loop_test(t, every_split_gives_the_bits_of_its_shards, 0, 3);
     tcase_add_test(t, shards_take_a_second_gradient_buffer_and_one_takes_none);
+    tcase_add_test(t, each_parameter_has_one_owner_and_what_it_keeps_is_there_once);
     tcase_add_test(t, a_resumed_run_keeps_its_shards_unless_others_are_given);
     suite_add_tcase(suite, t);
     return suite;

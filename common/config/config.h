@@ -44,7 +44,7 @@ enum { TEXT_MAX = 512 };
     X(INT, gradient_accumulation_steps, 40, 1, 1048576, TRAIN, BY_TRAINING " tune bench", FREE,                        \
       "batch_size times this is the effective batch, kept")                                                            \
     X(INT, gradient_shards, 0, 0, 65536, TRAIN, BY_TRAINING, BITS,                                                     \
-      "blocks of sequences whose gradients are summed apart and then added, in order; 0: 1, or a resumed run's")       \
+      "blocks of sequences, summed apart and then added in order; 0: a resumed run's, else one for each process")      \
     X(INT, max_iters, 600000, 0, 1000000000000, TRAIN, "plan train", FREE, "optimizer steps")                          \
     X(REAL, learning_rate, 6e-4, 0, 1e6, TRAIN, BY_TRAINING, BITS, "the highest")                                      \
     X(BOOL, decay_lr, true, 0, 0, TRAIN, BY_TRAINING, BITS, "warm up, then cosine down to min_lr")                     \
@@ -76,7 +76,7 @@ enum { TEXT_MAX = 512 };
     X(REAL, save_minutes, 15, 0, 1e9, FILES, "plan train", FREE,                                                       \
       "also save after so many minutes; 0 = only at evaluations")                                                      \
     X(TEXT, device, "auto", 0, NULL, MEMORY, BY_ALL_STEPS " devices", FREE,                                            \
-      "auto, cpu, opencl, opencl:N or a part of the device's name")                                                    \
+      "auto, cpu, opencl, opencl:N or a part of the device's name; %r: the process' number (docs/scale.md)")           \
     X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY,                                           \
       BY_TRAINING " tune bench sample eval grads logits", BITS,                                                        \
       "bfloat16: activations in 16 bits, and so less memory; float16 trains as bfloat16; float64: CPU only")           \
