@@ -3,7 +3,7 @@
 # split, and go on with each other's runs; what can't be shared is refused in one line; and when any of them is killed
 # all end at once, and the run goes on to the same bits (P6, P8).
 #
-#     KILLS=50 sh tests/processes.sh    how many are killed; 4 unless told
+#     KILLS=50 sh tests/processes.sh    how many are killed; 2 unless told
 #     SEED=7   sh tests/processes.sh    other moments
 set -eu
 if ! command -v mpirun >/dev/null; then
@@ -88,7 +88,7 @@ refuses "holds a run" 2 train $small --device=cpu --out_dir="$work/cpu"
 
 # ---- killed ----
 
-kills=${KILLS:-4}
+kills=${KILLS:-2}
 out=$work/killed
 awk -v n="$kills" -v seed="${SEED:-1}" 'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%d %.3f\n", i % 4, 0.6 + 1.5 * rand() }' \
     >"$work/moments"
