@@ -45,6 +45,7 @@ status gemm_bench_open(gemm_bench *t, opencl *b, const product *list, int n, err
         return s;
     }
     b->op = &t->op;
+    b->args = (step_args){.sequences = 1, .length = t->g->length, .inv_targets = 1};
     return OK;
 }
 
