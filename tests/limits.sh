@@ -19,7 +19,7 @@ ends() {
 # --- address space, in steps less than a buffer of OpenBLAS's
 for threads in 1 2; do
     worked=0 refused=0
-    for mib in 60 180 260 330 420 500 800; do
+    for mib in 60 180 260 330 450 500 800; do
         # shellcheck disable=SC2016
         ends "$threads threads in $mib MiB" env OMP_NUM_THREADS=$threads sh -c 'ulimit -v $0; exec "$@"' $((mib * 1024)) \
             "$snug" gradcheck
