@@ -130,13 +130,24 @@ static status make_kernels(opencl *b, int variant, int i, error *e) {
     return OK;
 }
 
+/* All that are not built yet. */
 static status build_all(opencl *b, error *e) {
     error log = {""};
-    for (int i = 0; i < PRODUCT_VARIANTS * PRODUCT_TILES; i++)
-        if (kinds_of(b, i / PRODUCT_TILES) && build_tile(b, i / PRODUCT_TILES, i % PRODUCT_TILES, &log) != OK)
+    for (int i = 0; i < PRODUCT_VARIANTS * PRODUCT_TILES; i++) {
+        int variant = i / PRODUCT_TILES, tile = i % PRODUCT_TILES;
+        if (!kinds_of(b, variant) || b->products.variant[variant].program[tile]) continue;
+        if (build_tile(b, variant, tile, &log) != OK)
             return fail(e, BAD_INPUT, "the kernels don't build on '%s' (%.200s)", b->device.info.name,
                         first_error(log.text));
+    }
     return OK;
+}
+
+static void drop_programs(product_kernels *k) {
+    for (int i = 0; i < PRODUCT_TILES; i++) {
+        if (k->program[i]) clReleaseProgram(k->program[i]);
+        k->program[i] = NULL;
+    }
 }
 
 status product_make_kernels(opencl *b, error *e) {
@@ -160,13 +171,16 @@ static status prove(opencl *b, error *e) {
     return s;
 }
 
-/* Few runs have copies, so that the others need not wait for these kernels. */
+/* Few runs have copies, so that the others need not wait for these kernels. Only variants that have more with copies
+   are built again. */
 status product_prepare(opencl *b, const graph *g, error *e) {
-    product_family before = b->products;
-    if (!g->of_role[ROLE_COPY].first || before.copies) return OK;
-    product_close(b);
-    b->products =
-        (product_family){.units = before.units, .emulated = before.emulated, .tile = before.tile, .copies = true};
+    int before[PRODUCT_VARIANTS];
+    if (!g->of_role[ROLE_COPY].first || b->products.copies) return OK;
+    product_drop_kernels(b);
+    for (int i = 0; i < PRODUCT_VARIANTS; i++) before[i] = kinds_of(b, i);
+    b->products.copies = true;
+    for (int i = 0; i < PRODUCT_VARIANTS; i++)
+        if (kinds_of(b, i) != before[i]) drop_programs(&b->products.variant[i]);
     TRY(build_all(b, e));
     return b->unproved ? OK : prove(b, e);
 }
@@ -223,10 +237,7 @@ void product_drop_kernels(opencl *b) {
 
 void product_close(opencl *b) {
     product_drop_kernels(b);
-    for (int i = 0; i < PRODUCT_VARIANTS * PRODUCT_TILES; i++) {
-        cl_program program = b->products.variant[i / PRODUCT_TILES].program[i % PRODUCT_TILES];
-        if (program) clReleaseProgram(program);
-    }
+    for (int i = 0; i < PRODUCT_VARIANTS; i++) drop_programs(&b->products.variant[i]);
     tile_trials_free(b);
     b->products = (product_family){0};
 }
