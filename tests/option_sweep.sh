@@ -2,7 +2,8 @@
 # option_sweep.sh: every option of every command is done, refused, or named in a note (P7). Goes through the option table as
 # `snug help` prints it: for each command it runs a toy once as it is, and once more with each option at another value. What
 # the command does must then differ (not only the settings that it repeats), or stderr must say why not. The program is $SNUG.
-# bench, tune and gradcheck are left out: what they say of options is mostly times, or takes seconds for each.
+# bench is first asked under a cap in which nothing fits, since a whole run takes seconds. A tune takes minutes and needs
+# a device, so of it only the options that it does not read are tried.
 # usage: sh tests/option_sweep.sh [TOY ...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -23,7 +24,7 @@ step="--dataset=data --batch_size=2 --gradient_accumulation_steps=2 --device=cpu
 steps="$step --max_iters=6 --eval_interval=2 --eval_iters=1 --warmup_iters=1 --lr_decay_iters=4 --learning_rate=3"
 {
     "$snug" prepare text.txt --out=data && "$snug" prepare text.txt --out=data2 --tokenizer=bpe:300 &&
-        "$snug" train $shape $steps --out_dir=run && "$snug" train $shape $steps --out_dir=run2 --seed=9 &&
+        "$snug" train $shape $steps --out_dir=run && "$snug" train $shape $steps --out_dir=run2 --n_embd=16 &&
         cp -r run/latest/. model && rm model/state.json model/optimizer.safetensors
 } >log 2>&1 || { echo "option_sweep: the toy does not run" >&2; cat log >&2; exit 1; }
 # Two sequences of two tokens, and two others: safetensors with x and y.
@@ -51,6 +52,10 @@ toy() {
     prepare) echo "prepare text.txt --out=prepared" ;;
     report) echo "report --out_dir=run" ;;
     devices) echo "devices" ;;
+    bench) echo "bench $shape $step" ;;
+    bench_on) echo "bench --init_from=resume --out_dir=run $step" ;; # only for `out_dir`
+    tune) echo "tune --device=cpu" ;; # which is refused
+    gradcheck) echo "gradcheck --n_layer=1 --n_head=2 --n_embd=4 --block_size=4 --batch_size=2 --device=cpu" ;;
     esac
 }
 
@@ -105,7 +110,7 @@ try_option() { # NAME OF THE TOY, COMMAND, OPTION
     value=$(other "$3")
     case "$(toy "$1") " in *" --$3=$value "*) value=scratch ;; esac
     case $3,$1 in overwrite,train | overwrite,train_from) return ;; esac
-    if [ "$1" = train_taken ] && [ "$3" != overwrite ]; then return; fi
+    case $1,$3 in train_taken,overwrite | bench_on,out_dir) ;; train_taken,* | bench_on,* | bench,out_dir) return ;; esac
     [ "$value" ] || { echo "option_sweep: no other value of $3 is known: add one" >&2; failed=1; return; }
     pairs=$((pairs + 1))
     # These change no bit of what comes out (P4), but the memory: the least that is asked for under a small cap.
@@ -115,6 +120,10 @@ try_option() { # NAME OF THE TOY, COMMAND, OPTION
     sample,micro_batch_size | eval,micro_batch_size | grads,micro_batch_size | logits,micro_batch_size | \
         grads,batch_invariant) cap=--vram_cap=1kB ;;
     sample,dtype) value=bfloat16 ;;
+    gradcheck,bias) value=False ;;
+    bench,init_from) value=run2/latest ;;
+    bench,vram_cap | bench,json) ;;
+    bench,*) cap=--vram_cap=1kB ;;
     esac
     # shellcheck disable=SC2046
     if [ "$cap" ]; then does least $(toy "$1") $cap; mv errors least; fi
@@ -122,6 +131,11 @@ try_option() { # NAME OF THE TOY, COMMAND, OPTION
     does now $(toy "$1") "--$3=$value" $cap
     if [ "$cap" ]; then
         cmp -s errors least || return 0
+    fi
+    if [ "$command" = bench ]; then # then the whole run
+        cap=
+        # shellcheck disable=SC2046
+        does now $(toy "$1") "--$3=$value"
     fi
     if grep -q -e "--$3" -e "^note:.*$3" errors; then return; fi
     if [ ! "$cap" ] && ! cmp -s before now; then return; fi
@@ -141,7 +155,8 @@ try_unread() { # COMMAND OPTION
 }
 
 all=$(options_of "")
-toys=${*:-plan plan_from train train_from train_on train_taken equivalence sample eval grads logits prepare report devices}
+toys=${*:-plan plan_from train train_from train_on train_taken equivalence sample eval grads logits prepare report devices
+    bench bench_on tune gradcheck}
 for toy in $toys; do
     command=${toy%_*} # devices: what it reads concerns --check, which needs a driver
     on=
@@ -150,7 +165,7 @@ for toy in $toys; do
     # shellcheck disable=SC2046
     does before $(toy "$toy")
     case $toy in
-    train_taken | devices) ;; # may fail
+    train_taken | devices | tune) ;; # may fail
     *) grep -q '^status 0' before || { echo "option_sweep: the toy of $toy fails" >&2; cat errors >&2; failed=1; } ;;
     esac
     # shellcheck disable=SC2046
@@ -159,7 +174,7 @@ for toy in $toys; do
     read_options=" $(options_of "$command" | tr '\n' ' ')"
     for option in $all; do
         case $read_options in
-        *" $option "*) [ "$toy" = devices ] || try_option "$toy" "$command" "$option" ;;
+        *" $option "*) [ "$toy" = devices ] || [ "$toy" = tune ] || try_option "$toy" "$command" "$option" ;;
         *) [ "$toy" != "$command" ] || try_unread "$command" "$option" ;;
         esac
     done

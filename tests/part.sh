@@ -3,19 +3,22 @@
 # it ends: how long such parts took where tests/part_seconds.txt was written, what became of it, and how far all is. Exit
 # status 77 of the command means that nothing of it can be run here. What it says goes to build/parts/NAME.log; of that
 # a part that passed shows Check's counts and what was skipped, one that failed its end.
-# part.sh: the sum of all parts that ran. $PARTS: their names. $PART_CORES: how many run side by side.
+# part.sh: the sum of all parts that ran; what was skipped within parts that passed, as without Python, is
+# counted there. $PARTS: their names. $PART_CORES: how many run side by side.
 set -u
 folder=build/parts seconds=tests/part_seconds.txt
 
 if [ $# = 0 ]; then
-    # Here "build/parts/results" has a line a part: its name, what became of it, and its seconds.
+    # Here "build/parts/results" has a line a part: its name, what became of it, its seconds, and how much it skipped.
     awk -v parts="$PARTS" -v began="$(cat $folder/began)" -v now="$(date +%s)" '
         { n[$2]++; names[$2] = names[$2] " " $1; ran[$1] = 1 }
+        $2 == "passed" && $4 { within += $4; where = where ", " $1 " " $4 }
         END {
             for (i = split(parts, part); i > 0; i--) if (!ran[part[i]]) { n["left"]++; names["left"] = " " part[i] names["left"] }
             printf "== %d passed, %d skipped%s, %d failed%s", n["passed"], n["skipped"], names["skipped"] ? " (" substr(names["skipped"], 2) ")" : "",
                 n["FAILED"], names["FAILED"] ? " (" substr(names["FAILED"], 2) ")" : ""
             if (n["left"]) printf ", %d not begun (%s)", n["left"], substr(names["left"], 2)
+            if (within) printf "; %d skipped within parts that passed (%s)", within, substr(where, 3)
             printf "; %d s\n", now - began
             exit n["FAILED"] || n["left"]
         }' $folder/results || { echo "== FAILED (alone again: make test-run PARTS=...)" >&2; exit 1; }
@@ -35,7 +38,7 @@ case $code in
 77) word=skipped ;;
 *) word=FAILED ;;
 esac
-echo "$name $word $took" >>$folder/results
+echo "$name $word $took $(grep -i skipped "$log" | grep -vc '^note: ')" >>$folder/results
 far=$(awk -v parts="$PARTS" -v cores="$PART_CORES" '
     FILENAME ~ /results$/ { done[$1] = 1; next }
     { expected[$1] = $2 }

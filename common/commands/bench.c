@@ -80,13 +80,13 @@ static status linear_rate(backend *b, const int64_t shape[3], double *rate, erro
     return s;
 }
 
-/* Finds the rate that the ops are held against: on the CPU OpenBLAS's, always at the same shape, so that figures of
-   different models can be compared; on other devices at this model's own shape, which decides how fast they are. */
+/* The product that the ops are held against: on the CPU always of the same shape, so that figures of different models
+   can be compared; on other devices of this model's own, which decides how fast they are. Times it there; the CPU's
+   waits for the plan to be made, so that a plan that does not fit is refused at once. */
 static status find_limit(backend *b, const gpt_shape *shape, int64_t rows, bench *t, error *e) {
     int64_t fixed[3] = {1024, 3072, 768}, own[3] = {rows < 2048 ? rows : 2048, 4 * shape->channels, shape->channels};
     memcpy(t->limit_shape, b->gemm_rate ? fixed : own, sizeof own);
-    if (!b->gemm_rate) return linear_rate(b, t->limit_shape, &t->limit, e);
-    return b->gemm_rate(b, fixed[0], fixed[1], fixed[2], &t->limit, e);
+    return b->gemm_rate ? OK : linear_rate(b, t->limit_shape, &t->limit, e); /* with gemm_rate: see measure */
 }
 
 /* ---- steps ---- */
@@ -220,7 +220,9 @@ static status time_ops(bench *t, const double timed[2], error *e) {
 
 static status measure(bench *t, error *e) {
     double seconds[2];
+    const int64_t *at = t->limit_shape;
     backend *b = t->m.backend;
+    if (b->gemm_rate) TRY(b->gemm_rate(b, at[0], at[1], at[2], &t->limit, e));
     t->batch = batch_new(t->request.run.sequences, t->request.run.length);
     fill_batch(&t->batch, t->m.shape.vocabulary);
     b->profile = false;
@@ -230,7 +232,7 @@ static status measure(bench *t, error *e) {
     TRY(time_ops(t, seconds, e));
     if (!b->gemm_rate) return OK;
     double after; /* machines change their speed within minutes, so the limit is measured before and after the steps */
-    TRY(b->gemm_rate(b, t->limit_shape[0], t->limit_shape[1], t->limit_shape[2], &after, e));
+    TRY(b->gemm_rate(b, at[0], at[1], at[2], &after, e));
     t->limit = (t->limit + after) / 2;
     return OK;
 }

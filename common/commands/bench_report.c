@@ -13,10 +13,11 @@ static void print_head(const bench *b, FILE *f) {
     const backend *be = b->m.backend;
     char peak[32], device[DEVICE_TEXT];
     text_print(f, "device %s\n", backend_print(be, device));
-    fprintf(f,
-            "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s\n",
-            (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
-            s->bias ? "True" : "False", precision_table[be->type->precision].text);
+    fprintf(
+        f,
+        "model  %.1fM parameters: n_layer %d, n_head %d, n_embd %d, block_size %d, vocab_size %lld, bias %s, %s, %s\n",
+        (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
+        s->bias ? "True" : "False", s->tanh_gelu ? "gelu_tanh" : "gelu", precision_table[be->type->precision].text);
     fprintf(f, "step   %lld sequences, micro_batch_size %d, recompute %s, batch_invariant %s, dropout %g\n",
             (long long)r->sequences, b->option.micro_batch, b->option.policy->name,
             r->batch_invariant ? "True" : "False", r->dropout);
@@ -87,6 +88,7 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddNumberToObject(model, "block_size", r->length);
     cJSON_AddNumberToObject(model, "vocab_size", (double)s->vocabulary);
     cJSON_AddBoolToObject(model, "bias", s->bias);
+    cJSON_AddStringToObject(model, "activation", s->tanh_gelu ? "gelu_tanh" : "gelu");
     cJSON_AddStringToObject(root, "device", backend_print(b->m.backend, device));
     cJSON_AddStringToObject(root, "dtype", precision->dtype);
     cJSON_AddNumberToObject(root, "effective_batch", (double)r->sequences);

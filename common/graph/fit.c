@@ -355,23 +355,25 @@ static status smallest(const fit_request *r, int micro_batch, fit_option *best, 
     return found ? OK : BAD_INPUT; /* e says which tensor is too large for the device */
 }
 
-/* Says how much is missing, and the cap that would do, in hundredths of a MiB rounded up, so that it can be typed as it
-   stands. */
+/* Says how much is missing, and the cap that would do, in hundredths of a MiB, below it of a KiB, rounded up, so that
+   it can be typed as it stands. */
 static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
     char cap[32], offload[32] = "";
     bytes_print(r->limits.cap, cap, sizeof cap);
     if (o->offload) snprintf(offload, sizeof offload, ", offload=%s", offload_table[o->offload].name);
     unsigned long long missing = o->peak - r->limits.cap;
-    double enough = ceil((double)o->peak / (1 << 20) * 100) / 100;
+    bool small = o->peak < 1 << 20;
+    double enough = ceil((double)o->peak / (small ? 1 << 10 : 1 << 20) * 100) / 100;
+    const char *unit = small ? "KiB" : "MiB";
     if (r->micro_batch)
         return fail(e, NO_MEMORY,
                     "micro_batch_size %d does not fit in %s: with recompute=%s%s it needs %llu bytes more, "
-                    "--vram_cap=%.2fMiB; leave it out to have it fitted",
-                    o->micro_batch, cap, o->policy->name, offload, missing, enough);
+                    "--vram_cap=%.2f%s; leave it out to have it fitted",
+                    o->micro_batch, cap, o->policy->name, offload, missing, enough, unit);
     return fail(e, NO_MEMORY,
                 "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
-                "recompute=%s%s, needs %llu bytes more, --vram_cap=%.2fMiB",
-                cap, o->micro_batch, o->policy->name, offload, missing, enough);
+                "recompute=%s%s, needs %llu bytes more, --vram_cap=%.2f%s",
+                cap, o->micro_batch, o->policy->name, offload, missing, enough, unit);
 }
 
 /* fit_choose with r->run.offload as it is. */
