@@ -14,7 +14,7 @@ static const char *python_bool(bool b) { return b ? "True" : "False"; }
 static void print_head(const nanogpt_report *r, FILE *f) {
     const config *c = r->config;
     const gpt_shape *s = &r->run.shape;
-    char size[32];
+    char size[32], sold[32];
     fprintf(f, "nanoGPT  %.0fM parameters: n_layer %d, n_head %d, n_embd %d, bias %s, dropout %g\n",
             (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, python_bool(s->bias), c->dropout);
     fprintf(f, "         vocabulary %lld (%s), block_size %d\n", (long long)s->vocabulary, r->vocabulary_from,
@@ -24,8 +24,8 @@ static void print_head(const nanogpt_report *r, FILE *f) {
     fprintf(f, "for      dtype %s%s, one CUDA card, PyTorch 2 with its flash attention and fused AdamW\n", r->dtype,
             *c->written_dtype ? "" : " (nanoGPT's default)");
     if (r->card)
-        fprintf(f, "card     %s = %.2f GB, all free when nanoGPT starts\n", bytes_print(r->card, size, sizeof size),
-                (double)r->card / 1e9);
+        fprintf(f, "card     %s = %s, all free when nanoGPT starts\n", bytes_print(r->card, size, sizeof size),
+                bytes_print_decimal(r->card, sold, sizeof sold));
     else
         fprintf(f, "card     not given: say what it has, like --vram_cap=12GB\n");
 }
@@ -129,8 +129,10 @@ void plan_nanogpt_text(const nanogpt_report *r, FILE *f) {
 void plan_nanogpt_short(const nanogpt_report *r, FILE *f) {
     if (!r->n_splits) return;
     const nanogpt_split *s = &r->splits[0];
-    fprintf(f, "\nIn nanoGPT (PyTorch) batch_size %d allocates %.2f GiB and reserves about %.2f GiB", s->batch_size,
-            gib(s->memory.allocated), gib(s->memory.reserved));
+    char allocated[32], reserved[32];
+    fprintf(f, "\nIn nanoGPT (PyTorch) batch_size %d allocates %s and reserves about %s", s->batch_size,
+            bytes_print(s->memory.allocated, allocated, sizeof allocated),
+            bytes_print(s->memory.reserved, reserved, sizeof reserved));
     if (!r->card) {
         fprintf(f, "\n(`--for=nanogpt` says more, and with --vram_cap which batch_size fits).\n");
         return;

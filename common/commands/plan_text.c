@@ -57,9 +57,10 @@ static unit unit_of(uint64_t bytes, double largest) {
 static void print_head(const plan_report *p, FILE *f) {
     const gpt_shape *s = &p->request.shape;
     const gpt_run *r = &p->request.run;
-    char parameters[16], sequences[32], tokens[32], cap[32], block[32];
-    fprintf(f, "model    %s parameters: %d layers, %d heads, %d channels, %d positions\n",
-            count_print(gpt_parameters(s), parameters), s->layers, s->heads, s->channels, s->positions);
+    char parameters[16], sequences[32], tokens[32], cap[32], sold[32], block[32];
+    fprintf(f, "model    %s parameters: %d layer%s, %d head%s, %d channels, %d positions\n",
+            count_print(gpt_parameters(s), parameters), s->layers, s->layers == 1 ? "" : "s", s->heads,
+            s->heads == 1 ? "" : "s", s->channels, s->positions);
     fprintf(f, "         vocabulary %lld (%s)\n", (long long)s->vocabulary, p->vocabulary_from);
     fprintf(f, "step     effective batch %s sequences of %d = %s tokens, %s\n", number_print(r->sequences, sequences),
             r->length, number_print(r->sequences * r->length, tokens),
@@ -72,8 +73,8 @@ static void print_head(const plan_report *p, FILE *f) {
     const char *assumed = p->request.type->assumed;
     if (assumed && *assumed) fprintf(f, "         %s\n", assumed);
     if (p->request.limits.cap)
-        fprintf(f, "cap      %s = %.2f GB%s\n", bytes_print(p->request.limits.cap, cap, sizeof cap),
-                (double)p->request.limits.cap / 1e9,
+        fprintf(f, "cap      %s = %s%s\n", bytes_print(p->request.limits.cap, cap, sizeof cap),
+                bytes_print_decimal(p->request.limits.cap, sold, sizeof sold),
                 p->config->vram_cap ? "" : ", this machine's memory less a reserve");
     else
         fprintf(f, "cap      none: give one, like --vram_cap=10.5GiB\n");
@@ -254,7 +255,8 @@ static void print_host(const plan_report *p, FILE *f) {
 static void print_speed(const plan_report *p, FILE *f) {
     const plan_row *row = p->rounding ? p->rounding : &p->rows[0];
     char step[32], steps[32];
-    int exponent = row->option.flops >= 999.5e12 ? 15 : row->option.flops >= 999.5e9 ? 12 : 9;
+    int exponent = 15;
+    while (exponent > 3 && row->option.flops < 0.9995 * pow(10, exponent)) exponent -= 3;
     fprintf(f, "\nOperations a step: %.3g x 10^%d.", row->option.flops / pow(10, exponent), exponent);
     if (p->request.cost.measured) {
         fprintf(f, " Predicted: %s a step, %s steps in 8 hours (from this\ndevice's measured constants%s).\n",

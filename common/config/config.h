@@ -202,5 +202,7 @@ char *config_cap_print(const config *c, char *text, unsigned long size);
 void config_print(const config *c, FILE *f);
 /* "10.50 GiB" for a table; returns text. */
 char *bytes_print(uint64_t bytes, char *text, unsigned long size);
+/* The same in thousands, as cards are sold: "11.27 GB", "1.05 MB"; returns text. */
+char *bytes_print_decimal(uint64_t bytes, char *text, unsigned long size);
 
 #endif

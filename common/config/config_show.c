@@ -58,9 +58,10 @@ void config_print(const config *c, FILE *f) {
         if (!option_in_files(id) || strcmp(now, config_value(&initial, id, usual)) == 0) continue;
         text_print(f, "%s = %s", option_table[id].name, now);
         if (option_table[id].type == OPTION_BYTES) { /* both units: 12GB and 12GiB are easily taken for each other */
-            char size[32];
+            char size[32], sold[32];
             uint64_t bytes = *(const uint64_t *)(const void *)((const char *)c + option_table[id].offset);
-            fprintf(f, "  # %s, %.2f GB", bytes_print(bytes, size, sizeof size), (double)bytes / 1e9);
+            fprintf(f, "  # %s, %s", bytes_print(bytes, size, sizeof size),
+                    bytes_print_decimal(bytes, sold, sizeof sold));
         }
         fputc('\n', f);
     }
@@ -142,5 +143,14 @@ char *bytes_print(uint64_t bytes, char *text, unsigned long size) {
         snprintf(text, size, "%d B", (int)bytes);
     else
         snprintf(text, size, "%.2f %s", scaled, units[u]);
+    return text;
+}
+
+char *bytes_print_decimal(uint64_t bytes, char *text, unsigned long size) {
+    const char *const units[] = {"kB", "MB", "GB"};
+    double scaled = (double)bytes / 1000;
+    int u = 0;
+    while (scaled >= 999.995 && u < 2) scaled /= 1000, u++;
+    snprintf(text, size, "%.2f %s", scaled, units[u]);
     return text;
 }
