@@ -21,7 +21,7 @@ static const char STYLE[] =
     "font:15px/1.45 system-ui,sans-serif}\n"
     "h1{font-size:24px;margin:0}h2{font-size:18px;margin:36px 0 12px}p{margin:6px 0;overflow-wrap:anywhere}"
     ".dim{color:var(--dim)}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:18px 0}\n"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin:18px 0}\n"
     ".tile{background:var(--card);border-radius:8px;padding:10px 12px;color:var(--dim);font-size:13px}\n"
     ".tile b{display:block;color:var(--fg);font-size:19px;overflow-wrap:anywhere}\n"
     ".row{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:20px;margin-top:14px}\n"

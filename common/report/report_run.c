@@ -81,7 +81,10 @@ static void put_next(FILE *f, const report_data *d) {
     size_t n = strlen(quoted);
     if (n < 3) return;
     char *folder = xprintf("%.*s", (int)(n - 2), quoted + 1), *word = shell_word(folder); /* it stands in quotes */
-    fputs("<p>Next: <code>snug ", f);
+    const char *program = report_text(d->facts, "program");
+    fputs("<p>Next: <code>", f);
+    html_print(f, *program ? program : "snug"); /* as it was typed when the run began */
+    fputc(' ', f);
     fputs(done < most ? "train --init_from=resume --out_dir=" : "sample --out_dir=", f);
     html_print(f, word);
     fputs(done < most ? "</code> goes on with it, under any cap.</p>\n" : "</code> lets it write.</p>\n", f);
@@ -114,7 +117,10 @@ static void put_one(FILE *f, const curve *c, const char *title, const char *unit
 static void put_loss(FILE *f, const report_data *d, int width, int height) {
     drawing *points = xcalloc(3, sizeof *points);
     const chart_series s[] = {
-        series_of(&d->loss, &points[0], (chart_series){.name = "of each step's batch", .color = 4, .width = 1}),
+        series_of(
+            &d->loss, &points[0],
+            (chart_series){
+                .name = "of each step's batch", .color = 4, .width = d->loss.n == 1 ? 3 : 1, .dots = d->loss.n == 1}),
         series_of(&d->train_loss, &points[1],
                   (chart_series){.name = "train, evaluated", .color = 0, .width = 2, .dots = true}),
         series_of(&d->val_loss, &points[2],
@@ -220,8 +226,12 @@ static void put_samples(FILE *f, const report_data *d) {
     if (!d->n_samples) return;
     fputs("<h2>Samples</h2>\n<div class=\"row\">\n", f);
     for (int i = 0; i < d->n_samples; i++) {
-        fprintf(f, "<div><p class=\"dim\">after %lld steps</p><pre>", (long long)d->samples[i].iter);
-        html_print(f, d->samples[i].text);
+        long long steps = d->samples[i].iter;
+        const char *text = d->samples[i].text;
+        bool blank = !text[strspn(text, " \t\r\n")]; /* else an empty box would look like a fault */
+        fprintf(f, "<div><p class=\"dim\">after %lld step%s%s</p><pre>", steps, steps == 1 ? "" : "s",
+                blank ? ": only spaces and line ends" : "");
+        html_print(f, text);
         fputs("</pre></div>\n", f);
     }
     fputs("</div>\n", f);

@@ -2,6 +2,7 @@
 #include "report/run_facts.h"
 #include "base/files.h"
 #include "base/json_file.h"
+#include "base/shell_word.h"
 #include "base/version.h"
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,9 @@ status run_facts_write(const char *out, const config *c, const char *device, con
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "device", device);
     cJSON_AddStringToObject(root, "build", snug_build());
+    char *program = shell_word(c->program ? c->program : "snug");
+    cJSON_AddStringToObject(root, "program", program);
+    free(program);
     cJSON_AddNumberToObject(root, "parameters", (double)gpt_parameters(&r->shape));
     cJSON *plan = cJSON_AddObjectToObject(root, "plan");
     for (int i = 0; i < N_FIELDS; i++) cJSON_AddNumberToObject(plan, FIELDS[i].name, (double)*field(&n, i));
