@@ -122,6 +122,16 @@ START_TEST(one_step_is_no_curve) {
     text = page(&e);
     ck_assert_int_eq(count(text, "class=\"chart\""), 0);
     free(text);
+    /* Between two evaluations the step is a dot, since no line would show it; a blank sample says that it is. */
+    char *three =
+        xprintf("%s{\"iter\":1,\"train_loss\":3.25,\"val_loss\":3.375}\n{\"iter\":1,\"sample\":\"\\n \\n\"}\n", one);
+    write_file("log.jsonl", three);
+    text = page(&e);
+    assert_well_formed(text);
+    ck_assert_int_eq(count(text, "<circle class=\"dot c4\""), 2); /* the loss: desktop and phone */
+    ck_assert_ptr_nonnull(strstr(text, "after 1 step: only spaces and line ends"));
+    free(text);
+    free(three);
     free(one);
 }
 END_TEST
@@ -135,15 +145,17 @@ START_TEST(page_says_how_long_it_ran_and_what_comes_next) {
                             "{\"iter\":3,\"train_loss\":3.5,\"val_loss\":3.75,\"run_s\":30}\n");
     for (int most = 3; most <= 9; most += 6) {
         char facts[200];
-        snprintf(facts, sizeof facts, "{\"settings\":{\"out_dir\":\"'my out'\",\"max_iters\":\"%d\"}}", most);
+        snprintf(facts, sizeof facts, "{%s\"settings\":{\"out_dir\":\"'my out'\",\"max_iters\":\"%d\"}}",
+                 most == 3 ? "\"program\":\"~/b/snug\"," : "", most);
         write_file("run.json", facts);
         char *text = page(&e);
         assert_well_formed(text);
         ck_assert_ptr_nonnull(strstr(text, "<b>120 s</b>it has run"));
         ck_assert_ptr_nonnull(strstr(text, "<b>3.5000</b>train loss, evaluated last</div>\n<div class=\"tile\">"
                                            "<b>3.7500</b>val loss, evaluated last"));
-        ck_assert_ptr_nonnull(strstr(text, most == 3 ? "snug sample --out_dir=&#39;my out&#39;"
-                                                     : "snug train --init_from=resume --out_dir=&#39;my out&#39;"));
+        ck_assert_ptr_nonnull(strstr(text, most == 3
+                                               ? "<code>~/b/snug sample --out_dir=&#39;my out&#39;"
+                                               : "<code>snug train --init_from=resume --out_dir=&#39;my out&#39;"));
         free(text);
     }
 }
