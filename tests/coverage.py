@@ -18,7 +18,7 @@ import time
 BUILD = "build-cov"
 KEPT = BUILD + "/reached.json"
 # Scripts that are quick, beside the suites of build/tests; SNUG is the program they run.
-SLOW = ["fit", "golden", "lanes", "gradcheck", "script/bad_input", "equivalence"]
+SLOW = ["fit", "lanes", "gradcheck", "script/bad_input", "golden", "equivalence"]
 SCRIPTS = ["terminal", "docs", "kill", "folders", "saving", "faults", "resume", "bad_input"]
 
 

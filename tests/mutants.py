@@ -5,7 +5,8 @@ lines that have any; builds each in a copy of the sources; and runs the suites t
 until one fails. Which suites reach a line is in reached.json, which tests/coverage.py makes.
 
     python3 tests/mutants.py list [N]               the first N changes
-    python3 tests/mutants.py run [N [MINUTES]]      goes on until N are judged, or for so many minutes
+    python3 tests/mutants.py run [N [MINUTES]]      goes on until N are judged, or for so many minutes; needs a build
+    python3 tests/mutants.py kernels [N [MINUTES]]  those in kernels, which take longest and which run leaves out
     python3 tests/mutants.py again                  those that survived, once more
     python3 tests/mutants.py table                  by wing, and all that survived
 
@@ -23,8 +24,8 @@ import time
 
 SEED, DRAWN = 21, 600
 WORK = "build/mutants"
-TREE, GOOD, RESULTS = WORK + "/tree", WORK + "/good", WORK + "/results.jsonl"
-MOST_SECONDS = 60  # of suites a mutant, by the processor time that they took under gcov; at least one runs
+TREE, GOOD, RESULTS = WORK + "/tree", WORK + "/good", "build/mutants.jsonl"
+MOST_SECONDS = 15  # of suites a mutant, by the processor time that they took under gcov; beside those in FIRST
 REACHED = "build-cov/reached.json"
 
 # Suites (SUITE/CASE) for kernels, which gcov does not see, by the beginning of the file's name; the first that fits.
@@ -37,6 +38,10 @@ KERNEL_SUITES = [
     ("mma_ptx", "opencl_product"),
     ("", "opencl/toy opencl_bf16 opencl_home opencl/limits opencl_golden opencl_batch opencl_ends"),
 ]
+
+# Suites that come first where they reach the line, since they know the right values of that wing.
+FIRST = {"cpu": "ops ops_step golden_runs", "common/graph": "plan golden_runs choice", "common/run": "golden_runs schedule",
+         "common/save": "runs checkpoint safetensors", "common/report": "report", "common/commands": "nanogpt fit"}
 
 OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&", "+": "-", "-": "+",
          "*": "+", "/": "*", "%": "/", "+=": "-=", "-=": "+=", "*=": "=", "/=": "*=", "|=": "=", "<<": ">>", ">>": "<<",
@@ -104,20 +109,52 @@ def changed(text, line, begin, end, new):
     return "\n".join(lines), was.strip(), lines[line - 1].strip()
 
 
-def make(*targets):
-    done = subprocess.run(["make", "-s", "-C", TREE, "DEPS=0", "SANITIZE=0", "BUILD=build", "CFLAGS=-g0"] + list(targets),
-                          capture_output=True, text=True, check=False)
-    return done.returncode == 0
+def shell(command, where=None):
+    return subprocess.run(command, shell=True, cwd=where, capture_output=True, text=True, check=False)
 
 
 def copy_tree():
-    shutil.rmtree(WORK + "/tree", ignore_errors=True)
+    """Sources and objects, which `make all tests` has made; GOOD keeps the objects that changes replace."""
+    shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(TREE + "/build")
-    subprocess.run("tar cf - --exclude='./build*' --exclude=./.git . | tar xf - -C " + TREE, shell=True, check=True)
-    if not make("all", "tests"):
-        sys.exit("the copy does not build")
-    shutil.rmtree(GOOD, ignore_errors=True)
-    shutil.copytree(TREE, GOOD)
+    done = shell("tar cf - --exclude='./build*' --exclude=./.git . | tar xf - -C %s && cp -a build/obj build/flags build/build_id "
+                 "build/suites.h build/kernels.c build/preload_*.so build/snug build/tests %s/build/ && cp -a %s/build %s" %
+                 (TREE, TREE, TREE, GOOD))
+    if done.returncode != 0 or not build("common/base/utf8.c") or not build_program():
+        sys.exit("the copy does not build " + done.stderr)
+
+
+def objects_of(f):
+    """[(object, what its command has beside the flags)]"""
+    if f.endswith(".cl"):
+        return [("kernels.o", "build/kernels.c")]
+    if f.startswith("cpu/") and os.path.exists("%s/build/obj/%s.f32.o" % (TREE, f[:-2])):
+        return [("%s.f%d.o" % (f[:-2], 8 * n), "-DREAL_BYTES=%d %s" % (n, f)) for n in (4, 8)]
+    return [(f[:-2] + ".o", f)]
+
+
+def build(f):
+    """Compiles what f is part of, and links the tests, without make, which asks the compiler many things first."""
+    flags, libraries = open("build/flags").read().split(" / ")
+    if f.endswith(".cl"):
+        embedded = "opencl/kernels/*.cl common/base/philox.h"
+        if shell("sh opencl/embed.sh build/kernels.c %s" % embedded, TREE).returncode != 0:
+            return False
+    for o, what in objects_of(f):
+        if shell("%s -g0 -w -c -o build/obj/%s %s" % (flags, o, what), TREE).returncode != 0:
+            return False
+    return link("tests", "! -path 'build/obj/common/main.o'", flags, libraries)
+
+
+def link(program, which, flags, libraries):
+    check = "" if program == "snug" else "$(pkg-config --libs check) "
+    return shell("%s -s -o build/%s $(find build/obj -name '*.o' %s) -Wl,--as-needed %s%s -lstdc++" % (
+        flags, program, which, check, libraries.strip()), TREE).returncode == 0
+
+
+def build_program():
+    flags, libraries = open("build/flags").read().split(" / ")
+    return link("snug", "! -path 'build/obj/tests/*'", flags, libraries)
 
 
 def suites_for(reached, f, line):
@@ -125,10 +162,13 @@ def suites_for(reached, f, line):
     if f.endswith(".cl"):
         name = os.path.basename(f)
         return [(s, 60) for s in next(x for begin, x in KERNEL_SUITES if name.startswith(begin)).split()]
+    code = sorted(map(int, reached["lines"].get(f, {})))
+    line = next((l for l in code if l >= line), line)  # a constant's line has no code of its own
     found = [(s["seconds"], name) for name, s in reached["suites"].items() if line in s["lines"].get(f, []) and s["passed"]]
-    chosen = []
+    first = FIRST.get(wing(f), "").split()
+    chosen = [(name, seconds) for seconds, name in found if name in first]
     for seconds, name in sorted(found):
-        if not chosen or sum(s for _, s in chosen) + seconds <= MOST_SECONDS:
+        if name not in first and (not chosen or sum(s for _, s in chosen) + seconds <= MOST_SECONDS):
             chosen.append((name, seconds))
     return chosen
 
@@ -154,39 +194,36 @@ def passes(suite, seconds):
         return None
 
 
-def code_of(f):
-    """What the object files of f hold, without debugging information."""
-    if f.endswith(".cl"):
-        return None
-    out = b""
-    for kind in ("o", "f32.o", "f64.o"):
-        o = "%s/build/obj/%s.%s" % (TREE, f[:-2], kind)
-        if os.path.exists(o):
-            subprocess.run(["objcopy", "--strip-debug", o, WORK + "/code.o"], check=True)
-            out += open(WORK + "/code.o", "rb").read()
-    return out
+def same_code(f):
+    """Do the object files of f hold what they held, but for debugging information?"""
+    for o, _ in objects_of(f):
+        for tree in (TREE, GOOD):
+            stripped = "%s/%s.o" % (WORK, os.path.basename(tree))
+            subprocess.run(["objcopy", "--strip-debug", ("%s/build/obj/" if tree == TREE else "%s/obj/") % tree + o, stripped], check=True)
+        if open(WORK + "/tree.o", "rb").read() != open(WORK + "/good.o", "rb").read():
+            return False
+    return True
 
 
 def judge(mutant, reached):
     number, f, line, begin, end, new = mutant
     path = TREE + "/" + f
     good = open(path).read()
-    before = code_of(f)
     text, was, now = changed(good, line, begin, end, new)
     result = {"number": number, "file": f, "line": line, "was": was, "now": now}
     start = time.time()
     try:
         open(path, "w").write(text)
-        if not make("tests"):
+        if not build(f):
             return dict(result, verdict="does not compile")
-        if before is not None and code_of(f) == before:
+        if same_code(f):
             return dict(result, verdict="same code")
         suites = suites_for(reached, f, line)
         ran = []
         program = False
         for suite, seconds in suites:
             if suite.startswith("script/") and not program:
-                program = make("all")
+                program = build_program()
             ran.append(suite)
             passed = passes(suite, seconds)
             if not passed:
@@ -199,15 +236,8 @@ def judge(mutant, reached):
 
 
 def put_back(f):
-    """The objects that came out of a change are replaced by the good ones; the next build links anew."""
-    names = ["build/kernels.c", "build/obj/kernels.o"] if f.endswith(".cl") else \
-        ["build/obj/%s.%s" % (f[:-2], kind) for kind in ("o", "f32.o", "f64.o")]
-    for name in names:
-        if os.path.exists(GOOD + "/" + name):
-            shutil.copyfile(GOOD + "/" + name, TREE + "/" + name)
-    for name in ("snug", "tests"):
-        if os.path.exists(TREE + "/build/" + name):
-            os.utime(TREE + "/build/" + name, (0, 0))
+    for o, _ in objects_of(f):
+        shutil.copyfile("%s/obj/%s" % (GOOD, o), "%s/build/obj/%s" % (TREE, o))
 
 
 def results():
@@ -220,14 +250,16 @@ def counts(r):
     return r["verdict"] not in ("does not compile", "same code")
 
 
-def run(wanted, minutes):
+def run(wanted, minutes, kernels):
     began = time.time()
-    if not os.path.exists(TREE + "/build/tests"):
+    if not os.path.exists(GOOD + "/tests"):
         copy_tree()
     reached = json.load(open(REACHED))
     had = {r["number"] for r in results()}
-    judged = sum(map(counts, results()))
+    judged = sum(counts(r) and r["file"].endswith(".cl") == kernels for r in results())
     for mutant in draw():
+        if mutant[1].endswith(".cl") != kernels:
+            continue
         if judged >= wanted or time.time() - began > 60 * minutes:
             break
         if mutant[0] in had:
@@ -279,8 +311,8 @@ if __name__ == "__main__":
     if command == "list":
         for m in draw()[:int((numbers + [200])[0])]:
             print(m[0], "%s:%d" % m[1:3], " -> ".join(changed(open(m[1]).read(), *m[2:])[1:]))
-    elif command == "run":
-        run((numbers + [200])[0], (numbers + [200, 1e9])[1])
+    elif command in ("run", "kernels"):
+        run((numbers + [200])[0], numbers[1] if len(numbers) > 1 else 1e9, command == "kernels")
     elif command == "again":
         again()
     elif command == "table":

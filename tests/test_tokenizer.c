@@ -361,6 +361,64 @@ START_TEST(training_merges_the_most_frequent_pair_first) {
 }
 END_TEST
 
+/* Words of ASCII's and Chinese letters, which have more than 8192 different pairs of bytes. */
+static char *words_of_many_pairs(size_t *bytes) {
+    char *text = xcalloc(100000, 1), *at = text;
+    for (uint32_t i = 0; i < 24000; i++) {
+        uint32_t letter = draw(11, i, 52), code = 0x4e00 + draw(12, i, 0x5000);
+        if (i % 8 == 0) *at++ = ' ';
+        if (draw(13, i, 3))
+            *at++ = (char)(letter < 26 ? 'a' + letter : 'A' + letter - 26);
+        else
+            at += sprintf(at, "%c%c%c", 0xe0 | code >> 12, 0x80 | (code >> 6 & 63), 0x80 | (code & 63));
+    }
+    *bytes = (size_t)(at - text);
+    return text;
+}
+
+/* Counts all pairs of neighbours within words anew for each merge. Each word is written out, with a 0 behind it. */
+START_TEST(many_different_pairs_are_merged_by_the_definition) {
+    enum { SIZE = 256 + 25, MOST = SIZE * SIZE };
+    size_t bytes, n = 0, different = 0;
+    char *text = words_of_many_pairs(&bytes);
+    word_counts *w = word_counts_new();
+    tokenizer *t;
+    uint32_t *ids = xcalloc(2 * bytes + 2, sizeof *ids);
+    int *count = xcalloc(MOST, sizeof *count);
+    ck_assert(word_counts_add(w, text, 0, bytes, &e) == OK);
+    ck_assert_msg(tokenizer_train(w, SIZE, &t, &e) == OK, "%s", e.text);
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == ' ') ids[n++] = NO_ID;
+        ids[n++] = t->id_of_byte[(unsigned char)text[i]];
+    }
+    ck_assert_uint_eq(t->n_merges, SIZE - 1 - 256);
+    for (uint32_t k = 0; k < t->n_merges; k++) {
+        size_t kept = 0;
+        int best = -1;
+        memset(count, 0, MOST * sizeof *count);
+        for (size_t i = 0; i + 1 < n; i++)
+            if (ids[i] != NO_ID && ids[i + 1] != NO_ID) different += count[ids[i] * SIZE + ids[i + 1]]++ == 0 && k == 0;
+        for (int pair = 0; pair < MOST; pair++)
+            if (best < 0 || count[pair] > count[best]) best = pair;
+        merge m = t->merges[k];
+        ck_assert_msg((int)(m.left * SIZE + m.right) == best, "merge %u: %u %u, not %d %d", k, m.left, m.right,
+                      best / SIZE, best % SIZE);
+        for (size_t i = 0; i < n; i++) {
+            bool both = i + 1 < n && ids[i] == m.left && ids[i + 1] == m.right;
+            ids[kept++] = both ? m.id : ids[i];
+            i += both;
+        }
+        n = kept;
+    }
+    ck_assert_uint_gt(different, 8192);
+    tokenizer_close(t);
+    word_counts_free(w);
+    free(count);
+    free(ids);
+    free(text);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static void comes_back_the_same(const tokenizer *t) {
@@ -544,6 +602,7 @@ Suite *tokenizer_suite(void) {
     tcase_add_test(t, long_texts_are_encoded_as_short_ones);
     tcase_add_test(t, a_huge_word_takes_no_quadratic_time);
     tcase_add_test(t, training_merges_the_most_frequent_pair_first);
+    tcase_add_test(t, many_different_pairs_are_merged_by_the_definition);
     tcase_add_test(t, saved_tokenizers_come_back_the_same);
     tcase_add_test(t, added_tokens_are_found_as_hugging_face_finds_them);
     tcase_add_test(t, vocab_json_and_merges_txt_do_as_well);
