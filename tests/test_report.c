@@ -426,6 +426,22 @@ START_TEST(charts_of_odd_data_stay_within_their_picture) {
 END_TEST
 
 /* Thousands of points become one column of pixels each, but the lowest and highest of them stay. */
+START_TEST(a_chart_has_its_title_and_its_axes_numbers) {
+    static const struct {
+        double most;
+        const char *says;
+    } axes[] = {{3e6, ">2M<"}, {1.5e6, ">0.5M<"}, {30000, ">20k<"}, {300, ">200<"}};
+    for (size_t i = 0; i < sizeof axes / sizeof *axes; i++) {
+        double x[] = {0, axes[i].most}, y[] = {1, 2};
+        chart_series s = {.x = x, .y = y, .n = 2};
+        char *text = drawn(&(chart){"a \x01 title", "x", "y", &s, 1, false, false, 0, NULL});
+        ck_assert_msg(strstr(text, "<title>a \xef\xbf\xbd title</title>") != NULL, "%s", text);
+        ck_assert_msg(strstr(text, axes[i].says) != NULL, "%s is not in %s", axes[i].says, text);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(thinning_keeps_spikes) {
     static double x[100000], y[100000];
     for (int i = 0; i < 100000; i++) x[i] = i, y[i] = 1;
@@ -494,6 +510,7 @@ Suite *report_suite(void) {
     tcase_add_test(t, equivalence_alone_makes_a_page_with_all_its_splits);
     tcase_add_loop_test(t, run_json_gives_the_bound_plan_again, 0, 14);
     tcase_add_test(t, charts_of_odd_data_stay_within_their_picture);
+    tcase_add_test(t, a_chart_has_its_title_and_its_axes_numbers);
     tcase_add_test(t, thinning_keeps_spikes);
     tcase_add_test(t, curve_keeps_first_last_and_extremes_of_each_part);
     tcase_add_test(t, page_of_a_long_log_is_made_of_what_is_new);
