@@ -33,27 +33,46 @@ static void columns(int64_t m, int64_t n, int64_t k, const real *a, int64_t lda,
         for (int64_t r = 0; r < m; r++) add_line(n, a[r * lda + p], b + p * ldb, c + r * ldc);
 }
 
-/* c[r] = a[r,k] . b[k] for `rows` rows r, those of a lda and those of c ldc apart. */
-static inline void dots(int rows, int64_t k, const real *a, int64_t lda, const real *b, real *c, int64_t ldc) {
-    real acc[4][LANES] = {{0}}, tail[4] = {0};
+/* c[0..3] = a[k] . four lines of b, which come from memory side by side. */
+static void four_dots(int64_t k, const real *restrict a, const real *restrict b, int64_t ldb, real *restrict c) {
+    const real *b0 = b, *b1 = b + ldb, *b2 = b + 2 * ldb, *b3 = b + 3 * ldb;
+    real s0[LANES] = {0}, s1[LANES] = {0}, s2[LANES] = {0}, s3[LANES] = {0};
+    int64_t p = 0;
+    for (; p + LANES <= k; p += LANES) {
+#pragma omp simd
+        for (int q = 0; q < LANES; q++) {
+            s0[q] = madd(a[p + q], b0[p + q], s0[q]);
+            s1[q] = madd(a[p + q], b1[p + q], s1[q]);
+            s2[q] = madd(a[p + q], b2[p + q], s2[q]);
+            s3[q] = madd(a[p + q], b3[p + q], s3[q]);
+        }
+    }
+    c[0] = lanes_total(s0), c[1] = lanes_total(s1), c[2] = lanes_total(s2), c[3] = lanes_total(s3);
+    for (; p < k; p++)
+        for (int j = 0; j < 4; j++) c[j] = madd(a[p], b[j * ldb + p], c[j]);
+}
+
+/* The same for one line, in the same order. */
+static real one_dot(int64_t k, const real *a, const real *b) {
+    real sums[LANES] = {0};
     int64_t p = 0;
     for (; p + LANES <= k; p += LANES)
-        for (int r = 0; r < rows; r++)
-            for (int q = 0; q < LANES; q++) acc[r][q] = madd(a[r * lda + p + q], b[p + q], acc[r][q]);
-    for (; p < k; p++)
-        for (int r = 0; r < rows; r++) tail[r] = madd(a[r * lda + p], b[p], tail[r]);
-    for (int r = 0; r < rows; r++) c[r * ldc] = lanes_total(acc[r]) + tail[r];
+        for (int q = 0; q < LANES; q++) sums[q] = madd(a[p + q], b[p + q], sums[q]);
+    real sum = lanes_total(sums);
+    for (; p < k; p++) sum = madd(a[p], b[p], sum);
+    return sum;
 }
 
 /* Lines first .. end - 1 of b [n,k], each of which becomes a column of c. */
 static void lines(int64_t m, int64_t first, int64_t end, int64_t k, const real *a, int64_t lda, const real *b,
                   int64_t ldb, const real *bias, real *c, int64_t ldc) {
-    for (int64_t j = first; j < end; j++) {
-        int64_t r = 0;
-        for (; r + 4 <= m; r += 4) dots(4, k, a + r * lda, lda, b + j * ldb, c + r * ldc + j, ldc);
-        for (; r < m; r++) dots(1, k, a + r * lda, lda, b + j * ldb, c + r * ldc + j, ldc);
-        for (r = 0; r < m && bias; r++) c[r * ldc + j] += bias[j];
-    }
+    int64_t j = first;
+    for (; j + 4 <= end; j += 4)
+        for (int64_t r = 0; r < m; r++) four_dots(k, a + r * lda, b + j * ldb, ldb, c + r * ldc + j);
+    for (; j < end; j++)
+        for (int64_t r = 0; r < m; r++) c[r * ldc + j] = one_dot(k, a + r * lda, b + j * ldb);
+    for (int64_t r = 0; r < m && bias; r++)
+        for (j = first; j < end; j++) c[r * ldc + j] += bias[j];
 }
 
 void R(gemm_rows)(bool tb, int64_t m, int64_t n, int64_t k, const real *a, int64_t lda, const real *b, int64_t ldb,

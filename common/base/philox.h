@@ -1,11 +1,16 @@
 /* philox.h: one draw of Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) and the rule
    for dropout, written in what C11 and OpenCL C 1.2 have in common, so that the CPU and the kernels include the same
-   file. Whoever includes it defines u32 and u64 first. */
+   file. Whoever includes it defines u32 and u64 first, and may define PHILOX_UNROLLED, which stands before the loop. */
 #ifndef SNUG_PHILOX_H
 #define SNUG_PHILOX_H
 
+#ifndef PHILOX_UNROLLED
+#define PHILOX_UNROLLED
+#endif
+
 static inline void philox4x32(u64 seed, u32 c0, u32 c1, u32 c2, u32 c3, u32 *out) {
     u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
+    PHILOX_UNROLLED
     for (int round = 0; round < 10; round++) {
         u64 a = (u64)0xD2511F53u * c0, b = (u64)0xCD9E8D57u * c2;
         u32 n0 = (u32)(b >> 32) ^ c1 ^ k0, n2 = (u32)(a >> 32) ^ c3 ^ k1;

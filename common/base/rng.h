@@ -12,5 +12,7 @@ void philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, u
 double rng_uniform(uint32_t high, uint32_t low);
 /* Two standard normals from one draw (Box-Muller, in double). */
 void rng_normal(const uint32_t words[4], double out[2]);
+/* Those of `draws` draws, of the counters (first + i's low half, its high half, c2, c3): out[2 * draws]. */
+void rng_normals(uint64_t seed, uint64_t first, uint32_t c2, uint32_t c3, int64_t draws, double *out);
 
 #endif

@@ -55,15 +55,10 @@ void gpt_init(const gpt_shape *shape, const graph *g, tensor_id param, uint64_t 
         return;
     }
     double scale = p->init == INIT_SCALED ? 0.02 / sqrt(2.0 * shape->layers) : 0.02;
-    double pair[2]; /* two normals a draw: element i is normal i % 2 of draw i / 2 */
-    for (int64_t i = first; i < first + count; i++) {
-        uint64_t draw = (uint64_t)i / 2;
-        uint32_t words[4];
-        if (i == first || i % 2 == 0) {
-            philox(seed, (uint32_t)draw, (uint32_t)(draw >> 32), random_word(SITE_INIT, STREAM_WEIGHTS),
-                   (uint32_t)param, words);
-            rng_normal(words, pair);
-        }
-        out[i - first] = scale * pair[i % 2];
+    enum { DRAWS = 64 };
+    double normals[2 * DRAWS]; /* two a draw: element i is normal i % 2 of draw i / 2 */
+    for (int64_t i = first, end = first + count; i < end;) {
+        rng_normals(seed, (uint64_t)i / 2, random_word(SITE_INIT, STREAM_WEIGHTS), (uint32_t)param, DRAWS, normals);
+        for (int64_t k = i % 2; k < 2 * DRAWS && i < end; k++, i++) out[i - first] = scale * normals[k];
     }
 }
