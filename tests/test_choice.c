@@ -248,12 +248,28 @@ START_TEST(weights_of_1558m_go_to_the_host_too) {
 }
 END_TEST
 
+/* ---- measured constants ---- */
+
+START_TEST(of_two_measurements_the_less_counts_and_a_busy_moment_shows) {
+    cost_model a = {.launch = 2, .flop = {1, 1, 1, 1}, .byte = 1},
+               b = {.launch = 1, .flop = {1.2, 0.9, 1, 1}, .byte = 1.1};
+    ck_assert(calibrate_merge(&a, &b));
+    ck_assert(a.launch == 1 && a.flop[0] == 1 && a.flop[1] == 0.9 && a.byte == 1);
+    b.flop[2] = 40;
+    ck_assert(!calibrate_merge(&a, &b) && a.flop[2] == 1);
+    b = a;
+    a.byte = 9;
+    ck_assert(!calibrate_merge(&a, &b) && a.byte == 1 && calibrate_merge(&a, &b));
+}
+END_TEST
+
 Suite *choice_suite(void);
 Suite *choice_suite(void) {
     Suite *s = suite_create("choice");
     TCase *all = tcase_create("all"), *t = tcase_create("rule");
     tcase_set_tags(all, "once");
     tcase_set_timeout(all, 120); /* other programs may be running */
+    tcase_add_test(all, of_two_measurements_the_less_counts_and_a_busy_moment_shows);
     tcase_add_loop_test(all, plan_chooses_by_the_rule_from_all_that_it_prints, 0, 2);
     suite_add_tcase(s, all);
     tcase_add_test(t, a_divisor_comes_before_what_is_less_than_twice_as_large);

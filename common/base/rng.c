@@ -19,7 +19,8 @@ void philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, u
     philox4x32(seed, c0, c1, c2, c3, out);
 }
 
-/* The upper 53 of the 64 bits, over 2^53. In two exact parts, since few processors convert 64 bits to double in vectors.
+/* The upper 53 of the 64 bits, over 2^53. In two exact parts, since few processors convert 64 bits to double in
+ * vectors.
  */
 static inline double uniform(uint32_t high, uint32_t low) {
     double above = (double)(int32_t)(high ^ 0x80000000u) + 0x1p31, below = (double)(int32_t)(low >> 11);

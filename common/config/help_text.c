@@ -28,7 +28,12 @@ static const help_text TEXTS[] = {
      "computed again, is chosen to fit under vram_cap. Writes OUT_DIR/log.jsonl, checkpoints in Hugging Face's GPT-2 "
      "layout and report.html. Ctrl-C finishes the step and saves; --init_from=resume goes on, also under another cap.",
      "snug train config/train_gpt2.py --vram_cap=10.5GiB"},
-    {"sample", "Writes text with a checkpoint: DIR, or the newest in out_dir.",
+    {"sample",
+     "Writes text with a checkpoint: DIR, or the newest in out_dir. Keys and values of all positions are kept, inside "
+     "vram_cap, so that a token costs one position; a text that outgrows block_size goes on from its last block_size "
+     "tokens, all computed again for each token. As many texts as fit, up to 32, are written side by side, which "
+     "changes "
+     "none of them: the first appears as it comes, the others when they are complete.",
      "snug sample --out_dir=out --start='Once upon a time' --num_samples=2"},
     {"eval", "The train and val loss of a checkpoint: DIR, or the newest in out_dir.",
      "snug eval out --dataset=data/notes"},
