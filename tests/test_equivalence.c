@@ -36,6 +36,23 @@ START_TEST(weights_are_the_same_bits_for_every_split_policy_and_thread_count) {
 }
 END_TEST
 
+/* Each policy for each number of layers, with the sequences cut as the number has it. */
+START_TEST(weights_are_the_same_bits_for_every_number_of_layers) {
+    gpt_shape shape = SHAPE;
+    char first[HASH_HEX] = "", hash[HASH_HEX];
+    shape.layers = 4;
+    for (int p = 0; p < RECOMPUTE_POLICIES; p++)
+        for (int layers = 0; layers < (p ? shape.layers : 1); layers++) {
+            gpt_run run = steps_run(7, shape.positions, 1 + (p + layers) % 5, recompute_policies[p].dropped);
+            run.recompute_layers = layers;
+            steps_train(cpu_open(4, 0), &shape, &run, hash, NULL);
+            if (!first[0]) strcpy(first, hash);
+            ck_assert_msg(!strcmp(hash, first), "recompute %s for %d layers changes the weights",
+                          recompute_policies[p].name, layers);
+        }
+}
+END_TEST
+
 /* ---- the command ---- */
 
 static double number(const cJSON *o, const char *key) {
@@ -89,7 +106,7 @@ START_TEST(the_built_in_model_is_the_same_at_every_split_and_takes_seconds) {
     ck_assert_int_eq(cJSON_GetArraySize(splits), EQUIVALENCE_SPLITS);
     ck_assert(cJSON_IsTrue(json_get(root, "identical")) && !json_get(root, "first_difference"));
     ck_assert(number(root, "effective_batch") == 12 && strlen(sha256) == 64);
-    int uneven = 0, policies = 0;
+    int uneven = 0, policies = 0, some_layers = 0;
     cJSON_ArrayForEach(split, splits) {
         const cJSON *losses = json_get(split, "losses");
         ck_assert_str_eq(json_get(split, "sha256")->valuestring, sha256);
@@ -99,12 +116,14 @@ START_TEST(the_built_in_model_is_the_same_at_every_split_and_takes_seconds) {
         ck_assert(number(split, "peak_bytes") > 0 && number(split, "ms_per_step") > 0);
         ck_assert(number(split, "parts") == ceil(12 / number(split, "micro_batch")));
         uneven += fmod(12, number(split, "micro_batch")) != 0;
-        policies |= 1 << (recompute_find(json_get(split, "recompute")->valuestring) - recompute_policies);
+        int layers;
+        policies |= 1 << (recompute_read(json_get(split, "recompute")->valuestring, &layers) - recompute_policies);
+        some_layers += layers == 1;
         char peak[32];
         snprintf(peak, sizeof peak, "%.0f", number(split, "peak_bytes"));
         ck_assert_ptr_nonnull(strstr(text, peak));
     }
-    ck_assert(uneven && policies == 31);
+    ck_assert(uneven && policies == 31 && some_layers == 2); /* of two */
     ck_assert(strstr(text, "identical: every loss and every weight of all 6 splits") && strstr(text, sha256));
     cJSON_Delete(root);
     free(text);
@@ -195,6 +214,7 @@ Suite *equivalence_suite(void) {
     Suite *s = suite_create("equivalence");
     TCase *bits = tcase_create("bits"), *command = tcase_create("command");
     tcase_add_loop_test(bits, weights_are_the_same_bits_for_every_split_policy_and_thread_count, 0, 2);
+    tcase_add_test(bits, weights_are_the_same_bits_for_every_number_of_layers);
     tcase_add_checked_fixture(command, make_folder, remove_folder);
     tcase_add_test(command, the_built_in_model_is_the_same_at_every_split_and_takes_seconds);
     tcase_add_test(command, gradients_are_right_or_wrong_by_how_they_are_divided);

@@ -28,7 +28,8 @@ static void open_case(const char *folder, size_t real_bytes, graph_purpose purpo
                    .beta1 = 0.9,
                    .beta2 = 0.95,
                    .grad_clip = 1,
-                   .recompute = dropped};
+                   .recompute = dropped,
+                   .recompute_layers = micro % 3 % shape.layers}; /* 0: all layers */
     backend *b = real_bytes == 2 ? cpu_open_as(PRECISION_BFLOAT16, 0) : cpu_open(real_bytes, 0);
     ck_assert_msg(model_open(m, b, &shape, &run, &e) == OK, "%s", e.text);
     ck_assert_uint_eq(b->allocated, m->plan.total); /* P1 */

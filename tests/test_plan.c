@@ -373,6 +373,28 @@ START_TEST(moments_at_home_move_16_bytes_a_parameter) {
 }
 END_TEST
 
+/* A clone is made of every layer that the policy is for, and of no other; so the others keep what they computed. */
+START_TEST(the_last_layers_keep_what_the_first_compute_again) {
+    gpt_shape shape = SMALL;
+    shape.layers = 5;
+    for (int policy = 1; policy < RECOMPUTE_POLICIES; policy++)
+        for (int layers = 0; layers < shape.layers; layers++) {
+            gpt_run run = run_of(GRAPH_TRAIN, 2, 8, true, 0.1, policy);
+            run.recompute_layers = layers;
+            gpt m = build(&shape, run, NULL);
+            bool cloned[5] = {false};
+            for (int t = 1; t < m.graph->n_tensors; t++) {
+                const tensor *x = &m.graph->tensors[t];
+                if (x->role == ROLE_ACT && x->of) cloned[x->layer] = true;
+            }
+            for (int l = 0; l < shape.layers; l++)
+                ck_assert_msg(cloned[l] == (!layers || l < layers), "%s:%d: layer %d", recompute_policies[policy].name,
+                              layers, l);
+            gpt_free(&m);
+        }
+}
+END_TEST
+
 START_TEST(policies_come_in_order_of_memory) {
     uint64_t before = UINT64_MAX;
     for (int policy = 0; policy < RECOMPUTE_POLICIES; policy++) {
@@ -477,6 +499,7 @@ Suite *plan_suite(void) {
     tcase_add_test(gpt2, what_a_policy_drops_does_not_live_into_the_backward_pass);
     tcase_add_test(gpt2, what_is_cheap_is_computed_again_for_each_reader);
     tcase_add_test(gpt2, moments_at_home_move_16_bytes_a_parameter);
+    tcase_add_test(gpt2, the_last_layers_keep_what_the_first_compute_again);
     tcase_add_test(gpt2, policies_come_in_order_of_memory);
     tcase_add_loop_test(faults, graph_check_notices_planted_faults, 0, FAULTS);
     tcase_add_loop_test(faults, plan_check_notices_planted_faults, 0, 6);

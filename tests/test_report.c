@@ -345,7 +345,7 @@ START_TEST(run_json_gives_the_bound_plan_again) {
                    .batch_invariant = true,
                    .dropout = 0.25,
                    .recompute = recompute_find("block")->dropped};
-    fit_option chosen = {.micro_batch = 3, .policy = recompute_find("block")}, again;
+    fit_option chosen = {.micro_batch = 3, .policy = recompute_find("block"), .layers = _i % 3 % 2}, again;
     config c;
     model m;
     fit_request r;
@@ -357,6 +357,7 @@ START_TEST(run_json_gives_the_bound_plan_again) {
                                          opencl_type_own(PRECISION_FLOAT32), opencl_type(PRECISION_BFLOAT16),
                                          cpu_type(PRECISION_BFLOAT16)};
     b->type = types[_i / 2];
+    run.recompute_layers = chosen.layers;
     ck_assert_msg(model_open(&m, b, &shape, &run, &e) == OK, "%s", e.text);
     fit_request asked = {.shape = shape, .run = run, .limits = b->limits, .type = b->type};
     chosen.one_upload = run.one_upload;
@@ -368,6 +369,7 @@ START_TEST(run_json_gives_the_bound_plan_again) {
     ck_assert_uint_eq(again.peak, m.plan.total);
     ck_assert_uint_eq(again.peak, b->allocated);
     ck_assert_ptr_eq(again.policy, chosen.policy);
+    ck_assert_int_eq(again.layers, chosen.layers);
     ck_assert_ptr_eq(r.type, b->type);
     cJSON_Delete(facts);
     free(path);

@@ -11,7 +11,7 @@ static void print_head(const bench *b, FILE *f) {
     const gpt_shape *s = &b->m.shape;
     const gpt_run *r = &b->request.run;
     const backend *be = b->m.backend;
-    char peak[32], device[DEVICE_TEXT];
+    char peak[32], device[DEVICE_TEXT], policy[32];
     text_print(f, "device %s\n", backend_print(be, device));
     fprintf(
         f,
@@ -19,7 +19,8 @@ static void print_head(const bench *b, FILE *f) {
         (double)gpt_parameters(s) / 1e6, s->layers, s->heads, s->channels, r->length, (long long)s->vocabulary,
         s->bias ? "True" : "False", s->tanh_gelu ? "gelu_tanh" : "gelu", precision_table[be->type->precision].text);
     fprintf(f, "step   %lld sequences, micro_batch_size %d, recompute %s, batch_invariant %s, dropout %g\n",
-            (long long)r->sequences, b->option.micro_batch, b->option.policy->name,
+            (long long)r->sequences, b->option.micro_batch,
+            recompute_print(b->option.policy, b->option.layers, s->layers, policy, sizeof policy),
             r->batch_invariant ? "True" : "False", r->dropout);
     fprintf(f, "peak   %llu bytes (%s)\n", (unsigned long long)be->allocated,
             bytes_print(be->allocated, peak, sizeof peak));
@@ -79,7 +80,7 @@ void bench_json(const bench *b, FILE *f) {
     const gpt_shape *s = &b->m.shape;
     const gpt_run *r = &b->request.run;
     const precision_info *precision = &precision_table[b->m.backend->type->precision];
-    char device[DEVICE_TEXT];
+    char device[DEVICE_TEXT], policy[32];
     cJSON *root = cJSON_CreateObject(), *model = cJSON_AddObjectToObject(root, "model");
     cJSON_AddNumberToObject(model, "parameters", (double)gpt_parameters(s));
     cJSON_AddNumberToObject(model, "n_layer", s->layers);
@@ -93,7 +94,8 @@ void bench_json(const bench *b, FILE *f) {
     cJSON_AddStringToObject(root, "dtype", precision->dtype);
     cJSON_AddNumberToObject(root, "effective_batch", (double)r->sequences);
     cJSON_AddNumberToObject(root, "micro_batch_size", b->option.micro_batch);
-    cJSON_AddStringToObject(root, "recompute", b->option.policy->name);
+    cJSON_AddStringToObject(root, "recompute",
+                            recompute_print(b->option.policy, b->option.layers, s->layers, policy, sizeof policy));
     cJSON_AddBoolToObject(root, "batch_invariant", r->batch_invariant);
     cJSON_AddStringToObject(root, "matmul_precision", precision->matmul);
     cJSON_AddNumberToObject(root, "dropout", r->dropout);

@@ -81,7 +81,8 @@ static bool has_split(const equivalence *q, int micro_batch) {
     return false;
 }
 
-/* Adds a split. Each gets another recompute policy, if that fits, since no policy may change a bit either. NO_MEMORY:
+/* Adds a split. Each gets another recompute policy, if that fits, and of these every other one for the first
+   half of the layers alone, since none of that may change a bit either. NO_MEMORY:
    none fits. */
 static status add_split(equivalence *q, int micro_batch, error *e) {
     fit_request r = q->request;
@@ -89,15 +90,20 @@ static status add_split(equivalence *q, int micro_batch, error *e) {
     for (int i = 0; i < RECOMPUTE_POLICIES && !q->request.policy; i++) {
         fit_option o = {.micro_batch = micro_batch,
                         .policy = &recompute_policies[(q->n_splits + i) % RECOMPUTE_POLICIES]};
+        if ((q->n_splits + i) % 2 && o.policy->dropped) o.layers = r.shape.layers / 2;
         if (fit_measure(&r, &o, NULL) != OK || (r.limits.cap && o.peak > r.limits.cap)) continue;
         r.policy = o.policy;
+        r.layers = o.layers;
         break;
     }
     fit_option chosen;
     TRY(fit_choose(&r, &chosen, e));
     q->splits = xrealloc(q->splits, sizeof *q->splits * (size_t)(q->n_splits + 1));
-    q->splits[q->n_splits++] = (equivalence_split){
-        .micro_batch = micro_batch, .policy = chosen.policy, .peak = chosen.peak, .predicted = chosen.seconds};
+    q->splits[q->n_splits++] = (equivalence_split){.micro_batch = micro_batch,
+                                                   .policy = chosen.policy,
+                                                   .layers = chosen.layers,
+                                                   .peak = chosen.peak,
+                                                   .predicted = chosen.seconds};
     return OK;
 }
 
@@ -152,10 +158,10 @@ static status choose_splits(equivalence *q, error *e) {
 
 /* ---- running them ---- */
 
-status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_batch, const recompute_policy *policy,
+status equivalence_open(const equivalence *q, graph_purpose purpose, const equivalence_split *split,
                         bool batch_invariant, model *m, error *e) {
     fit_request r = q->request;
-    fit_option o = {.micro_batch = micro_batch, .policy = policy};
+    fit_option o = {.micro_batch = split->micro_batch, .policy = split->policy, .layers = split->layers};
     backend *b;
     r.run.purpose = purpose;
     if (purpose == GRAPH_GRADS) r.run.offload = OFFLOAD_NONE;
@@ -212,7 +218,7 @@ static status run_steps(equivalence *q, equivalence_split *split, model *m, erro
 
 static status run_split(equivalence *q, equivalence_split *split, error *e) {
     model m;
-    TRY(equivalence_open(q, GRAPH_TRAIN, split->micro_batch, split->policy, q->config->batch_invariant, &m, e));
+    TRY(equivalence_open(q, GRAPH_TRAIN, split, q->config->batch_invariant, &m, e));
     q->n_params = m.gpt.n_params;
     split->peak = m.backend->allocated;
     split->losses = xcalloc((size_t)q->steps, sizeof(double));

@@ -30,6 +30,7 @@ enum { EQUIVALENCE_SPLITS = 6, EQUIVALENCE_ROWS = 5 };
 typedef struct {
     int micro_batch;
     const recompute_policy *policy;
+    int layers;                /* that the policy is for, the first ones; 0 = all */
     uint64_t peak;             /* bytes allocated, which are exactly those planned */
     double predicted;          /* seconds of a step, by the cost model */
     double ms;                 /* of a step; median */
@@ -76,7 +77,7 @@ void equivalence_text_open(token_file *text);
 void equivalence_text_free(token_file *text);
 
 /* Opens the device, and on it a model with the weights that the run starts from. GRAPH_GRADS: without dropout. */
-status equivalence_open(const equivalence *q, graph_purpose purpose, int micro_batch, const recompute_policy *policy,
+status equivalence_open(const equivalence *q, graph_purpose purpose, const equivalence_split *split,
                         bool batch_invariant, model *m, error *e);
 
 /* Fills `rows` and `parts`: adds up one gradient in several ways and compares each with the largest split's. The

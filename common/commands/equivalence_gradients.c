@@ -116,7 +116,7 @@ static const equivalence_split *split_of_table(const equivalence *q) {
 static status whole_gradients(equivalence *q, const batch *b, const batch *all, gradients *uneven, gradients *even,
                               error *e) {
     model m;
-    TRY(equivalence_open(q, GRAPH_GRADS, q->splits[0].micro_batch, q->splits[0].policy, true, &m, e));
+    TRY(equivalence_open(q, GRAPH_GRADS, &q->splits[0], true, &m, e));
     *uneven = gradients_new(&m);
     *even = gradients_new(&m);
     status s = add_gradients(&m, b, uneven, 0, e);
@@ -130,7 +130,7 @@ static status fill_table(equivalence *q, const equivalence_split *split, const b
     status s = whole_gradients(q, b, all, &uneven, &even, e);
     for (int invariant = 1; invariant >= 0 && s == OK; invariant--) {
         model m;
-        s = equivalence_open(q, GRAPH_GRADS, split->micro_batch, split->policy, invariant, &m, e);
+        s = equivalence_open(q, GRAPH_GRADS, split, invariant, &m, e);
         if (s != OK) break;
         s = compare_ways(q, &m, b, all, &uneven, &even, e);
         model_close(&m);
@@ -207,8 +207,7 @@ status equivalence_measure_noise(equivalence *q, error *e) {
     int64_t n = q->order.sequences;
     q->noise.samples = samples_of(q);
     if (!q->noise.samples) return OK;
-    TRY(equivalence_open(q, GRAPH_GRADS, q->splits[0].micro_batch, q->splits[0].policy, q->config->batch_invariant, &m,
-                         e));
+    TRY(equivalence_open(q, GRAPH_GRADS, &q->splits[0], q->config->batch_invariant, &m, e));
     status s = scatter(q, &m, n, 0, &q->noise.noise, &q->noise.norm, e);
     if (s == OK) s = scatter(q, &m, n / 2, q->noise.samples, &q->noise.half, &half_norm, e);
     model_close(&m);

@@ -33,18 +33,19 @@ void equivalence_print_head(const equivalence *q, double estimate, FILE *f) {
         (long long)q->order.sequences, q->order.sequences == 1 ? "" : "s", (long long)q->steps,
         q->steps == 1 ? "" : "s", q->n_splits, q->n_splits == 1 ? "" : "s",
         q->request.run.dropout > 0 ? ", with dropout on" : "");
-    fprintf(f, "  %-20s%-10s%14s %11s  %-13s%s\n", "micro x accum.", "recompute", "peak bytes", "ms a step",
+    fprintf(f, "  %-20s%-12s%12s %11s  %-13s%s\n", "micro x accum.", "recompute", "peak bytes", "ms a step",
             "loss at end", "SHA-256 of the weights");
     fflush(f);
 }
 
 void equivalence_print_split(const equivalence *q, const equivalence_split *s, FILE *f) {
-    char split[64];
+    char split[64], policy[32];
     int64_t last = q->order.sequences % s->micro_batch;
     int n = snprintf(split, sizeof split, "%d x %lld", s->micro_batch, (long long)parts_of(q, s));
     if (last) snprintf(split + n, sizeof split - (size_t)n, ", last %lld", (long long)last);
-    fprintf(f, "  %-20s%-10s%14llu %11.1f  %-13.9g%.20s...\n", split, s->policy->name, (unsigned long long)s->peak,
-            s->ms, s->losses[q->steps - 1], s->sha256);
+    fprintf(f, "  %-20s%-12s%12llu %11.1f  %-13.9g%.20s...\n", split,
+            recompute_print(s->policy, s->layers, q->request.shape.layers, policy, sizeof policy),
+            (unsigned long long)s->peak, s->ms, s->losses[q->steps - 1], s->sha256);
     fflush(f);
 }
 
@@ -127,11 +128,13 @@ static void add_exact(cJSON *to, const char *key, double value) {
 }
 
 static void add_split(const equivalence *q, const equivalence_split *s, cJSON *list) {
+    char policy[32];
     cJSON *o = cJSON_CreateObject();
     cJSON_AddItemToArray(list, o);
     cJSON_AddNumberToObject(o, "micro_batch", s->micro_batch);
     cJSON_AddNumberToObject(o, "parts", (double)parts_of(q, s));
-    cJSON_AddStringToObject(o, "recompute", s->policy->name);
+    cJSON_AddStringToObject(o, "recompute",
+                            recompute_print(s->policy, s->layers, q->request.shape.layers, policy, sizeof policy));
     cJSON_AddNumberToObject(o, "peak_bytes", (double)s->peak);
     add_exact(o, "ms_per_step", s->ms);
     add_exact(o, "loss", s->losses[q->steps - 1]);

@@ -178,7 +178,9 @@ static status choose(const config *c, check *k, error *e) {
                     "gradcheck: %lld parameters and %d sequences are too many for differences, %d are the most: try "
                     "--n_layer=2 --n_head=2 --n_embd=16 --block_size=8 --batch_size=3",
                     (long long)gpt_parameters(s), sequences, GRADCHECK_PARAMETERS);
-    const recompute_policy *policy = recompute_find(c->recompute); /* auto: keep everything */
+    int layers;
+    const recompute_policy *policy = recompute_read(c->recompute, &layers); /* auto: keep everything */
+    TRY(recompute_check(policy, layers, s->layers, e));
     k->run = (gpt_run){.purpose = GRAPH_GRADS,
                        .micro_batch = (int)(c->micro_batch_size ? c->micro_batch_size : SMALL_MICRO_BATCH),
                        .length = length,
@@ -186,7 +188,8 @@ static status choose(const config *c, check *k, error *e) {
                        .one_upload = true,
                        .batch_invariant = c->batch_invariant,
                        .dropout = c->given[OPTION_dropout] ? c->dropout : SMALL_DROPOUT,
-                       .recompute = policy ? policy->dropped : 0};
+                       .recompute = policy ? policy->dropped : 0,
+                       .recompute_layers = layers};
     if (k->run.micro_batch > sequences) k->run.micro_batch = sequences;
     k->step = (step_settings){.step = 3, .seed = (uint64_t)c->seed};
     return OK;

@@ -34,12 +34,15 @@ static bool is_same(const fit_request *a, const fit_request *b) {
            a->run.batch_invariant == b->run.batch_invariant && a->type == b->type;
 }
 
+static bool is_same_setting(const fit_option *a, const fit_option *b) {
+    return a->micro_batch == b->micro_batch && a->policy == b->policy && a->layers == b->layers;
+}
+
 /* fit_measure; but what has been measured for the report is not measured again. */
 static status measure(const plan_report *p, const fit_request *r, fit_option *o, error *e) {
     const fit_option *known[] = {&p->chosen, &p->asked};
     for (int i = 0; i < 2 && is_same(r, &p->request); i++)
-        if (known[i]->peak && known[i]->micro_batch == o->micro_batch && known[i]->policy == o->policy &&
-            known[i]->offload == r->run.offload) {
+        if (known[i]->peak && is_same_setting(known[i], o) && known[i]->offload == r->run.offload) {
             *o = *known[i];
             return OK;
         }
@@ -74,8 +77,12 @@ static status find_asked(plan_report *p, error *e) {
 
 /* ---- the options ---- */
 
-static const recompute_policy *keep_all(const plan_report *p) {
-    return p->request.policy ? p->request.policy : &recompute_policies[0];
+/* A micro-batch with nothing recomputed, or with what was asked for. */
+static fit_option keep_all(const plan_report *p, int micro_batch) {
+    const fit_request *r = &p->request;
+    return (fit_option){.micro_batch = micro_batch,
+                        .policy = r->policy ? r->policy : &recompute_policies[0],
+                        .layers = r->policy ? r->layers : 0};
 }
 
 /* Says what a row makes of the training that was asked for: the same weights to the bit, or another training. */
@@ -101,19 +108,19 @@ static void say_training(const plan_report *p, plan_row *row) {
              bytes_print(row->option.host, host, sizeof host));
 }
 
-static status add_row(plan_report *p, const fit_request *r, int micro_batch, const recompute_policy *policy, error *e) {
+static status add_row(plan_report *p, const fit_request *r, fit_option o, error *e) {
     int64_t most = gpt_shard_most(r->run.sequences, r->run.shards);
-    if (micro_batch > most) micro_batch = (int)most;
+    if (o.micro_batch > most) o.micro_batch = (int)most;
     if (p->n_rows == PLAN_ROWS_MAX) return OK;
     for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];
-        if (there->option.micro_batch == micro_batch && there->option.policy == policy &&
-            there->request.run.offload == r->run.offload && is_same(&there->request, r)) {
+        if (is_same_setting(&there->option, &o) && there->request.run.offload == r->run.offload &&
+            is_same(&there->request, r)) {
             return OK;
         }
     }
     plan_row *row = &p->rows[p->n_rows++];
-    *row = (plan_row){.request = *r, .option = {.micro_batch = micro_batch, .policy = policy}};
+    *row = (plan_row){.request = *r, .option = {.micro_batch = o.micro_batch, .policy = o.policy, .layers = o.layers}};
     status s = measure(p, r, &row->option, e);
     if (s != OK && s != BAD_INPUT) return s;
     row->known = s == OK;
@@ -124,26 +131,25 @@ static status add_row(plan_report *p, const fit_request *r, int micro_batch, con
 
 /* Adds what people do without a plan: a smaller micro-batch, fewer sequences a step, a smaller model. */
 static status add_advice(plan_report *p, error *e) {
-    const recompute_policy *all = keep_all(p);
     fit_request r = p->request;
     int micro = p->asked_micro_batch, wish = (int)p->config->batch_size;
     for (int part = wish / 2; part >= 1 && part >= wish / 8; part /= 2)
-        if (part != micro) TRY(add_row(p, &r, part, all, e));
+        if (part != micro) TRY(add_row(p, &r, keep_all(p, part), e));
     if (wish > 1 && !p->config->micro_batch_size) {
         r.run.sequences = wish / 2 * p->config->gradient_accumulation_steps;
-        TRY(add_row(p, &r, wish / 2, all, e));
+        TRY(add_row(p, &r, keep_all(p, wish / 2), e));
     }
     r = p->request;
     if (r.shape.layers > 1) {
         r.shape.layers -= r.shape.layers >= 4 ? r.shape.layers / 4 : 1;
-        TRY(add_row(p, &r, micro, all, e));
+        TRY(add_row(p, &r, keep_all(p, micro), e));
     }
     r = p->request;
     int head_size = r.shape.channels / r.shape.heads;
     if (r.shape.heads > 1) { /* two thirds of the heads, each as large as before, so that they divide the channels */
         r.shape.heads -= (r.shape.heads + 2) / 3;
         r.shape.channels = r.shape.heads * head_size;
-        TRY(add_row(p, &r, micro, all, e));
+        TRY(add_row(p, &r, keep_all(p, micro), e));
     }
     return OK;
 }
@@ -159,7 +165,7 @@ static status add_rounding(plan_report *p, error *e) {
     if (s == FAILED) return fail(e, s, "planning with batch_invariant=False failed");
     if (s != OK) return OK;
     r.run.offload = o.offload;
-    TRY(add_row(p, &r, o.micro_batch, o.policy, e));
+    TRY(add_row(p, &r, o, e));
     p->rounding = &p->rows[p->n_rows - 1];
     return OK;
 }
@@ -187,13 +193,13 @@ static status add_bfloat16(plan_report *p, error *e) {
     fit_option o;
     if (p->request.type->kind == BACKEND_CPU || p->request.type->precision == PRECISION_BFLOAT16) return OK;
     TRY(request_as(p, bf16->dtype, &r, e));
-    TRY(add_row(p, &r, p->asked_micro_batch, keep_all(p), e));
+    TRY(add_row(p, &r, keep_all(p, p->asked_micro_batch), e));
     if (p->fits) return OK;
     status s = fit_choose(&r, &o, NULL);
     if (s == FAILED) return fail(e, s, "planning with dtype=%s failed", bf16->dtype);
     if (s != OK) return OK;
     r.run.offload = o.offload;
-    return add_row(p, &r, o.micro_batch, o.policy, e);
+    return add_row(p, &r, o, e);
 }
 
 /* For when a micro-batch or policy that was given doesn't fit: adds what fits if it is left to snug. */
@@ -207,7 +213,7 @@ static status add_unforced(plan_report *p, error *e) {
     if (s == FAILED) return fail(e, s, "planning without micro_batch_size and recompute failed");
     if (s != OK) return OK;
     r.run.offload = o.offload;
-    return add_row(p, &r, o.micro_batch, o.policy, e);
+    return add_row(p, &r, o, e);
 }
 
 /* What else could make room: the same with the optimizer's part of the memory on the host. */
@@ -215,7 +221,7 @@ static status add_offloaded(plan_report *p, error *e) {
     fit_request r = p->request;
     if (!r.may_offload) return OK;
     for (r.run.offload = OFFLOAD_NONE + 1; r.run.offload <= offload_most(r.type->stored); r.run.offload++)
-        TRY(add_row(p, &r, p->asked_micro_batch, keep_all(p), e));
+        TRY(add_row(p, &r, keep_all(p, p->asked_micro_batch), e));
     return OK;
 }
 
@@ -228,18 +234,18 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     p->fits = s == OK;
     TRY(find_asked(p, e));
     fit_request chosen = p->request;
+    fit_option base = keep_all(p, p->asked_micro_batch);
     chosen.run.offload = p->chosen.offload;
-    TRY(add_row(p, &chosen, p->chosen.micro_batch, p->chosen.policy, e));
+    TRY(add_row(p, &chosen, p->chosen, e));
     p->rows[0].chosen = true;
     TRY(add_unforced(p, e));
     TRY(add_rounding(p, e));
     if (plan_nanogpt_gather(p->config, &p->request.shape, p->request.run.length, &p->nanogpt, NULL) != OK)
         p->nanogpt.n_splits = 0; /* not a run for nanoGPT: float64 */
-    TRY(add_row(p, &p->request, p->asked_micro_batch, keep_all(p), e));
+    TRY(add_row(p, &p->request, base, e));
     for (int i = 0; i < p->n_rows; i++)
         p->rows[i].base = p->rows[i].request.run.offload == p->request.run.offload &&
-                          p->rows[i].option.micro_batch == p->asked_micro_batch &&
-                          p->rows[i].option.policy == keep_all(p) && is_same(&p->rows[i].request, &p->request);
+                          is_same_setting(&p->rows[i].option, &base) && is_same(&p->rows[i].request, &p->request);
     TRY(add_offloaded(p, e));
     TRY(add_bfloat16(p, e));
     return add_advice(p, e);

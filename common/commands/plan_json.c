@@ -40,6 +40,13 @@ static void add_offload(cJSON *to, const fit_option *o) {
     cJSON_AddNumberToObject(to, "host_bytes", (double)o->host);
 }
 
+/* As the setting is written, and the number of layers that it is for. */
+static void add_recompute(cJSON *to, const fit_option *o, int layers) {
+    char policy[32];
+    cJSON_AddStringToObject(to, "recompute", recompute_print(o->policy, o->layers, layers, policy, sizeof policy));
+    cJSON_AddNumberToObject(to, "recompute_layers", !o->policy->dropped ? 0 : o->layers ? o->layers : layers);
+}
+
 static void add_asked(cJSON *to, const plan_report *p) {
     cJSON *a = cJSON_AddObjectToObject(to, "as_asked");
     add_split(a, &p->request, p->asked_micro_batch);
@@ -48,7 +55,7 @@ static void add_asked(cJSON *to, const plan_report *p) {
         cJSON_AddNullToObject(a, "peak_bytes");
         return;
     }
-    cJSON_AddStringToObject(a, "recompute", p->asked.policy->name);
+    add_recompute(a, &p->asked, p->request.shape.layers);
     cJSON_AddBoolToObject(a, "one_upload", p->asked.one_upload);
     cJSON_AddNumberToObject(a, "peak_bytes", (double)p->asked.peak);
     add_offload(a, &p->asked);
@@ -65,7 +72,7 @@ static void add_option(cJSON *list, const plan_row *row, const plan_row *base) {
     cJSON_AddItemToArray(list, o);
     add_split(o, r, row->option.micro_batch);
     cJSON_AddNumberToObject(o, "effective_batch", (double)r->run.sequences);
-    cJSON_AddStringToObject(o, "recompute", row->option.policy->name);
+    add_recompute(o, &row->option, r->shape.layers);
     cJSON_AddBoolToObject(o, "batch_invariant", r->run.batch_invariant);
     add_model(o, &r->shape, r->run.length);
     cJSON_AddStringToObject(o, "dtype", precision_table[r->type->precision].dtype);
@@ -94,7 +101,7 @@ static cJSON *report(const plan_report *p) {
     cJSON_AddStringToObject(root, "planned_for", p->request.type->planned_for);
     cJSON_AddNumberToObject(root, "effective_batch", (double)run->sequences);
     add_split(root, &p->request, p->chosen.micro_batch);
-    cJSON_AddStringToObject(root, "recompute", p->chosen.policy->name);
+    add_recompute(root, &p->chosen, p->request.shape.layers);
     cJSON_AddBoolToObject(root, "one_upload", p->chosen.one_upload); /* of tokens: once a step, not a micro-batch */
     cJSON_AddBoolToObject(root, "batch_invariant", run->batch_invariant);
     cJSON_AddStringToObject(root, "dtype", precision_table[p->request.type->precision].dtype);

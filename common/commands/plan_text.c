@@ -120,11 +120,16 @@ static void print_bar(const screen *s, const bar_scale *z, const char *name, uin
 
 static void print_verdict(const plan_report *p, const screen *s) {
     uint64_t cap = p->request.limits.cap, peak = p->asked.peak;
-    char split[48], size[32], exact[32];
+    char split[48], size[32], exact[32], policy[32], words[48];
+    const int layers = p->request.shape.layers;
+    recompute_print(p->asked.policy, p->asked.layers, layers, policy, sizeof policy);
     split_print(&p->request, p->asked_micro_batch, split, sizeof split);
-    fprintf(s->f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, p->asked.policy->name,
-            p->request.policy ? "" : " (auto)", bytes_print(peak, size, sizeof size));
+    fprintf(s->f, "\nAs asked: micro-batch %s, recompute %s%s: %s", split, policy, p->request.policy ? "" : " (auto)",
+            bytes_print(peak, size, sizeof size));
     fprintf(s->f, " = %s bytes\n", number_print((int64_t)peak, exact));
+    if (p->asked.layers)
+        fprintf(s->f, "%s: %s, the first ones; the others keep everything.\n", policy,
+                recompute_say(p->asked.policy, p->asked.layers, layers, words, sizeof words));
     if (!cap) return;
     uint64_t difference = p->asked_fits ? cap - peak : peak - cap;
     paint(s, p->asked_fits ? "\033[1;32m" : "\033[1;31m");
@@ -168,15 +173,18 @@ static const plan_row *base_row(const plan_report *p) {
 
 static void print_row(const plan_report *p, const plan_row *row, unit in, const screen *s) {
     const plan_row *base = base_row(p);
-    char split[48];
-    fprintf(s->f, "%c %-16s%-10s", row->chosen ? '>' : ' ',
-            split_print(&row->request, row->option.micro_batch, split, sizeof split), row->option.policy->name);
+    char split[48], policy[32];
+    int columns = fprintf(
+        s->f, "%c %-16s%-10s", row->chosen ? '>' : ' ',
+        split_print(&row->request, row->option.micro_batch, split, sizeof split),
+        recompute_print(row->option.policy, row->option.layers, row->request.shape.layers, policy, sizeof policy));
     if (!row->known) {
         fprintf(s->f, "one tensor is larger than the largest allocation\n");
         return;
     }
     paint(s, row->fits ? "\033[32m" : "\033[31m");
-    fprintf(s->f, "%7.2f %s %-4s", (double)row->option.peak / in.bytes, in.name, row->fits ? "" : "over");
+    int longer = columns > 28 ? columns - 28 : 0; /* attention:11 leaves less room */
+    fprintf(s->f, "%*.2f %s %-4s", 7 - longer, (double)row->option.peak / in.bytes, in.name, row->fits ? "" : "over");
     paint(s, "\033[0m");
     if (base->known && row != base)
         fprintf(s->f, "%7.2f", ((double)base->option.peak - (double)row->option.peak) / in.bytes);
@@ -211,12 +219,18 @@ static void print_rule(const plan_report *p, FILE *f) {
             "    the least memory, since %s%s%s.\n",
             FIT_NOISE_PERCENT, l->cap ? "none of them leaves " : "no cap was given", l->cap ? reserve : "",
             l->cap ? " free" : "");
+    char policy[48];
+    if (p->fits && !p->request.policy && p->chosen.layers)
+        fprintf(f,
+                "    Then %s, the first ones: the others keep everything, since that fits\n"
+                "    as well and is faster.\n",
+                recompute_say(p->chosen.policy, p->chosen.layers, p->request.shape.layers, policy, sizeof policy));
 }
 
 static void print_table(const plan_report *p, const screen *s) {
     const plan_row *base = base_row(p);
     uint64_t most = 0;
-    char split[48];
+    char split[48], policy[32];
     for (int i = 0; i < p->n_rows; i++)
         if (p->rows[i].known && p->rows[i].option.peak > most) most = p->rows[i].option.peak;
     unit in = unit_of(most, 0x1p30);
@@ -228,7 +242,9 @@ static void print_table(const plan_report *p, const screen *s) {
     if (base->known)
         fprintf(s->f, "  saved, in %s, and %s compare with %s, recompute %s.\n", in.name,
                 measured ? "time, a step's," : "guess, a step's time,",
-                split_print(&base->request, base->option.micro_batch, split, sizeof split), base->option.policy->name);
+                split_print(&base->request, base->option.micro_batch, split, sizeof split),
+                recompute_print(base->option.policy, base->option.layers, base->request.shape.layers, policy,
+                                sizeof policy));
     if (base->known && !measured)
         fprintf(s->f, "  Guessed from stated constants: no device was measured yet, which `snug train` does once.\n");
     if (p->rounding)

@@ -84,7 +84,8 @@ enum { TEXT_MAX = 512 };
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
     X(INT, micro_batch_size, 0, 0, 1048576, MEMORY, "plan train tune bench gradcheck sample eval grads logits", FREE,  \
       "sequences computed at once; 0 = chosen to fit and to be fast")                                                  \
-    X(TEXT, recompute, "auto", 0, "auto|none|gelu|norm|attention|block", MEMORY, BY_MODELS " grads", FREE,             \
+    X(TEXT, recompute, "auto", 0, "auto|none|gelu[:N]|norm[:N]|attention[:N]|block[:N]", MEMORY, BY_MODELS " grads",   \
+      FREE,                                                                                                            \
       "what the backward pass computes again instead of keeping (also called gradient or activation checkpointing)")   \
     X(TEXT, offload, "auto", 0, "auto|none|moments|optimizer", MEMORY, BY_MODELS, FREE,                                \
       "what lies in the host's memory, at the cost of transfers; auto: nothing, unless nothing fits otherwise")        \

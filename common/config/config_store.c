@@ -38,10 +38,21 @@ status config_unknown(const reader *r, const char *name, size_t bytes) {
 
 /* ---- storing one value ---- */
 
+/* ":7", from 1 to 9999. */
+static bool is_count(const char *text) {
+    size_t digits = strspn(text + 1, "0123456789");
+    return text[0] == ':' && text[1] > '0' && digits >= 1 && digits <= 4 && !text[1 + digits];
+}
+
+/* words: "a|b|c[:N]"; a word followed by [:N] may have a count. */
 static bool word_allowed(const char *words, const char *word) {
-    size_t n = strlen(word);
-    for (const char *w = words; w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
-        if (n && strncmp(w, word, n) == 0 && (w[n] == '|' || !w[n])) return true;
+    size_t n = strcspn(word, ":");
+    for (const char *w = words; n && w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL) {
+        if (strncmp(w, word, n) != 0) continue;
+        const char *end = w + n;
+        if (!word[n] ? !*end || *end == '|' || *end == '[' : !strncmp(end, "[:N]", 4) && is_count(word + n))
+            return true;
+    }
     return false;
 }
 

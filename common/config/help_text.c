@@ -102,8 +102,11 @@ const char *help_of_option(option_id id) {
         return "The backward pass needs what the forward pass computed. What is not kept for it is computed twice: "
                "less memory, more arithmetic, the same weights to the bit. none keeps all; gelu drops GELU's outputs, "
                "norm layer norms too (next to no time), attention queries, keys, values and attention too (some 8 % "
-               "more operations), block all but each block's input (some 16 %). auto takes what goes with the "
-               "largest micro-batch: see micro_batch_size.";
+               "more operations), block all but each block's input (some 16 %). block:7 does so in the first 7 layers "
+               "alone, and the others keep "
+               "everything; so with gelu, norm and attention. auto takes what goes with the "
+               "largest micro-batch, and of the layers as few as fit, where that saves 1 % of a step: see "
+               "micro_batch_size.";
     default: return NULL;
     }
 }

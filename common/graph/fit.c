@@ -1,98 +1,10 @@
 /* fit.c: see fit.h. */
 #include "graph/fit.h"
+#include "graph/step_time.h"
 #include "config/config.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- time ---- */
-
-/* The ops of a step, those that cost the same once: layers repeat, so there are few. */
-typedef struct {
-    const op *example;
-    int in_step, in_shard, in_micro; /* how often the like of it runs once a step, a shard, and a micro-batch */
-} op_class;
-typedef struct {
-    const graph *g;
-    op_class *classes;
-    int n, room;
-} step_ops;
-
-/* Costs are told from code, roles, types, homes and shapes alone (cost.h). */
-static bool costs_the_same(const graph *g, const op *a, const op *b) {
-    if (a->code != b->code) return false;
-    for (int i = 0; i < op_describe(a->code)->arguments; i++) {
-        const tensor *x = &g->tensors[a->arg[i]], *y = &g->tensors[b->arg[i]];
-        if (!a->arg[i] != !b->arg[i] || x->role != y->role || x->type != y->type || x->home != y->home ||
-            x->rank != y->rank || memcmp(x->dim, y->dim, sizeof x->dim[0] * (size_t)x->rank) != 0)
-            return false;
-    }
-    return true;
-}
-
-typedef enum { IN_STEP, IN_SHARD, IN_MICRO } how_often;
-
-static void add_span(step_ops *ops, span s, how_often often) {
-    for (int i = s.first; i < s.end; i++) {
-        const op *o = &ops->g->ops[i];
-        int c = 0;
-        while (c < ops->n && !costs_the_same(ops->g, ops->classes[c].example, o)) c++;
-        if (c == ops->room) {
-            ops->room = ops->room ? 2 * ops->room : 64;
-            ops->classes = xrealloc(ops->classes, sizeof *ops->classes * (size_t)ops->room);
-        }
-        if (c == ops->n) ops->classes[ops->n++] = (op_class){.example = o};
-        op_class *its = &ops->classes[c];
-        *(often == IN_MICRO ? &its->in_micro : often == IN_SHARD ? &its->in_shard : &its->in_step) += 1;
-    }
-}
-
-/* Of g, which has to outlive it; free(classes) by the caller. */
-static step_ops count_ops(const graph *g) {
-    step_ops ops = {.g = g};
-    add_span(&ops, g->micro, IN_MICRO);
-    add_span(&ops, g->begin, IN_STEP);
-    add_span(&ops, g->finish, IN_STEP);
-    add_span(&ops, g->shard_begin, IN_SHARD);
-    add_span(&ops, g->shard_end, IN_SHARD);
-    return ops;
-}
-
-/* Predicts the seconds of the request's step in micro-batches of k, of which the last of each shard may be short. */
-static double step_seconds(const step_ops *ops, const fit_request *r, int k, double *flops) {
-    const int shards = r->run.shards > 1 ? r->run.shards : 1;
-    const int ranks = r->run.ranks > 1 ? r->run.ranks : 1;
-    const int64_t n = r->run.sequences, least = n / shards;
-    int64_t larger = 0, own = 0; /* of this process' shards, which have `least` sequences or one more */
-    for (int s = r->run.rank; s < shards; s += ranks, own++)
-        larger += gpt_shard(n, shards, s + 1) - gpt_shard(n, shards, s) > least;
-    const struct {
-        int sequences;
-        double times; /* that a micro-batch of so many runs */
-    } parts[] = {
-        {k, (double)(larger * ((least + 1) / k) + (own - larger) * (least / k))},
-        {(int)((least + 1) % k), (least + 1) % k ? (double)larger : 0},
-        {(int)(least % k), least % k ? (double)(own - larger) : 0},
-    };
-    const cost_model *c = &r->cost;
-    const size_t real_bytes = r->limits.real_bytes;
-    double seconds = 0;
-    *flops = 0;
-    for (int i = 0; i < ops->n; i++) {
-        const op *o = ops->classes[i].example;
-        for (int p = 0; p < 3 && ops->classes[i].in_micro; p++) {
-            double times = parts[p].times * ops->classes[i].in_micro;
-            if (times == 0) continue;
-            seconds += times * cost_seconds(ops->g, o, parts[p].sequences, real_bytes, c);
-            *flops += times * op_flops(ops->g, o, parts[p].sequences);
-        }
-        double once = ops->classes[i].in_step + (double)own * ops->classes[i].in_shard;
-        if (once == 0) continue;
-        seconds += once * cost_seconds(ops->g, o, 0, real_bytes, c);
-        *flops += once * op_flops(ops->g, o, 0);
-    }
-    return seconds;
-}
 
 /* ---- one setting ---- */
 
@@ -100,6 +12,7 @@ gpt_run fit_run(const fit_request *r, const fit_option *o) {
     gpt_run run = r->run;
     run.micro_batch = o->micro_batch;
     run.recompute = o->policy->dropped;
+    run.recompute_layers = o->layers;
     run.one_upload = o->one_upload;
     run.offload = o->offload;
     run.stored = r->type->stored;
@@ -107,7 +20,10 @@ gpt_run fit_run(const fit_request *r, const fit_option *o) {
 }
 
 static fit_option option_of(const fit_request *r, int micro_batch, const recompute_policy *policy) {
-    return (fit_option){.micro_batch = micro_batch, .policy = policy, .offload = r->run.offload};
+    return (fit_option){.micro_batch = micro_batch,
+                        .policy = policy,
+                        .layers = policy == r->policy ? r->layers : 0,
+                        .offload = r->run.offload};
 }
 
 static status build(const fit_request *r, const fit_option *o, gpt *m, error *e) {
@@ -157,8 +73,8 @@ static status measure(const fit_request *r, fit_option *o, uint64_t *above, erro
         o->host = p.host_total;
         *above = p.transient - p.transient_live_peak;
         o->parts_are_even = parts_are_even(r, o->micro_batch);
-        step_ops ops = count_ops(m.graph);
-        o->seconds = step_seconds(&ops, r, o->micro_batch, &o->flops);
+        step_ops ops = step_ops_of(m.graph);
+        o->seconds = step_seconds(&ops, &r->run, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
         free(ops.classes);
         plan_free(&p);
     }
@@ -259,11 +175,11 @@ static status search_policy(const fit_request *r, const recompute_policy *policy
     fit_option o = option_of(r, sizes[0], policy);
     gpt m;
     TRY(build(r, &o, &m, e)); /* one graph serves all sizes, since operations and traffic are functions of sequences */
-    step_ops ops = count_ops(m.graph);
+    step_ops ops = step_ops_of(m.graph);
     for (int i = 0; i < fitting; i++) {
         o.micro_batch = sizes[i];
         o.parts_are_even = parts_are_even(r, sizes[i]);
-        o.seconds = step_seconds(&ops, r, sizes[i], &o.flops);
+        o.seconds = step_seconds(&ops, &r->run, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
         add_candidate(c, (candidate){o, i < roomy});
     }
     free(ops.classes);
@@ -325,26 +241,76 @@ static status pick_smallest(const fit_request *r, candidates *c, double limit, f
 }
 
 /* Finds the fastest that fits, and picks among those that are as fast within the noise. */
-static status pick(const fit_request *r, candidates *c, fit_option *best, bool *found, error *e) {
+static status pick(const fit_request *r, candidates *c, fit_option *best, double *fastest, bool *found, error *e) {
     double limit = -1;
     *found = false;
+    *fastest = INFINITY;
     if (!c->n) return OK;
     qsort(c->list, (size_t)c->n, sizeof *c->list, compare_seconds);
     for (int i = 0; i < c->n && limit < 0; i++) {
         TRY(fit_measure(r, &c->list[i].option, e));
-        if (fits(r, c->list[i].option.peak)) limit = (1 + FIT_NOISE_PERCENT / 100.0) * c->list[i].option.seconds;
+        if (!fits(r, c->list[i].option.peak)) continue;
+        *fastest = c->list[i].option.seconds;
+        limit = (1 + FIT_NOISE_PERCENT / 100.0) * *fastest;
     }
     if (limit < 0) return OK;
     if (all_but_reserve(r)) TRY(pick_largest(r, c, limit, best, found, e));
     return *found ? OK : pick_smallest(r, c, limit, best, found, e);
 }
 
-/* The smallest plan there is, for the message that nothing fits. */
+/* ---- layer by layer ---- */
+
+/* For how many of the first layers o's policy has to be, at least, so that the plan has at most `most` bytes; o->layers
+   = 0: no such number. The fewer, the more the other layers keep; but what is computed again has to fit beside the
+   inputs of all blocks before it, so that the least memory may be that of one or two fewer than all. */
+static status fewest_layers(const fit_request *r, fit_option *o, uint64_t most, error *e) {
+    int layers = r->shape.layers, low = 0, high = 0;
+    uint64_t bytes;
+    for (o->layers = layers - 1; o->layers > 0 && o->layers >= layers - 2 && !high; o->layers--) {
+        TRY(lower_bound(r, o, &bytes, e));
+        if (bytes <= most) high = o->layers;
+    }
+    while (high - low > 1) {
+        o->layers = low + (high - low) / 2;
+        TRY(lower_bound(r, o, &bytes, e));
+        *(bytes <= most ? &high : &low) = o->layers;
+    }
+    for (o->layers = high; o->layers && o->layers < layers; o->layers++) { /* plans may be above their bound */
+        TRY(fit_measure(r, o, e));
+        if (o->peak <= most) return OK;
+    }
+    o->layers = 0;
+    return OK;
+}
+
+/* Takes a policy for some layers, at the best setting's micro-batch, where that is clearly faster than anything that
+   fits with one for all of them, whose seconds are `fastest`; and where nothing does, if it fits. */
+static status keep_some(const fit_request *r, double fastest, fit_option *best, bool *found, error *e) {
+    uint64_t most = *found && fit_leaves_reserve(r, best->peak) ? all_but_reserve(r) : r->limits.cap;
+    double limit = (1 - FIT_GAIN_PERCENT / 100.0) * fastest;
+    fit_option none = option_of(r, best->micro_batch, &recompute_policies[0]);
+    TRY(fit_measure(r, &none, e));
+    for (int i = 1; i < RECOMPUTE_POLICIES && none.seconds < limit; i++) { /* nothing is faster than to keep all */
+        fit_option o = option_of(r, none.micro_batch, &recompute_policies[i]);
+        TRY(fewest_layers(r, &o, most, e));
+        if (!o.layers || o.seconds >= limit) continue;
+        *best = o;
+        *found = true;
+        limit = o.seconds;
+    }
+    return OK;
+}
+
+/* The smallest plan there is, for the message that nothing fits. Of a policy for some layers, see fewest_layers. */
 static status smallest(const fit_request *r, int micro_batch, fit_option *best, error *e) {
     bool found = false;
-    for (int i = RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* from the one that keeps least */
-        fit_option o = option_of(r, micro_batch, &recompute_policies[i]);
+    for (int i = 3 * RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* from the one that keeps least */
+        fit_option o = option_of(r, micro_batch, &recompute_policies[i / 3]);
         if (r->policy && r->policy != o.policy) continue;
+        if (i % 3 != 2) {
+            if (r->policy || !o.policy->dropped || r->shape.layers <= i % 3 + 1) continue;
+            o.layers = r->shape.layers - 1 - i % 3;
+        }
         uint64_t bound;
         status s = lower_bound(r, &o, &bound, e);
         if (s == OK && found && bound >= best->peak) continue;
@@ -358,7 +324,8 @@ static status smallest(const fit_request *r, int micro_batch, fit_option *best, 
 /* Says how much is missing, and the cap that would do, in hundredths of a MiB, below it of a KiB, rounded up, so that
    it can be typed as it stands. */
 static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
-    char cap[32], offload[32] = "";
+    char cap[32], offload[32] = "", policy[32];
+    recompute_print(o->policy, o->layers, r->shape.layers, policy, sizeof policy);
     bytes_print(r->limits.cap, cap, sizeof cap);
     if (o->offload) snprintf(offload, sizeof offload, ", offload=%s", offload_table[o->offload].name);
     unsigned long long missing = o->peak - r->limits.cap;
@@ -369,11 +336,11 @@ static status nothing_fits(const fit_request *r, const fit_option *o, error *e) 
         return fail(e, NO_MEMORY,
                     "micro_batch_size %d does not fit in %s: with recompute=%s%s it needs %llu bytes more, "
                     "--vram_cap=%.2f%s; leave it out to have it fitted",
-                    o->micro_batch, cap, o->policy->name, offload, missing, enough, unit);
+                    o->micro_batch, cap, policy, offload, missing, enough, unit);
     return fail(e, NO_MEMORY,
                 "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
                 "recompute=%s%s, needs %llu bytes more, --vram_cap=%.2f%s",
-                cap, o->micro_batch, o->policy->name, offload, missing, enough, unit);
+                cap, o->micro_batch, policy, offload, missing, enough, unit);
 }
 
 /* fit_choose with r->run.offload as it is. */
@@ -383,10 +350,14 @@ static status choose(const fit_request *r, fit_option *best, error *e) {
     int *sizes = forced ? &forced : sizes_of(gpt_shard_most(r->run.sequences, r->run.shards), &n);
     status s = OK;
     bool found = false;
+    double fastest = 0;
     for (int i = 0; i < RECOMPUTE_POLICIES && s == OK; i++)
         if (!r->policy || r->policy == &recompute_policies[i])
             s = search_policy(r, &recompute_policies[i], sizes, n, &c, e);
-    if (s == OK) s = pick(r, &c, best, &found, e);
+    if (s == OK) s = pick(r, &c, best, &fastest, &found, e);
+    if (s == OK && !found) best->micro_batch = sizes[0];
+    if (s == OK && r->limits.cap && !r->policy) s = keep_some(r, fastest, best, &found, e);
+    if (s == BAD_INPUT && !found) s = OK; /* smallest says the same */
     if (s == OK && !found) {
         s = smallest(r, sizes[0], best, e);
         if (s == OK) s = nothing_fits(r, best, e);
@@ -398,6 +369,7 @@ static status choose(const fit_request *r, fit_option *best, error *e) {
 
 status fit_choose(const fit_request *r, fit_option *best, error *e) {
     fit_request q = *r;
+    TRY(recompute_check(r->policy, r->layers, r->shape.layers, e));
     status s = choose(&q, best, e);
     while (s == NO_MEMORY && r->may_offload && q.run.offload < offload_most(r->type->stored)) {
         q.run.offload++;
@@ -410,7 +382,8 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
     char peak[32], cap[32] = "no cap";
     if (r->limits.cap) bytes_print(r->limits.cap, cap, sizeof cap);
     int64_t n = r->run.sequences, parts = fit_parts(r, o->micro_batch);
-    char last[64] = "", host[96] = "", bytes[32];
+    char last[64] = "", host[96] = "", bytes[32], policy[48];
+    recompute_say(o->policy, o->layers, r->shape.layers, policy, sizeof policy);
     if (r->run.shards > 1)
         snprintf(last, sizeof last, r->run.ranks > 1 ? " in %d shards by %d processes" : " in %d shards", r->run.shards,
                  r->run.ranks);
@@ -420,7 +393,7 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
         snprintf(host, sizeof host, ", %s in %s of the host's memory", offload_table[o->offload].text,
                  bytes_print(o->host, bytes, sizeof bytes));
     snprintf(text, size, "micro-batch %d x %lld%s, recompute %s, %s of %s%s%s", o->micro_batch, (long long)parts, last,
-             o->policy->name, bytes_print(o->peak, peak, sizeof peak), cap, host,
+             policy, bytes_print(o->peak, peak, sizeof peak), cap, host,
              o->one_upload ? "" : ", no room for the tokens of a whole step");
     return text;
 }

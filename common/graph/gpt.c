@@ -330,7 +330,7 @@ static void build_micro(builder *b) {
     a->dropout = b->dropout;
     g->micro.end = g->n_ops;
     free(acts);
-    recompute_apply(g, b->r->recompute);
+    recompute_apply(g, b->r->recompute, b->r->recompute_layers);
 }
 
 /* ---- once a step or a shard: tensor by tensor as they lie in memory, so that a backend can take many at once ---- */

@@ -17,8 +17,9 @@ typedef struct {
     bool batch_invariant;
     double dropout; /* training span only */
     double weight_decay, beta1, beta2, grad_clip;
-    unsigned recompute; /* the kinds that are not kept, as bits 1 << tensor_kind; 0 = keep all */
-    tensor_type stored; /* what precision_apply is given; model_open and fit_run take it from the backend's type */
+    unsigned recompute;   /* the kinds that are not kept, as bits 1 << tensor_kind; 0 = keep all */
+    int recompute_layers; /* how many of the first layers do so, while the others keep all; 0 = all layers do */
+    tensor_type stored;   /* what precision_apply is given; model_open and fit_run take it from the backend's type */
     offload_policy offload;
 } gpt_run;
 

@@ -23,9 +23,40 @@ const recompute_policy *recompute_find(const char *name) {
     return NULL;
 }
 
+const recompute_policy *recompute_read(const char *setting, int *layers) {
+    char name[16];
+    const char *colon = strchr(setting, ':');
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(setting, ":"), setting);
+    *layers = colon ? atoi(colon + 1) : 0;
+    return recompute_find(name);
+}
+
+char *recompute_print(const recompute_policy *policy, int layers, int of, char *text, size_t size) {
+    if (layers && layers < of)
+        snprintf(text, size, "%s:%d", policy->name, layers);
+    else
+        snprintf(text, size, "%s", policy->name);
+    return text;
+}
+
+status recompute_check(const recompute_policy *policy, int layers, int of, error *e) {
+    if (!policy || layers <= of) return OK;
+    return fail(e, BAD_INPUT, "recompute=%s:%d: the model has %d layer%s: %s alone means all of them", policy->name,
+                layers, of, of == 1 ? "" : "s", policy->name);
+}
+
+char *recompute_say(const recompute_policy *policy, int layers, int of, char *text, size_t size) {
+    if (layers && layers < of)
+        snprintf(text, size, "%s for %d of %d layers", policy->name, layers, of);
+    else
+        snprintf(text, size, "%s", policy->name);
+    return text;
+}
+
 typedef struct {
     graph *g;
     unsigned dropped;
+    int layers;       /* of this layer and those behind it nothing is dropped; 0: of all layers */
     int *producer;    /* by tensor: the forward op that writes it; -1: none */
     tensor_id *clone; /* by original tensor: the clone that backward readers use; 0: none yet */
     tensor_id *cheap; /* originals whose clones serve one reader alone */
@@ -33,7 +64,8 @@ typedef struct {
 } pass;
 
 static bool is_dropped(const pass *p, tensor_id t) {
-    return p->producer[t] >= 0 && (p->dropped >> p->g->tensors[t].kind & 1);
+    const tensor *x = &p->g->tensors[t];
+    return p->producer[t] >= 0 && (p->dropped >> x->kind & 1) && (!p->layers || x->layer < p->layers);
 }
 
 /* What remains of RESIDUAL_NORM when its y is there already: NORM. */
@@ -68,10 +100,10 @@ static tensor_id remake(pass *p, tensor_id t) {
     return p->clone[t];
 }
 
-void recompute_apply(graph *g, unsigned dropped) {
+void recompute_apply(graph *g, unsigned dropped, int layers) {
     int n = g->n_ops - g->first_backward, n_tensors = g->n_tensors;
     if (!dropped || n <= 0) return;
-    pass p = {.g = g, .dropped = dropped};
+    pass p = {.g = g, .dropped = dropped, .layers = layers};
     p.producer = xcalloc((size_t)n_tensors, sizeof *p.producer);
     p.clone = xcalloc((size_t)n_tensors, sizeof *p.clone);
     p.cheap = xcalloc((size_t)n_tensors, sizeof *p.cheap);

@@ -102,7 +102,9 @@ status run_facts_write(const char *out, const config *c, const char *device, con
     cJSON_AddNumberToObject(root, "parameters", (double)gpt_parameters(&r->shape));
     cJSON *plan = cJSON_AddObjectToObject(root, "plan");
     for (int i = 0; i < N_FIELDS; i++) cJSON_AddNumberToObject(plan, FIELDS[i].name, (double)*field(&n, i));
-    cJSON_AddStringToObject(plan, "recompute", chosen->policy->name);
+    char policy[32];
+    recompute_print(chosen->policy, chosen->layers, r->shape.layers, policy, sizeof policy);
+    cJSON_AddStringToObject(plan, "recompute", policy);
     cJSON_AddNumberToObject(plan, "dropout", r->run.dropout);
     cJSON_AddNumberToObject(plan, "peak_bytes", (double)chosen->peak);
     add_settings(root, c);
@@ -129,11 +131,11 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
             return fail(e, BAD_INPUT, "run.json: plan.%s is not a number from %lld to %lld", FIELDS[i].name,
                         (long long)FIELDS[i].low, (long long)FIELDS[i].high);
     }
-    *chosen = (fit_option){.micro_batch = (int)n.micro_batch,
-                           .one_upload = n.one_upload,
-                           .offload = (offload_policy)n.offload,
-                           .policy = cJSON_IsString(policy) ? recompute_find(policy->valuestring) : NULL};
-    if (!chosen->policy) return fail(e, BAD_INPUT, "run.json: plan.recompute is not a policy");
+    *chosen = (fit_option){
+        .micro_batch = (int)n.micro_batch, .one_upload = n.one_upload, .offload = (offload_policy)n.offload};
+    if (cJSON_IsString(policy)) chosen->policy = recompute_read(policy->valuestring, &chosen->layers);
+    if (!chosen->policy || chosen->layers < 0 || chosen->layers > n.layers)
+        return fail(e, BAD_INPUT, "run.json: plan.recompute is not a policy");
     if (n.length > n.positions || n.channels % n.heads || n.micro_batch > n.sequences ||
         n.alignment & (n.alignment - 1))
         return fail(e, BAD_INPUT, "run.json: plan does not describe a model");

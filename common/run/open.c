@@ -18,10 +18,12 @@ static cost_model cost_of(const config *c, const backend_type *type) {
 
 void open_request(const config *c, const gpt_shape *shape, graph_purpose purpose, int length, int64_t sequences,
                   fit_request *r) {
+    int layers;
     *r = (fit_request){.shape = *shape,
                        .type = backend_type_of(c),
                        .micro_batch = (int)c->micro_batch_size,
-                       .policy = recompute_find(c->recompute) /* NULL for auto */};
+                       .policy = recompute_read(c->recompute, &layers) /* NULL for auto */};
+    r->layers = layers == shape->layers ? 0 : layers;
     if (r->type) r->cost = cost_of(c, r->type);
     bool may_offload = purpose == GRAPH_TRAIN && r->type && r->type->has_host, is_auto = !strcmp(c->offload, "auto");
     r->may_offload = may_offload && is_auto;
@@ -47,7 +49,7 @@ void open_shards(fit_request *r, int shards) {
 /* Binds what fit chooses. Each time that the device refuses, a plan smaller by a sixteenth at least is tried, which
    takes few tries and gives little memory away. The last try is the smallest plan that there is. */
 static status open_stepping_down(fit_request *r, backend *b, model *m, fit_option *o, FILE *report, error *e) {
-    char peak[32];
+    char peak[32], policy[32];
     for (uint64_t refused = 0;; refused = o->peak) {
         if (refused) r->limits.cap = refused - refused / 16;
         status s = fit_choose(r, o, e);
@@ -58,8 +60,8 @@ static status open_stepping_down(fit_request *r, backend *b, model *m, fit_optio
             return fail(e, NO_MEMORY,
                         "the device refuses even the smallest plan, micro-batch %d with recompute=%s: it needs %s "
                         "(%llu bytes) free on the device; end what else uses it, or train a smaller model",
-                        o->micro_batch, o->policy->name, bytes_print(o->peak, peak, sizeof peak),
-                        (unsigned long long)o->peak);
+                        o->micro_batch, recompute_print(o->policy, o->layers, r->shape.layers, policy, sizeof policy),
+                        bytes_print(o->peak, peak, sizeof peak), (unsigned long long)o->peak);
         }
         TRY(s);
         gpt_run run = fit_run(r, o);
@@ -82,7 +84,7 @@ static void take_limits(fit_request *r, const backend *b) {
 
 /* Is there room for so many texts? What each takes grows with their number. */
 static bool have_room(fit_request *r, int texts) {
-    fit_option o = {.micro_batch = 1, .policy = r->policy};
+    fit_option o = {.micro_batch = 1, .policy = r->policy, .layers = r->layers};
     r->run.kept = texts;
     if (fit_measure_as(r, &o, NULL) != OK || o.peak > r->limits.cap) return false;
     return !r->limits.cap_is_shared || fit_leaves_reserve(r, o.peak);

@@ -207,7 +207,7 @@ static void show_step(run *r, int64_t iter, double loss, double seconds) {
 }
 
 static status log_step(run *r, int64_t iter, double loss, double norm, double lr, double seconds, error *e) {
-    char line[640];
+    char line[640], policy[32];
     double tokens = r->show.tokens_per_s;
     progress_print(&r->show, "iter %lld: loss %.4f, norm %.4f, lr %.3e, %.1f ms, %.0f tokens/s\n", (long long)iter,
                    loss, norm, lr, 1e3 * seconds, tokens);
@@ -217,8 +217,9 @@ static status log_step(run *r, int64_t iter, double loss, double norm, double lr
              "\"vram_cap_bytes\":%llu,\"vram_peak_bytes\":%llu}",
              (long long)iter, loss, lr, norm, 1e3 * seconds, tokens, seconds_now() - r->began,
              offload_table[r->chosen.offload].name, (unsigned long long)r->m.backend->host_allocated,
-             r->chosen.micro_batch, r->chosen.policy->name, (unsigned long long)r->m.backend->limits.cap,
-             (unsigned long long)r->m.backend->allocated);
+             r->chosen.micro_batch,
+             recompute_print(r->chosen.policy, r->chosen.layers, r->m.shape.layers, policy, sizeof policy),
+             (unsigned long long)r->m.backend->limits.cap, (unsigned long long)r->m.backend->allocated);
     return log_line(r, line, e);
 }
 
