@@ -97,7 +97,8 @@ const char *help_of_option(option_id id) {
                "gradient_accumulation_steps sequences, and the weights stay the same to the bit. 0: of all settings "
                "within 5 % of the fastest that fits, the largest micro-batch with the least recomputation that leaves "
                "a fifth of vram_cap free (on the CPU, where none was given, half of the memory), since few sequences "
-               "at once use a device badly; where none leaves so much, the least memory. Then the last layers may keep everything (recompute=block:7), as "
+               "at once use a device badly; where none leaves so much, the least memory. Then the last layers may keep "
+               "everything (recompute=block:7), as "
                "many as fit, where that saves 1 % of a step.";
     case OPTION_recompute:
         return "The backward pass needs what the forward pass computed. What is not kept for it is computed twice: "
