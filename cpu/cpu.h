@@ -27,6 +27,10 @@ extern cpu_function *const cpu_functions_f32[OP_COUNT], *const cpu_functions_f64
 double cpu_gemm_rate_f32(int64_t m, int64_t n, int64_t k);
 double cpu_gemm_rate_f64(int64_t m, int64_t n, int64_t k);
 
+/* A line for the user where OpenBLAS has taken the processor for one of before 2013, as it does with those that came
+   after it: `core` is its name for that one, avx2 what the processor has. "": there is nothing to say. */
+void openblas_advice(const char *core, bool avx2, char *text, size_t size);
+
 /* Several short sequences may have their logits in memory together, up to this many numbers. */
 enum { HEAD_LOGITS = 1 << 18 };
 /* How many sequences each lane takes through the head at once. In a small model several give every thread something to

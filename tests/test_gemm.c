@@ -86,6 +86,18 @@ START_TEST(joined_rows_keep_their_bits) {
 }
 END_TEST
 
+/* OpenBLAS 0.3.21 takes processors that came after it for Prescott, of 2004. */
+START_TEST(an_old_name_for_a_new_processor_is_told) {
+    char text[256];
+    openblas_advice("Prescott", true, text, sizeof text);
+    ck_assert(strstr(text, "takes it for a slower one, Prescott: set OPENBLAS_CORETYPE=Haswell"));
+    openblas_advice("Prescott", false, text, sizeof text); /* it may be one */
+    ck_assert_str_eq(text, "");
+    openblas_advice("SkylakeX", true, text, sizeof text);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
 Suite *gemm_suite(void);
 Suite *gemm_suite(void) {
     Suite *s = suite_create("gemm");
@@ -93,6 +105,7 @@ Suite *gemm_suite(void) {
     tcase_add_loop_test(t, products_at_every_edge, 0, 4);
     tcase_add_loop_test(t, products_in_several_blocks, 0, 4);
     tcase_add_loop_test(t, joined_rows_keep_their_bits, 0, 2);
+    tcase_add_test(t, an_old_name_for_a_new_processor_is_told);
     suite_add_tcase(s, t);
     return s;
 }
