@@ -225,8 +225,19 @@ static void uses(object *buffer, object *queue) {
     buffer->used = commands;
 }
 
+/* The buffer of the command that is being enqueued, and who used it last before. */
+static struct before {
+    object *buffer, *queue;
+    size_t used;
+} before;
+
 /* After a command: an event stands for it; a blocking one has waited for all before it, since queues are in order. */
 static void enqueued(object *queue, cl_int code, bool blocking, cl_event *event, bool ours) {
+    if (code != CL_SUCCESS && before.buffer) { /* it uses nothing */
+        before.buffer->queue = before.queue;
+        before.buffer->used = before.used;
+    }
+    before.buffer = NULL;
     if (code != CL_SUCCESS) return;
     if (blocking) queue->done = commands;
     if (!event || !*event) return;
@@ -276,6 +287,7 @@ static object *command_on(cl_command_queue queue, cl_mem buffer, size_t at, size
     if (at > b->bytes || bytes > b->bytes - at)
         complain("%s of %zu bytes at %zu, outside of a buffer of %zu", call, bytes, at, b->bytes);
     commands++;
+    before = (struct before){b, b->queue, b->used};
     uses(b, q);
     return q;
 }
