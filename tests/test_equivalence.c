@@ -212,20 +212,24 @@ END_TEST
 
 Suite *equivalence_suite(void) {
     Suite *s = suite_create("equivalence");
-    TCase *bits = tcase_create("bits"), *command = tcase_create("command");
+    TCase *bits = tcase_create("bits"), *whole = tcase_create("whole"), *command = tcase_create("command");
     tcase_add_loop_test(bits, weights_are_the_same_bits_for_every_split_policy_and_thread_count, 0, 2);
     tcase_add_test(bits, weights_are_the_same_bits_for_every_number_of_layers);
+    tcase_set_tags(whole, "once");
+    tcase_add_checked_fixture(whole, make_folder, remove_folder);
     tcase_add_checked_fixture(command, make_folder, remove_folder);
-    tcase_add_test(command, the_built_in_model_is_the_same_at_every_split_and_takes_seconds);
-    tcase_add_test(command, gradients_are_right_or_wrong_by_how_they_are_divided);
+    tcase_add_test(whole, the_built_in_model_is_the_same_at_every_split_and_takes_seconds);
+    tcase_add_test(whole, gradients_are_right_or_wrong_by_how_they_are_divided);
     tcase_add_test(command, a_difference_is_found_and_named);
-    tcase_add_test(command, a_cap_leaves_out_what_does_not_fit);
+    tcase_add_test(whole, a_cap_leaves_out_what_does_not_fit);
     tcase_add_test(command, splits_that_are_none_are_refused);
     tcase_add_test(command, a_batch_of_one_has_nothing_to_split);
     tcase_set_tags(bits, "once");
     tcase_set_timeout(bits, 600);
+    tcase_set_timeout(whole, 600);
     tcase_set_timeout(command, 600);
     suite_add_tcase(s, bits);
+    suite_add_tcase(s, whole);
     suite_add_tcase(s, command);
     return s;
 }
