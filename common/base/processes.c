@@ -28,19 +28,23 @@ int processes_local(int *here) {
     return local;
 }
 
-uint64_t processes_least(uint64_t value) {
-    uint64_t *all = xcalloc((size_t)count, sizeof *all), least = value;
+void processes_gather(const void *own, size_t bytes, void *all) {
     const void **send = xcalloc((size_t)count, sizeof *send);
     void **receive = xcalloc((size_t)count, sizeof *receive);
-    size_t *bytes = xcalloc((size_t)count, sizeof *bytes);
-    for (int r = 0; r < count; r++) send[r] = &value, receive[r] = &all[r], bytes[r] = sizeof value;
-    processes_exchange(send, bytes, receive, bytes);
+    size_t *sizes = xcalloc((size_t)count, sizeof *sizes);
+    for (int r = 0; r < count; r++) send[r] = own, receive[r] = (char *)all + (size_t)r * bytes, sizes[r] = bytes;
+    processes_exchange(send, sizes, receive, sizes);
+    free(send);
+    free(receive);
+    free(sizes);
+}
+
+uint64_t processes_least(uint64_t value) {
+    uint64_t *all = xcalloc((size_t)count, sizeof *all), least = value;
+    processes_gather(&value, sizeof value, all);
     for (int r = 0; r < count; r++)
         if (all[r] && (!least || all[r] < least)) least = all[r];
     free(all);
-    free(send);
-    free(receive);
-    free(bytes);
     return least;
 }
 

@@ -36,6 +36,8 @@ void processes_share(void *data, size_t bytes);
    sends here; both are known beforehand. Arrays of processes_count(). What a process sends itself is copied. */
 void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
                         const size_t *receive_bytes);
+/* Gives all processes the `bytes` of `own`: *all gets those of each, one process after another. */
+void processes_gather(const void *own, size_t bytes, void *all);
 /* One message between two processes, at most 1 GiB. */
 void processes_send(int to, const void *data, size_t bytes);
 void processes_receive(int from, void *data, size_t bytes);

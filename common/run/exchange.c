@@ -74,35 +74,19 @@ status exchange_gradients(const exchange *x, const gpt *m, backend *b, error *e)
     return OK;
 }
 
-/* Gives all processes n reals of `own`: *all holds those of each, one after another; the caller frees it. */
-static char *exchange_small(const void *own, size_t bytes) {
-    int n = processes_count();
-    char *all = xmalloc((size_t)n * bytes);
-    const void **send = xcalloc((size_t)n, sizeof *send);
-    void **receive = xcalloc((size_t)n, sizeof *receive);
-    size_t *sizes = xcalloc((size_t)n, sizeof *sizes);
-    for (int r = 0; r < n; r++) send[r] = own, receive[r] = all + (size_t)r * bytes, sizes[r] = bytes;
-    processes_exchange(send, sizes, receive, sizes);
-    free(send);
-    free(receive);
-    free(sizes);
-    return all;
-}
-
-status exchange_sums(const exchange *x, const gpt *m, backend *b, error *e) {
+status exchange_sums(const gpt *m, backend *b, error *e) {
     size_t real = b->limits.real_bytes, bytes = (size_t)m->n_params * real;
-    char *own = xmalloc(bytes);
-    (void)x;
+    char *own = xmalloc(bytes), *all = xmalloc((size_t)processes_count() * bytes);
     status s = b->read(b, m->sums, own, 0, bytes, e);
     if (s == OK) {
-        char *all = exchange_small(own, bytes);
+        processes_gather(own, bytes, all);
         for (tensor_id p = 1; p <= m->n_params; p++) {
             size_t at = (size_t)(p - 1) * real;
             memcpy(own + at, all + (size_t)m->owner[p] * bytes + at, real);
         }
         s = b->write(b, m->sums, own, 0, bytes, e);
-        free(all);
     }
+    free(all);
     free(own);
     return s;
 }
@@ -139,10 +123,12 @@ status exchange_weights(const exchange *x, const gpt *m, backend *b, error *e) {
 void exchange_losses(double *losses, int64_t sequences, int shards) {
     int n = processes_count();
     if (n == 1) return;
-    char *all = exchange_small(losses, (size_t)sequences * sizeof *losses);
+    size_t bytes = (size_t)sequences * sizeof *losses;
+    char *all = xmalloc((size_t)n * bytes);
+    processes_gather(losses, bytes, all);
     for (int s = 0; s < shards; s++) {
         int64_t first = gpt_shard(sequences, shards, s), end = gpt_shard(sequences, shards, s + 1);
-        memcpy(losses + first, all + ((size_t)(s % n) * (size_t)sequences + (size_t)first) * sizeof *losses,
+        memcpy(losses + first, all + (size_t)(s % n) * bytes + (size_t)first * sizeof *losses,
                (size_t)(end - first) * sizeof *losses);
     }
     free(all);

@@ -21,7 +21,7 @@ void exchange_free(exchange *x);
    adds them to the step's gradients in the order of the processes, which is that of the shards. */
 status exchange_gradients(const exchange *x, const gpt *m, backend *b, error *e);
 /* All get the sums of squares that owners have made of their gradients. */
-status exchange_sums(const exchange *x, const gpt *m, backend *b, error *e);
+status exchange_sums(const gpt *m, backend *b, error *e);
 /* All get the weights that owners have updated. */
 status exchange_weights(const exchange *x, const gpt *m, backend *b, error *e);
 /* losses [sequences], of which each process has those of its shards: all get all. Shard s is process s % ranks'. */

@@ -275,7 +275,7 @@ status model_finish(model *m, const step_settings *s, double *norm, error *e) {
     for (int i = g->finish.first; i < g->finish.end; i++)
         if (g->ops[i].code == OP_GRAD_NORM) sums.end = measure.first = i, measure.end = update.first = i + 1;
     TRY(m->backend->run(m->backend, sums, &a, e));
-    if (several) TRY(exchange_sums(&m->exchange, &m->gpt, m->backend, e));
+    if (several) TRY(exchange_sums(&m->gpt, m->backend, e));
     TRY(m->backend->run(m->backend, measure, &a, e));
     if (m->gpt.norm) TRY(model_read(m, m->gpt.norm, 0, 1, norm, e));
     if (!isfinite(*norm)) return OK;
