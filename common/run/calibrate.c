@@ -144,10 +144,25 @@ static status open_size(bench *t, backend *b, const bench_size *z, offload_polic
     return model_open(&t->m, b, &shape, &run, e);
 }
 
-/* Measures one size on b, which stays open. */
-static status measure_size(backend *b, const bench_size *z, cost_model *out, error *e) {
+bool calibrate_merge(cost_model *least, const cost_model *other) {
+    const double agree = 1.25;
+    bool same = true;
+    for (int w = 0; w <= WORK_KINDS; w++) {
+        double *a = w < WORK_KINDS ? &least->flop[w] : &least->byte, b = w < WORK_KINDS ? other->flop[w] : other->byte;
+        same = same && *a <= agree * b && b <= agree * *a;
+        if (b < *a) *a = b;
+    }
+    if (other->launch < least->launch) least->launch = other->launch;
+    return same;
+}
+
+/* Measures one size on b, which stays open: up to `most` times, until two measurements agree, and takes the least.
+ *agree, of most > 1: some two are the same. */
+static status measure_size(backend *b, const bench_size *z, int most, cost_model *out, bool *agree, error *e) {
     bench t;
     *out = b->type->cost; /* what is not measured */
+    cost_model again = *out;
+    *agree = false;
     TRY(open_size(&t, b, z, OFFLOAD_NONE, e));
     const graph *g = t.m.gpt.graph;
     status s = fill_weights(&t.m, e);
@@ -155,6 +170,10 @@ static status measure_size(backend *b, const bench_size *z, cost_model *out, err
     if (s == OK) s = b->run(b, g->micro, &t.step, e);
     if (s == OK) s = b->run(b, g->finish, &t.step, e);
     if (s == OK) s = measure_ops(&t, out, e);
+    for (int i = 1; i < most && s == OK && !*agree; i++) {
+        s = measure_ops(&t, &again, e);
+        if (s == OK) *agree = calibrate_merge(out, &again);
+    }
     model_unbind(&t.m);
     return s;
 }
@@ -184,32 +203,9 @@ static status measure_transfer(backend *b, const bench_size *z, cost_model *out,
     return s;
 }
 
-bool calibrate_merge(cost_model *least, const cost_model *other) {
-    const double agree = 1.25;
-    bool same = true;
-    for (int w = 0; w <= WORK_KINDS; w++) {
-        double *a = w < WORK_KINDS ? &least->flop[w] : &least->byte, b = w < WORK_KINDS ? other->flop[w] : other->byte;
-        same = same && *a <= agree * b && b <= agree * *a;
-        if (b < *a) *a = b;
-    }
-    if (other->launch < least->launch) least->launch = other->launch;
-    return same;
-}
-
-/* Measures one size twice, a third time if the two disagree, and takes the least. *agree: some two are the same. */
-static status measure_repeatedly(backend *b, const bench_size *z, cost_model *out, bool *agree, error *e) {
-    cost_model again;
-    TRY(measure_size(b, z, out, e));
-    for (int i = 0; i < 2; i++) {
-        TRY(measure_size(b, z, &again, e));
-        *agree = calibrate_merge(out, &again);
-        if (*agree) break;
-    }
-    return OK;
-}
-
 status calibrate_measure(backend *b, cost_model *out, error *e) {
-    status s = measure_size(b, &SIZES[0], out, e);
+    bool agree;
+    status s = measure_size(b, &SIZES[0], 1, out, &agree, e);
     b->close(b);
     return s;
 }
@@ -306,8 +302,8 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
     for (int i = 0; i < N_SIZES; i++) {
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
-        bool agree = true;
-        status s = measure_repeatedly(b, &SIZES[i], &m, &agree, e);
+        bool agree;
+        status s = measure_size(b, &SIZES[i], 3, &m, &agree, e);
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);
         *out = m;
