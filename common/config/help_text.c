@@ -32,8 +32,7 @@ static const help_text TEXTS[] = {
      "Writes text with a checkpoint: DIR, or the newest in out_dir. Keys and values of all positions are kept, inside "
      "vram_cap, so that a token costs one position; a text that outgrows block_size goes on from its last block_size "
      "tokens, all computed again for each token. As many texts as fit, up to 32, are written side by side, which "
-     "changes "
-     "none of them: the first appears as it comes, the others when they are complete.",
+     "changes none of them: the first appears as it comes, the others when they are complete.",
      "snug sample --out_dir=out --start='Once upon a time' --num_samples=2"},
     {"eval", "The train and val loss of a checkpoint: DIR, or the newest in out_dir.",
      "snug eval out --dataset=data/notes"},
@@ -98,15 +97,13 @@ const char *help_of_option(option_id id) {
                "within 5 % of the fastest that fits, the largest micro-batch with the least recomputation that leaves "
                "a fifth of vram_cap free (on the CPU, where none was given, half of the memory), since few sequences "
                "at once use a device badly; where none leaves so much, the least memory. Then the last layers may keep "
-               "everything (recompute=block:7), as "
-               "many as fit, where that saves 1 % of a step.";
+               "everything (recompute=block:7), as many as fit, where that saves 1 % of a step.";
     case OPTION_recompute:
         return "The backward pass needs what the forward pass computed. What is not kept for it is computed twice: "
                "less memory, more arithmetic, the same weights to the bit. none keeps all; gelu drops GELU's outputs, "
                "norm layer norms too (next to no time), attention queries, keys, values and attention too (some 8 % "
                "more operations), block all but each block's input (some 16 %). block:7 does so in the first 7 layers "
-               "alone, and the others keep "
-               "everything; so with gelu, norm and attention. auto takes what goes with the "
+               "alone, and the others keep everything; so with gelu, norm and attention. auto takes what goes with the "
                "largest micro-batch, and of the layers as few as fit, where that saves 1 % of a step: see "
                "micro_batch_size.";
     default: return NULL;
