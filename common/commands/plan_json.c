@@ -9,7 +9,7 @@ static void add_split(cJSON *to, const fit_request *r, int micro_batch) {
     cJSON_AddNumberToObject(to, "micro_batch_size", micro_batch);
     cJSON_AddNumberToObject(to, "micro_batches", (double)fit_parts(r, micro_batch));
     cJSON_AddNumberToObject(to, "last_micro_batch", (double)((last - 1) % micro_batch + 1));
-    cJSON_AddNumberToObject(to, "gradient_shards", r->run.shards > 1 ? r->run.shards : 1);
+    cJSON_AddNumberToObject(to, "gradient_shards", gpt_shards(&r->run));
 }
 
 static void add_model(cJSON *to, const gpt_shape *s, int length) {

@@ -50,12 +50,12 @@ bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_poli
 }
 
 static bool parts_are_even(const fit_request *r, int micro_batch) {
-    int shards = r->run.shards > 1 ? r->run.shards : 1;
+    int shards = gpt_shards(&r->run);
     return r->run.sequences % ((int64_t)shards * micro_batch) == 0;
 }
 
 int64_t fit_parts(const fit_request *r, int micro_batch) {
-    int shards = r->run.shards > 1 ? r->run.shards : 1;
+    int shards = gpt_shards(&r->run);
     int64_t least = r->run.sequences / shards, larger = r->run.sequences % shards;
     return larger * ((least + micro_batch) / micro_batch) +
            (shards - larger) * ((least + micro_batch - 1) / micro_batch);

@@ -46,6 +46,8 @@ typedef struct {
    one shard micro adds to the step's own gradients. With more it adds to a second buffer, which shard_begin zeroes and
    shard_end adds to the step's: so every order of sums is that of one process, whoever computes a shard. */
 int64_t gpt_shard(int64_t sequences, int shards, int s);
+/* S of a run, 1 where it is not set. */
+static inline int gpt_shards(const gpt_run *run) { return run->shards > 1 ? run->shards : 1; }
 /* The sequences of the largest shard. */
 int64_t gpt_shard_most(int64_t sequences, int shards);
 /* Process r of R does the shards r, r + R, ...; with several, each parameter has one owner. Owners have neighbouring

@@ -239,7 +239,7 @@ double model_inverse(const batch *b) {
 
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
     int64_t targets = batch_targets(b);
-    int shards = m->run.shards > 1 ? m->run.shards : 1, ranks = ranks_of(m);
+    int shards = gpt_shards(&m->run), ranks = ranks_of(m);
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
     const graph *g = m->gpt.graph;
     TRY(m->backend->run(m->backend, g->begin, &a, e));

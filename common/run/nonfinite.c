@@ -77,7 +77,7 @@ static status run_again(model *m, span what, const batch *b, const step_settings
     const graph *g = m->gpt.graph;
     bool training = what.first == g->micro.first;
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
-    int shards = training && m->run.shards > 1 ? m->run.shards : 1;
+    int shards = training ? gpt_shards(&m->run) : 1;
     if (training) TRY(m->backend->run(m->backend, g->begin, &a, e));
     TRY(model_upload(m, b, e));
     for (int k = 0; k < shards && !*bad; k++) {
