@@ -1,8 +1,9 @@
 #!/bin/sh
 # part.sh NAME: runs the command in $PART_RUN, which is a part of `make test`, and prints a line as it begins and one as
 # it ends: how long such parts took where tests/part_seconds.txt was written, what became of it, and how far all is. Exit
-# status 77 of the command means that nothing of it can be run here. What it says goes to build/parts/NAME.log; of that
-# a part that passed shows Check's counts and what was skipped, one that failed its end.
+# status 77 of the command means that nothing of it can be run here. What it says goes to build/parts/NAME.log, the
+# seconds of each test of a suite to NAME.xml; of the log a part that passed shows Check's counts and what was skipped,
+# one that failed its end.
 # part.sh: the sum of all parts that ran; what was skipped within parts that passed, as without Python, is
 # counted there. $PARTS: their names. $PART_CORES: how many run side by side.
 set -u
@@ -31,7 +32,7 @@ log=$folder/$name.log
 expected=$(awk -v name="$name" '$1 == name { print $2 }' $seconds)
 echo "== $name begins${expected:+, about $expected s}"
 began=$(date +%s) code=0
-sh -c "$PART_RUN" >"$log" 2>&1 </dev/null || code=$?
+CK_XML_LOG_FILE_NAME=$PWD/$folder/$name.xml sh -c "$PART_RUN" >"$log" 2>&1 </dev/null || code=$?
 took=$(($(date +%s) - began))
 case $code in
 0) word=passed ;;
