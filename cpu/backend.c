@@ -327,6 +327,8 @@ static status cpu_read(backend *b, tensor_id t, void *data, size_t offset, size_
     return OK;
 }
 
+static char *cpu_host_address(const backend *b, tensor_id t) { return address((const cpu *)b, t, 0); }
+
 static void cpu_unbind(backend *b) { release((cpu *)b); }
 
 static void cpu_close(backend *b) {
@@ -370,6 +372,7 @@ backend *cpu_open_as(compute_precision p, uint64_t cap) {
                      .run = cpu_run,
                      .write = cpu_write,
                      .read = cpu_read,
+                     .host_address = cpu_host_address,
                      .op_seconds = cpu_op_seconds,
                      .gemm_rate = cpu_gemm_rate,
                      .unbind = cpu_unbind,

@@ -129,9 +129,9 @@ void R(cpu_ZERO)(const cpu_call *c) {
 }
 
 void R(cpu_ADD)(const cpu_call *c) {
-    int64_t n = elements(c, 0);
-    real *y = c->arg[0] /* [n] */;
-    const real *x = c->arg[1] /* [n] */;
+    int64_t first = c->step->add_first, n = c->step->add_count ? c->step->add_count : elements(c, 0);
+    real *y = (real *)c->arg[0] + first /* [n] */;
+    const real *x = (const real *)c->arg[1] + first /* [n] */;
 #pragma omp parallel for schedule(static) if (n > ALONE)
     for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }

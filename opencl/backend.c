@@ -187,6 +187,47 @@ static status backend_read(backend *base, tensor_id id, void *data, size_t offse
     return OK;
 }
 
+static status backend_copy(backend *base, tensor_id id, void *host, size_t offset, size_t bytes, bool write,
+                           void **ticket, error *e) {
+    opencl *b = (opencl *)base;
+    const slot *s = &b->memory.plan->slots[id];
+    if (ticket) *ticket = NULL;
+    TRY(check_range(b, id, offset, bytes, e));
+    if (b->graph->tensors[id].home == HOME_HOST)
+        return write ? backend_write(base, id, host, offset, bytes, e) : backend_read(base, id, host, offset, bytes, e);
+    cl_mem block = b->memory.block[s->block];
+    cl_event event, *to = ticket ? &event : NULL;
+    if (write)
+        CL(&b->device,
+           clEnqueueWriteBuffer(b->device.queue, block, CL_FALSE, s->offset + offset, bytes, host, 0, NULL, to));
+    else
+        CL(&b->device,
+           clEnqueueReadBuffer(b->device.queue, block, CL_FALSE, s->offset + offset, bytes, host, 0, NULL, to));
+    if (ticket) *ticket = event;
+    CL(&b->device, clFlush(b->device.queue));
+    return OK;
+}
+
+static status backend_copied(backend *base, void **ticket, bool *done, error *e) {
+    opencl *b = (opencl *)base;
+    cl_int state = CL_COMPLETE;
+    if (*ticket)
+        CL(&b->device,
+           clGetEventInfo(*ticket, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
+    *done = state == CL_COMPLETE;
+    CL(&b->device, state < 0 ? state : CL_SUCCESS);
+    if (*done && *ticket) {
+        clReleaseEvent(*ticket);
+        *ticket = NULL;
+    }
+    return OK;
+}
+
+static char *backend_host_address(const backend *base, tensor_id t) {
+    const opencl *b = (const opencl *)base;
+    return memory_host(&b->memory, t, 0);
+}
+
 status floats_write(opencl *b, tensor_id t, const float *x, int64_t n, error *e) {
     if (b->graph->tensors[t].type != TYPE_BF16) return backend_write(&b->base, t, x, 0, sizeof *x * (size_t)n, e);
     uint16_t *stored = xcalloc((size_t)n, sizeof *stored);
@@ -282,6 +323,9 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
                         .run = backend_run,
                         .write = backend_write,
                         .read = backend_read,
+                        .copy = backend_copy,
+                        .copied = backend_copied,
+                        .host_address = backend_host_address,
                         .op_seconds = backend_op_seconds,
                         .is_joined = backend_is_joined,
                         .unbind = backend_unbind,

@@ -53,8 +53,9 @@ status opencl_GELU_DX(opencl *b, error *e) {
 }
 
 status opencl_ADD(opencl *b, error *e) {
-    uint64_t n = elements(b, 0);
-    RUN(b, add, grid_items(n, LANES), arg_tensor(b, 0), arg_tensor(b, 1), arg_ulong(n));
+    int64_t first = b->args.add_first;
+    uint64_t n = b->args.add_count ? (uint64_t)b->args.add_count : elements(b, 0);
+    RUN(b, add, grid_items(n, LANES), arg_tensor_from(b, 0, first), arg_tensor_from(b, 1, first), arg_ulong(n));
     return OK;
 }
 

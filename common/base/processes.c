@@ -28,17 +28,6 @@ int processes_local(int *here) {
     return local;
 }
 
-void processes_gather(const void *own, size_t bytes, void *all) {
-    const void **send = xcalloc((size_t)count, sizeof *send);
-    void **receive = xcalloc((size_t)count, sizeof *receive);
-    size_t *sizes = xcalloc((size_t)count, sizeof *sizes);
-    for (int r = 0; r < count; r++) send[r] = own, receive[r] = (char *)all + (size_t)r * bytes, sizes[r] = bytes;
-    processes_exchange(send, sizes, receive, sizes);
-    free(send);
-    free(receive);
-    free(sizes);
-}
-
 uint64_t processes_least(uint64_t value) {
     uint64_t *all = xcalloc((size_t)count, sizeof *all), least = value;
     processes_gather(&value, sizeof value, all);
@@ -51,7 +40,6 @@ uint64_t processes_least(uint64_t value) {
 #ifdef SNUG_MPI
 
 enum { TAG = 1 };
-static const size_t PIECE = 1 << 30; /* MPI counts in int */
 
 /* glibc lets the stream be replaced. The file descriptor stays, for what ends the process in one line. */
 static void be_quiet(void) {
@@ -95,32 +83,11 @@ void processes_share(void *data, size_t bytes) {
     if (count > 1) MPI_Bcast(data, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD);
 }
 
-/* The bytes of piece `at` of `all`. */
-static int piece(size_t all, size_t at) { return all <= at ? 0 : (int)(all - at < PIECE ? all - at : PIECE); }
-
-void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
-                        const size_t *receive_bytes) {
-    size_t most = 0;
-    MPI_Request *requests = xcalloc(2 * (size_t)count, sizeof(MPI_Request));
-    if (send_bytes[rank]) memcpy(receive[rank], send[rank], send_bytes[rank]);
-    for (int r = 0; r < count; r++) {
-        if (r == rank) continue;
-        if (send_bytes[r] > most) most = send_bytes[r];
-        if (receive_bytes[r] > most) most = receive_bytes[r];
-    }
-    for (size_t at = 0; at < most; at += PIECE) {
-        int n = 0;
-        for (int r = 0; r < count; r++)
-            if (r != rank && piece(receive_bytes[r], at))
-                MPI_Irecv((char *)receive[r] + at, piece(receive_bytes[r], at), MPI_BYTE, r, TAG, MPI_COMM_WORLD,
-                          &requests[n++]);
-        for (int r = 0; r < count; r++)
-            if (r != rank && piece(send_bytes[r], at))
-                MPI_Isend((const char *)send[r] + at, piece(send_bytes[r], at), MPI_BYTE, r, TAG, MPI_COMM_WORLD,
-                          &requests[n++]);
-        MPI_Waitall(n, requests, MPI_STATUSES_IGNORE);
-    }
-    free(requests);
+void processes_gather(const void *own, size_t bytes, void *all) {
+    if (count == 1)
+        memcpy(all, own, bytes);
+    else
+        MPI_Allgather(own, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD);
 }
 
 void processes_send(int to, const void *data, size_t bytes) {
@@ -129,6 +96,36 @@ void processes_send(int to, const void *data, size_t bytes) {
 
 void processes_receive(int from, void *data, size_t bytes) {
     MPI_Recv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
+/* A request is a number or a pointer, as the library likes it. */
+static message message_of(MPI_Request request) {
+    message m = {.under_way = true};
+    _Static_assert(sizeof request <= sizeof m.request, "message.request has no room for MPI's");
+    memcpy(&m.request, &request, sizeof request);
+    return m;
+}
+
+message processes_begin_send(int to, const void *data, size_t bytes) {
+    MPI_Request request;
+    MPI_Isend(data, (int)bytes, MPI_BYTE, to, TAG, MPI_COMM_WORLD, &request);
+    return message_of(request);
+}
+
+message processes_begin_receive(int from, void *data, size_t bytes) {
+    MPI_Request request;
+    MPI_Irecv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, &request);
+    return message_of(request);
+}
+
+bool processes_ended(message *m) {
+    MPI_Request request;
+    int ended;
+    if (!m->under_way) return true;
+    memcpy(&request, &m->request, sizeof request);
+    MPI_Test(&request, &ended, MPI_STATUS_IGNORE);
+    if (ended) m->under_way = false;
+    return ended;
 }
 
 #else
@@ -149,14 +146,22 @@ void processes_wait(void) {}
 
 void processes_share(void *data, size_t bytes) { (void)data, (void)bytes; }
 
-void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
-                        const size_t *receive_bytes) {
-    (void)receive_bytes;
-    if (send_bytes[0]) memcpy(receive[0], send[0], send_bytes[0]);
-}
+void processes_gather(const void *own, size_t bytes, void *all) { memcpy(all, own, bytes); }
 
 void processes_send(int to, const void *data, size_t bytes) { (void)to, (void)data, (void)bytes; }
 
 void processes_receive(int from, void *data, size_t bytes) { (void)from, (void)data, (void)bytes; }
+
+message processes_begin_send(int to, const void *data, size_t bytes) {
+    (void)to, (void)data, (void)bytes;
+    return (message){0};
+}
+
+message processes_begin_receive(int from, void *data, size_t bytes) {
+    (void)from, (void)data, (void)bytes;
+    return (message){0};
+}
+
+bool processes_ended(message *m) { return !m->under_way; }
 
 #endif

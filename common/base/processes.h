@@ -32,14 +32,21 @@ void processes_wait(void);
 uint64_t processes_least(uint64_t value);
 /* All get the first one's bytes. */
 void processes_share(void *data, size_t bytes);
-/* Sends send_bytes[r] bytes from send[r] to each process r, and receives into receive[r] the receive_bytes[r] that r
-   sends here; both are known beforehand. Arrays of processes_count(). What a process sends itself is copied. */
-void processes_exchange(const void *const *send, const size_t *send_bytes, void *const *receive,
-                        const size_t *receive_bytes);
 /* Gives all processes the `bytes` of `own`: *all gets those of each, one process after another. */
 void processes_gather(const void *own, size_t bytes, void *all);
 /* One message between two processes, at most 1 GiB. */
 void processes_send(int to, const void *data, size_t bytes);
 void processes_receive(int from, void *data, size_t bytes);
+
+/* The same without waiting: data is MPI's until the message has ended. Those from one process to another arrive in the
+   order in which they were begun. */
+typedef struct {
+    uint64_t request;
+    bool under_way;
+} message;
+message processes_begin_send(int to, const void *data, size_t bytes);
+message processes_begin_receive(int from, void *data, size_t bytes);
+/* Has it ended? Also gives MPI time to go on with all messages: it has no thread of its own for that. */
+bool processes_ended(message *m);
 
 #endif

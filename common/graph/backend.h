@@ -32,6 +32,13 @@ struct backend {
        or in bfloat16 if that is the tensor's type. */
     status (*write)(backend *, tensor_id, const void *, size_t offset, size_t bytes, error *e);
     status (*read)(backend *, tensor_id, void *, size_t offset, size_t bytes, error *e);
+    /* The same without waiting, in the order of what runs: *ticket stands for the copy, until `copied` says that it is
+       done; without a ticket a later copy tells. host is a place in a tensor at home in the host's memory. NULL: read
+       and write have nothing to wait for. */
+    status (*copy)(backend *, tensor_id, void *host, size_t offset, size_t bytes, bool write, void **ticket, error *e);
+    status (*copied)(backend *, void **ticket, bool *done, error *e); /* *ticket is NULL afterwards if it is done */
+    /* Where a tensor begins in the host's memory: one at home there, or, of a backend without has_host, any. */
+    char *(*host_address)(const backend *, tensor_id);
     /* Waits, and adds to seconds[i] what op i took in all runs with `profile` since the last call, less what its
        tensors took to come from the host and go back, which goes to transfer_seconds. */
     status (*op_seconds)(backend *, double *seconds /* [n_ops] */, error *e);

@@ -16,6 +16,7 @@ gpt_run fit_run(const fit_request *r, const fit_option *o) {
     run.one_upload = o->one_upload;
     run.offload = o->offload;
     run.stored = r->type->stored;
+    run.has_host = r->type->has_host;
     return run;
 }
 

@@ -78,18 +78,38 @@ static void add_kept(builder *b) {
         b->kept[l] = graph_tensor(b->g, "kept", l, ROLE_STEP, KIND_QKV, TYPE_REAL, 3, room);
 }
 
+/* The head's gradient comes first, then those of the layers from the last on. An owner keeps a gradient and two moments
+   of each element, and of the token embedding, which is used twice, a second gradient. */
 static void choose_owners(builder *b) {
     gpt *m = b->m;
-    int64_t all = 0, before = 0, ranks = b->r->ranks > 1 ? b->r->ranks : 1;
-    for (tensor_id p = 1; p <= m->n_params; p++) all += tensor_elements(&b->g->tensors[p]);
-    for (tensor_id p = 1; p <= m->n_params; p++) {
-        int64_t n = tensor_elements(&b->g->tensors[p]);
-        m->owner[p] = (int)((2 * before + n) * ranks / (2 * all));
-        before += n;
+    int ranks = gpt_ranks(b->r);
+    int64_t *kept = xcalloc((size_t)ranks, sizeof *kept);
+    for (int i = 0; i < m->n_params; i++) {
+        tensor_id wte = param(b, WTE, -1), p = i ? m->n_params + 1 - i : wte;
+        int least = 0;
+        for (int r = 1; r < ranks; r++)
+            if (kept[r] < kept[least]) least = r;
+        kept[least] += tensor_elements(&b->g->tensors[p]) * (p == wte ? 4 : 3);
+        m->owner[p] = least;
     }
+    free(kept);
 }
 
-static bool owns(const builder *b, tensor_id p) { return b->r->ranks <= 1 || b->m->owner[p] == b->r->rank; }
+/* An owner has a piece of each process there at once. */
+static void add_staging(builder *b) {
+    int64_t layer = 0, largest = 0;
+    for (tensor_id p = 1; p <= b->m->n_params; p++) {
+        int64_t n = tensor_elements(&b->g->tensors[p]);
+        if (b->g->tensors[p].layer == 0) layer += n;
+        if (n > largest) largest = n;
+    }
+    int64_t least = 2 * gpt_ranks(b->r) * (largest < GPT_PIECE ? largest : GPT_PIECE);
+    int64_t n = (4 * layer > least ? 4 * layer : least) + GPT_MARKS;
+    b->m->staging = graph_tensor(b->g, "staging", -1, ROLE_STEP, KIND_TEMP, TYPE_REAL, 1, &n);
+    if (b->r->has_host) b->g->tensors[b->m->staging].home = HOME_HOST;
+}
+
+static bool owns(const builder *b, tensor_id p) { return gpt_ranks(b->r) == 1 || b->m->owner[p] == b->r->rank; }
 
 /* The gradients of a step, and with several shards, behind them and in the same order, those of a shard. R4: the tied
    embedding is used twice; in a batch-invariant graph each use has a gradient of its own. */
@@ -131,6 +151,7 @@ static void add_persistent(builder *b) {
     for (tensor_id p = 1; p <= m->n_params; p++)
         if (owns(b, p)) m->v[p] = like_param(b, p, "v_", ROLE_MOMENT, KIND_MOMENT);
     m->norm = graph_tensor(g, "norm", -1, ROLE_STEP, KIND_BATCH, TYPE_REAL, 1, (int64_t[]){2});
+    if (gpt_ranks(b->r) > 1) add_staging(b);
 }
 
 /* The layer norms, the linear layers, and where the two branches of a block join the residual stream. Each bias stands

@@ -227,6 +227,7 @@ typedef struct {
     double lr;
     double inv_targets; /* 1 / (targets of the whole step that count), R5 */
     uint64_t seed;
+    int64_t add_first, add_count; /* ADD: the elements that are added, from add_first on; add_count 0: all */
 } step_args;
 
 graph *graph_new(graph_purpose purpose, int micro_batch, int length, bool batch_invariant);

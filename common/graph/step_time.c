@@ -45,7 +45,7 @@ step_ops step_ops_of(const graph *g) {
 double step_seconds(const step_ops *ops, const gpt_run *run, int k, const cost_model *c, size_t real_bytes,
                     double *flops) {
     const int shards = gpt_shards(run);
-    const int ranks = run->ranks > 1 ? run->ranks : 1;
+    const int ranks = gpt_ranks(run);
     const int64_t n = run->sequences, least = n / shards;
     int64_t larger = 0, own = 0; /* of this process' shards, which have `least` sequences or one more */
     for (int s = run->rank; s < shards; s += ranks, own++)

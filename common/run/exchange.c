@@ -3,75 +3,314 @@
 #include "base/processes.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Bytes of all gradients of a process' parameters, the second one of the tied embedding among them. */
-static size_t owned_bytes(const gpt *m, int owner, size_t real_bytes) {
-    size_t bytes = 0;
-    for (tensor_id p = 1; p <= m->n_params; p++) {
-        if (m->owner[p] != owner) continue;
-        bytes += tensor_bytes(&m->graph->tensors[p], real_bytes);
-        if (m->embedding_sum && m->graph->tensors[m->embedding_sum].of == p)
-            bytes += tensor_bytes(&m->graph->tensors[p], real_bytes);
+/* A part of a shard's gradient or of a parameter. */
+typedef struct {
+    tensor_id t;
+    int owner;
+    int64_t first, count; /* elements */
+    int after;            /* of a gradient: the op of micro that adds to it last */
+    int add;              /* of a gradient: the op of shard_end that adds it to the step's; -1: somebody else does */
+} piece;
+
+typedef enum { LEAVES, IS_SENT, ARRIVES, DONE } piece_state; /* its tensor; by MPI; in its tensor, at the other end */
+
+/* A piece on its way. */
+typedef struct {
+    piece_state state;
+    size_t at, bytes; /* its room in the staging tensor; an owner of a gradient has one behind another, by process */
+    void *ticket;     /* the latest copy from or to the device */
+} passage;
+
+typedef struct {
+    piece *of;
+    int n, room;
+} pieces;
+
+struct exchange {
+    const gpt *m;
+    backend *b;
+    int ranks, rank;
+    size_t real;
+    pieces gradients, weights; /* in the order in which all processes handle them */
+    const pieces *now;
+    passage *passages;       /* by piece of `now` */
+    message *messages;       /* [pieces][ranks]: by the process at the other end */
+    int done, begun, ready;  /* of `now`: those before are there; are on their way; may leave */
+    char *staging, *mark[2]; /* marks: where a number is copied to, for knowing how far the device is */
+    size_t staging_bytes, next;
+    void *mark_ticket[2];
+    int turn;
+    bool ending; /* the micro-batch has run */
+    int idle;    /* how often in a row nothing has moved */
+    exchange_bytes sent;
+};
+
+/* ---- which pieces there are ---- */
+
+static void add_pieces(pieces *all, const graph *g, piece p) {
+    int64_t n = tensor_elements(&g->tensors[p.t]);
+    for (p.first = 0; p.first < n; p.first += p.count) {
+        p.count = n - p.first < GPT_PIECE ? n - p.first : GPT_PIECE;
+        if (all->n == all->room) {
+            all->room = all->room ? 2 * all->room : 64;
+            all->of = xrealloc(all->of, sizeof *all->of * (size_t)all->room);
+        }
+        all->of[all->n++] = p;
     }
-    return bytes;
 }
 
-exchange exchange_new(const gpt *m, size_t real_bytes) {
-    int n = processes_count();
-    size_t own = owned_bytes(m, processes_rank(), real_bytes);
-    exchange x = {.send_bytes = xcalloc((size_t)n, sizeof(size_t)),
-                  .receive_bytes = xcalloc((size_t)n, sizeof(size_t)),
-                  .send = xcalloc((size_t)n, sizeof(void *)),
-                  .receive = xcalloc((size_t)n, sizeof(void *))};
-    for (int r = 0; r < n; r++) {
-        x.send_bytes[r] = owned_bytes(m, r, real_bytes);
-        x.receive_bytes[r] = own;
-        x.send[r] = xmalloc(x.send_bytes[r]);
-        x.receive[r] = xmalloc(own);
+/* The op of the span that reads or adds to t last; -1: none. */
+static int last_use(const graph *g, span s, tensor_id t) {
+    for (int i = s.end - 1; i >= s.first; i--)
+        for (int a = 0; a < op_describe(g->ops[i].code)->arguments; a++)
+            if (g->ops[i].arg[a] == t) return i;
+    return -1;
+}
+
+static void add_gradient(exchange *x, tensor_id sum, int owner) {
+    const graph *g = x->m->graph;
+    add_pieces(&x->gradients, g,
+               (piece){.t = sum,
+                       .owner = owner,
+                       .after = last_use(g, g->micro, sum),
+                       .add = last_use(g, g->shard_end, sum)});
+}
+
+/* Recomputation, in which processes may differ, puts ops between those of the backward pass and leaves their order. */
+static int compare_pieces(const void *pa, const void *pb) {
+    const piece *a = pa, *b = pb;
+    if (a->after != b->after) return a->after < b->after ? -1 : 1;
+    if (a->t != b->t) return a->t < b->t ? -1 : 1;
+    return a->first < b->first ? -1 : a->first > b->first;
+}
+
+exchange *exchange_new(const gpt *m, backend *b) {
+    exchange *x = xcalloc(1, sizeof *x);
+    *x = (exchange){.m = m, .b = b, .ranks = processes_count(), .rank = processes_rank(), .real = b->limits.real_bytes};
+    for (tensor_id p = 1; p <= m->n_params; p++) {
+        add_gradient(x, m->sum[p], m->owner[p]);
+        if (m->embedding_sum && m->graph->tensors[m->embedding_sum].of == p)
+            add_gradient(x, m->embedding_sum, m->owner[p]);
+        add_pieces(&x->weights, m->graph, (piece){.t = p, .owner = m->owner[p]});
     }
+    qsort(x->gradients.of, (size_t)x->gradients.n, sizeof(piece), compare_pieces);
+    size_t most = (size_t)(x->gradients.n > x->weights.n ? x->gradients.n : x->weights.n);
+    x->passages = xcalloc(most, sizeof *x->passages);
+    x->messages = xcalloc(most * (size_t)x->ranks, sizeof *x->messages);
+    x->staging = b->host_address(b, m->staging);
+    x->staging_bytes = tensor_bytes(&m->graph->tensors[m->staging], x->real) - GPT_MARKS * x->real;
+    for (int i = 0; i < GPT_MARKS; i++) x->mark[i] = x->staging + x->staging_bytes + (size_t)i * x->real;
     return x;
 }
 
 void exchange_free(exchange *x) {
-    for (int r = 0; x->send && r < processes_count(); r++) {
-        free(x->send[r]);
-        free(x->receive[r]);
-    }
-    free(x->send);
-    free(x->receive);
-    free(x->send_bytes);
-    free(x->receive_bytes);
-    *x = (exchange){0};
+    if (!x) return;
+    free(x->gradients.of);
+    free(x->weights.of);
+    free(x->passages);
+    free(x->messages);
+    free(x);
 }
 
-/* Copies a whole tensor to or from *at, and moves *at behind it. */
-static status move(backend *b, const gpt *m, tensor_id t, bool write, char **at, error *e) {
-    size_t bytes = tensor_bytes(&m->graph->tensors[t], b->limits.real_bytes);
-    status s = write ? b->write(b, t, *at, 0, bytes, e) : b->read(b, t, *at, 0, bytes, e);
-    *at += bytes;
-    return s;
+exchange_bytes exchange_sent(const exchange *x) { return x->sent; }
+
+/* ---- one piece ---- */
+
+static bool is_gradient(const exchange *x) { return x->now == &x->gradients; }
+static size_t bytes_of(const exchange *x, const piece *p) { return (size_t)p->count * x->real; }
+
+static status copy(const exchange *x, const piece *p, char *host, bool write, void **ticket, error *e) {
+    size_t offset = (size_t)p->first * x->real, bytes = bytes_of(x, p);
+    if (x->b->copy) return x->b->copy(x->b, p->t, host, offset, bytes, write, ticket, e);
+    return write ? x->b->write(x->b, p->t, host, offset, bytes, e) : x->b->read(x->b, p->t, host, offset, bytes, e);
 }
 
-/* The shard's sums of a process' parameters, one after another. */
-static status move_sums(backend *b, const gpt *m, int owner, bool write, void *data, error *e) {
-    char *at = data;
-    for (tensor_id p = 1; p <= m->n_params; p++) {
-        if (m->owner[p] != owner) continue;
-        TRY(move(b, m, m->sum[p], write, &at, e));
-        if (m->embedding_sum && m->graph->tensors[m->embedding_sum].of == p)
-            TRY(move(b, m, m->embedding_sum, write, &at, e));
+static status copied(const exchange *x, void **ticket, bool *done, error *e) {
+    *done = !*ticket;
+    return *done ? OK : x->b->copied(x->b, ticket, done, e);
+}
+
+static void send(exchange *x, int k, int to) {
+    const passage *way = &x->passages[k];
+    size_t bytes = bytes_of(x, &x->now->of[k]);
+    x->messages[k * x->ranks + to] = processes_begin_send(to, x->staging + way->at, bytes);
+    x->sent.all += bytes;
+    if (is_gradient(x)) x->sent.gradients += bytes;
+    if (is_gradient(x) && !x->ending) x->sent.early += bytes;
+}
+
+/* Finds room for piece k behind those on their way, or at the beginning again. Never all of it, so that full and empty
+   differ. */
+static bool find_room(exchange *x, int k, size_t bytes) {
+    passage *way = &x->passages[k];
+    size_t oldest = x->done < x->begun ? x->passages[x->done].at : 0;
+    if (x->done == x->begun) x->next = 0;
+    bool wrapped = x->done < x->begun && x->next <= oldest;
+    if (!wrapped && x->next + bytes > x->staging_bytes) x->next = 0, wrapped = true;
+    if (wrapped && x->next + bytes >= oldest) return false;
+    *way = (passage){.at = x->next, .bytes = bytes};
+    x->next += bytes;
+    return true;
+}
+
+/* Begins with piece k, if there is room. */
+static status begin(exchange *x, int k, bool *begins, error *e) {
+    const piece *p = &x->now->of[k];
+    passage *way = &x->passages[k];
+    size_t bytes = bytes_of(x, p);
+    bool own = p->owner == x->rank, collects = is_gradient(x) && own;
+    *begins = find_room(x, k, collects ? bytes * (size_t)x->ranks : bytes);
+    if (!*begins) return OK;
+    memset(&x->messages[k * x->ranks], 0, sizeof *x->messages * (size_t)x->ranks);
+    for (int r = 0; r < x->ranks && collects; r++)
+        if (r != x->rank)
+            x->messages[k * x->ranks + r] = processes_begin_receive(r, x->staging + way->at + (size_t)r * bytes, bytes);
+    if (is_gradient(x) || own)
+        return copy(x, p, x->staging + way->at + (collects ? (size_t)x->rank * bytes : 0), false, &way->ticket, e);
+    x->messages[k * x->ranks + p->owner] = processes_begin_receive(p->owner, x->staging + way->at, bytes);
+    way->state = IS_SENT;
+    return OK;
+}
+
+/* All processes' sums of piece k are here: adds them to the step's, in order, which is the device's too. */
+static status add_shards(exchange *x, int k, error *e) {
+    const piece *p = &x->now->of[k];
+    passage *way = &x->passages[k];
+    step_args a = {.length = x->m->graph->length, .add_first = p->first, .add_count = p->count};
+    for (int r = 0; r < x->ranks; r++) {
+        void **ticket = r + 1 < x->ranks ? NULL : &way->ticket;
+        TRY(copy(x, p, x->staging + way->at + (size_t)r * bytes_of(x, p), true, ticket, e));
+        TRY(x->b->run(x->b, (span){p->add, p->add + 1}, &a, e));
     }
     return OK;
 }
 
-status exchange_gradients(const exchange *x, const gpt *m, backend *b, error *e) {
-    for (int r = 0; r < processes_count(); r++) TRY(move_sums(b, m, r, false, x->send[r], e));
-    processes_exchange((const void *const *)x->send, x->send_bytes, x->receive, x->receive_bytes);
-    for (int r = 0; r < processes_count(); r++) {
-        TRY(move_sums(b, m, processes_rank(), true, x->receive[r], e));
-        TRY(b->run(b, m->graph->shard_end, &(step_args){.length = m->graph->length}, e));
+/* It has left its tensor. An owner sends its weights to all, and others their gradients to the owner. */
+static void send_on(exchange *x, int k) {
+    const piece *p = &x->now->of[k];
+    bool own = p->owner == x->rank;
+    for (int r = 0; r < x->ranks; r++)
+        if (r != x->rank && (is_gradient(x) ? r == p->owner : own)) send(x, k, r);
+}
+
+static status arrive(exchange *x, int k, error *e) {
+    const piece *p = &x->now->of[k];
+    passage *way = &x->passages[k];
+    bool own = p->owner == x->rank;
+    way->state = ARRIVES;
+    if (is_gradient(x)) return own ? add_shards(x, k, e) : OK;
+    return own ? OK : copy(x, p, x->staging + way->at, true, &way->ticket, e);
+}
+
+/* Takes piece k as far as it can go now. */
+static status go_on_with(exchange *x, int k, bool *moves, error *e) {
+    passage *way = &x->passages[k];
+    bool done = true;
+    if (way->state == LEAVES) {
+        TRY(copied(x, &way->ticket, &done, e));
+        if (!done) return OK;
+        send_on(x, k);
+        way->state = IS_SENT;
+        *moves = true;
+    }
+    if (way->state == IS_SENT) {
+        for (int r = 0; r < x->ranks; r++) done &= processes_ended(&x->messages[k * x->ranks + r]);
+        if (!done) return OK;
+        TRY(arrive(x, k, e));
+        *moves = true;
+    }
+    if (way->state == ARRIVES) {
+        TRY(copied(x, &way->ticket, &done, e));
+        if (done) way->state = DONE, *moves = true;
     }
     return OK;
+}
+
+/* ---- all of them ---- */
+
+/* Does what can be done without waiting; *moves: something could. */
+static status go_on(exchange *x, bool *moves, error *e) {
+    bool begins = true;
+    *moves = false;
+    for (int k = x->done; k < x->begun; k++) {
+        if (x->passages[k].state != DONE) TRY(go_on_with(x, k, moves, e));
+        if (x->passages[k].state == LEAVES) break; /* none leaves before it: messages arrive in the order of pieces */
+    }
+    while (x->done < x->begun && x->passages[x->done].state == DONE) x->done++;
+    while (x->begun < x->ready && begins) {
+        TRY(begin(x, x->begun, &begins, e));
+        if (begins) x->begun++, *moves = true;
+    }
+    return OK;
+}
+
+/* Once more, while waiting for something: leaves the core to others when nothing has moved for a while. */
+static status go_on_or_rest(exchange *x, error *e) {
+    enum { LOOKS = 100, MICROSECONDS = 50 };
+    bool moves;
+    TRY(go_on(x, &moves, e));
+    x->idle = moves ? 0 : x->idle + 1;
+    if (x->idle > LOOKS) usleep(MICROSECONDS);
+    return OK;
+}
+
+static void start(exchange *x, const pieces *which) {
+    x->now = which;
+    x->done = x->begun = x->ready = 0;
+    x->ending = false;
+}
+
+static status end(exchange *x, error *e) {
+    x->ready = x->now->n;
+    while (x->done < x->now->n) TRY(go_on_or_rest(x, e));
+    return OK;
+}
+
+void exchange_begin(exchange *x) { start(x, &x->gradients); }
+
+/* After the last gradient of a layer: a device does some ops faster together than apart. */
+bool exchange_cut(const exchange *x, int op) {
+    const piece *of = x->gradients.of;
+    const tensor *t = x->m->graph->tensors;
+    for (int k = x->ready; k < x->gradients.n && of[k].after <= op; k++)
+        if (of[k].after == op && (k + 1 == x->gradients.n || t[of[k + 1].t].layer != t[of[k].t].layer)) return true;
+    return false;
+}
+
+/* Lets the host be ahead of the device by the part that it has just enqueued and no more, since what is read from now on
+   is read after that. */
+static status wait_for_part_before(exchange *x, error *e) {
+    bool done;
+    if (!x->b->copy) return OK;
+    x->turn = !x->turn;
+    TRY(x->b->copy(x->b, x->m->losses, x->mark[!x->turn], 0, x->real, false, &x->mark_ticket[!x->turn], e));
+    for (;;) {
+        TRY(copied(x, &x->mark_ticket[x->turn], &done, e));
+        if (done) return OK;
+        TRY(go_on_or_rest(x, e));
+    }
+}
+
+status exchange_reach(exchange *x, int end, error *e) {
+    bool moves = true;
+    while (x->ready < x->gradients.n && x->gradients.of[x->ready].after < end) x->ready++;
+    while (moves) TRY(go_on(x, &moves, e));
+    return wait_for_part_before(x, e);
+}
+
+status exchange_end(exchange *x, error *e) {
+    bool done;
+    x->ending = true;
+    TRY(end(x, e));
+    for (int i = 0; i < GPT_MARKS; i++) TRY(copied(x, &x->mark_ticket[i], &done, e)); /* long since */
+    return OK;
+}
+
+status exchange_weights(exchange *x, error *e) {
+    start(x, &x->weights);
+    return end(x, e);
 }
 
 status exchange_sums(const gpt *m, backend *b, error *e) {
@@ -88,35 +327,6 @@ status exchange_sums(const gpt *m, backend *b, error *e) {
     }
     free(all);
     free(own);
-    return s;
-}
-
-static status move_weights(backend *b, const gpt *m, int owner, bool write, char *data, size_t *bytes, error *e) {
-    char *at = data;
-    for (tensor_id p = 1; p <= m->n_params; p++)
-        if (m->owner[p] == owner) TRY(move(b, m, p, write, &at, e));
-    *bytes = (size_t)(at - data);
-    return OK;
-}
-
-/* The buffers are those of gradients, the other way round. */
-status exchange_weights(const exchange *x, const gpt *m, backend *b, error *e) {
-    int n = processes_count(), me = processes_rank();
-    size_t own = 0, unused, *to = xcalloc((size_t)n, sizeof *to), *from = xcalloc((size_t)n, sizeof *from);
-    const void **send = xcalloc((size_t)n, sizeof *send);
-    status s = move_weights(b, m, me, false, x->receive[0], &own, e);
-    for (int r = 0; r < n; r++) {
-        send[r] = x->receive[0];
-        to[r] = own;
-        for (tensor_id p = 1; p <= m->n_params; p++)
-            if (m->owner[p] == r) from[r] += tensor_bytes(&m->graph->tensors[p], b->limits.real_bytes);
-    }
-    if (s == OK) processes_exchange(send, to, x->send, from);
-    for (int r = 0; r < n && s == OK; r++)
-        if (r != me) s = move_weights(b, m, r, true, x->send[r], &unused, e);
-    free(send);
-    free(to);
-    free(from);
     return s;
 }
 

@@ -26,13 +26,14 @@ static status check_host(const plan *p, offload_policy offload, error *e) {
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
     *m = (model){.shape = *shape, .run = *run};
     m->run.stored = b->type->stored;
+    m->run.has_host = b->type->has_host;
     if (!b->type->has_host) m->run.offload = OFFLOAD_NONE;
     TRY(gpt_build(shape, &m->run, b->type->scratch, b->limits.real_bytes, &m->gpt, e));
     status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
     if (s == OK) s = check_host(&m->plan, m->run.offload, e);
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
     if (s == OK) m->backend = b;
-    if (s == OK && run->ranks > 1) m->exchange = exchange_new(&m->gpt, b->limits.real_bytes);
+    if (s == OK && m->gpt.staging) m->exchange = exchange_new(&m->gpt, b);
     if (s != OK) model_close(m);
     return s;
 }
@@ -45,7 +46,7 @@ void model_close(model *m) {
 
 void model_unbind(model *m) {
     if (m->backend) m->backend->unbind(m->backend);
-    exchange_free(&m->exchange);
+    exchange_free(m->exchange);
     plan_free(&m->plan);
     gpt_free(&m->gpt);
     *m = (model){0};
@@ -181,42 +182,44 @@ enum { PIECES = 16 };
 static const double LEAST_PIECE = 1e10;
 
 /* Runs a span in pieces of about a sixteenth of its arithmetic, and reports progress after each, since a micro-batch
-   may take a minute. from, to: which part of the batch it is, from 0 to 1. */
-static status run_reporting(model *m, span what, const step_args *a, double from, double to, error *e) {
+   may take a minute. from, to: which part of the batch it is, from 0 to 1. x: it is the last micro-batch of a shard,
+   whose gradients are sent when they are ready; else NULL. */
+static status run_reporting(model *m, span what, const step_args *a, double from, double to, exchange *x, error *e) {
     backend *be = m->backend;
     const graph *g = m->gpt.graph;
     double all = 0, done = 0;
-    if (!m->progress) return be->run(be, what, a, e);
+    if (!m->progress && !x) return be->run(be, what, a, e);
     for (int i = what.first; i < what.end; i++) all += op_flops(g, &g->ops[i], a->sequences);
     for (span piece = {what.first, what.first}; piece.end < what.end; piece.first = piece.end) {
         double part = 0;
         do part += op_flops(g, &g->ops[piece.end++], a->sequences);
-        while (piece.end < what.end && (part * PIECES < all || part < LEAST_PIECE));
+        while (piece.end < what.end && !(x && exchange_cut(x, piece.end - 1)) &&
+               (part * PIECES < all || part < LEAST_PIECE));
         TRY(be->run(be, piece, a, e));
         done += part;
-        m->progress(m->context, from + (to - from) * (done < all ? done / all : 1));
+        if (x) TRY(exchange_reach(x, piece.end, e));
+        if (m->progress) m->progress(m->context, from + (to - from) * (done < all ? done / all : 1));
     }
     return OK;
 }
 
-/* Runs `what` for each micro-batch of b's sequences from `first` to before `end`. */
+/* Runs `what` for each micro-batch of b's sequences from `first` to before `end`. x: as above, of the last one. */
 static status run_part(model *m, span what, const batch *b, const step_settings *s, int64_t first, int64_t end,
-                       double inv_targets, error *e) {
+                       double inv_targets, exchange *x, error *e) {
     for (step_args a; first < end; first += a.sequences) {
         TRY(model_load(m, b, s, first, end, inv_targets, &a, e));
         TRY(run_reporting(m, what, &a, (double)first / (double)b->sequences,
-                          (double)(first + a.sequences) / (double)b->sequences, e));
+                          (double)(first + a.sequences) / (double)b->sequences,
+                          first + a.sequences == end ? x : NULL, e));
     }
     return OK;
 }
-
-static int ranks_of(const model *m) { return m->run.ranks > 1 ? m->run.ranks : 1; }
 
 /* Adds up the losses of all sequences of b, in order, whichever process has computed a shard. */
 static status add_losses(model *m, const batch *b, int shards, double *sum, error *e) {
     double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
     status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);
-    if (result == OK && ranks_of(m) > 1) exchange_losses(losses, b->sequences, shards);
+    if (result == OK) exchange_losses(losses, b->sequences, shards);
     *sum = 0;
     for (int64_t i = 0; i < b->sequences; i++) *sum += losses[i];
     free(losses);
@@ -225,10 +228,10 @@ static status add_losses(model *m, const batch *b, int shards, double *sum, erro
 
 /* Runs `what` for each micro-batch of b, and adds up the losses. Each process takes a block of the sequences. */
 static status run_batch(model *m, span what, const batch *b, const step_settings *s, double *sum, error *e) {
-    int ranks = ranks_of(m);
+    int ranks = gpt_ranks(&m->run);
     int64_t first = gpt_shard(b->sequences, ranks, m->run.rank), end = gpt_shard(b->sequences, ranks, m->run.rank + 1);
     TRY(model_upload(m, b, e));
-    TRY(run_part(m, what, b, s, first, end, 0, e));
+    TRY(run_part(m, what, b, s, first, end, 0, NULL, e));
     return add_losses(m, b, ranks, sum, e);
 }
 
@@ -239,7 +242,8 @@ double model_inverse(const batch *b) {
 
 status model_gradients(model *m, const batch *b, const step_settings *s, double *loss, error *e) {
     int64_t targets = batch_targets(b);
-    int shards = gpt_shards(&m->run), ranks = ranks_of(m);
+    int shards = gpt_shards(&m->run), ranks = gpt_ranks(&m->run);
+    exchange *x = m->exchange;
     step_args a = {.length = m->run.length, .step = s->step, .seed = s->seed};
     const graph *g = m->gpt.graph;
     TRY(m->backend->run(m->backend, g->begin, &a, e));
@@ -247,11 +251,9 @@ status model_gradients(model *m, const batch *b, const step_settings *s, double 
     for (int k = m->run.rank; k < shards; k += ranks) {
         int64_t first = gpt_shard(b->sequences, shards, k), end = gpt_shard(b->sequences, shards, k + 1);
         TRY(m->backend->run(m->backend, g->shard_begin, &a, e));
-        TRY(run_part(m, g->micro, b, s, first, end, model_inverse(b), e));
-        if (ranks > 1)
-            TRY(exchange_gradients(&m->exchange, &m->gpt, m->backend, e));
-        else
-            TRY(m->backend->run(m->backend, g->shard_end, &a, e));
+        if (x) exchange_begin(x);
+        TRY(run_part(m, g->micro, b, s, first, end, model_inverse(b), x, e));
+        TRY(x ? exchange_end(x, e) : m->backend->run(m->backend, g->shard_end, &a, e));
     }
     TRY(add_losses(m, b, shards, loss, e));
     *loss = targets ? *loss / (double)targets : 0;
@@ -270,17 +272,16 @@ status model_finish(model *m, const step_settings *s, double *norm, error *e) {
     const graph *g = m->gpt.graph;
     step_args a = {.length = m->run.length, .step = s->step, .lr = s->lr, .seed = s->seed};
     span sums = {g->finish.first, g->finish.first}, measure = sums, update = g->finish;
-    bool several = ranks_of(m) > 1;
     *norm = 0;
     for (int i = g->finish.first; i < g->finish.end; i++)
         if (g->ops[i].code == OP_GRAD_NORM) sums.end = measure.first = i, measure.end = update.first = i + 1;
     TRY(m->backend->run(m->backend, sums, &a, e));
-    if (several) TRY(exchange_sums(&m->gpt, m->backend, e));
+    if (m->exchange) TRY(exchange_sums(&m->gpt, m->backend, e));
     TRY(m->backend->run(m->backend, measure, &a, e));
     if (m->gpt.norm) TRY(model_read(m, m->gpt.norm, 0, 1, norm, e));
     if (!isfinite(*norm)) return OK;
     TRY(m->backend->run(m->backend, update, &a, e));
-    return several ? exchange_weights(&m->exchange, &m->gpt, m->backend, e) : OK;
+    return m->exchange ? exchange_weights(m->exchange, e) : OK;
 }
 
 status model_loss(model *m, const batch *b, double *sum, error *e) {

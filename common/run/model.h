@@ -14,7 +14,7 @@ typedef struct {
     gpt gpt;
     plan plan;
     backend *backend;
-    exchange exchange;                            /* of several processes */
+    exchange *exchange;                           /* of several processes; NULL: there is one */
     void (*progress)(void *context, double part); /* called with the part of a batch that is done, 0 to 1; or NULL */
     void *context;
 } model;
