@@ -211,9 +211,7 @@ static status backend_copy(backend *base, tensor_id id, void *host, size_t offse
 static status backend_copied(backend *base, void **ticket, bool *done, error *e) {
     opencl *b = (opencl *)base;
     cl_int state = CL_COMPLETE;
-    if (*ticket)
-        CL(&b->device,
-           clGetEventInfo(*ticket, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
+    if (*ticket) CL(&b->device, clGetEventInfo(*ticket, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL));
     *done = state == CL_COMPLETE;
     CL(&b->device, state < 0 ? state : CL_SUCCESS);
     if (*done && *ticket) {
@@ -330,6 +328,8 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
                         .is_joined = backend_is_joined,
                         .unbind = backend_unbind,
                         .close = backend_close};
+    if (s == OK && devices_names_kind(o->selector))
+        index = devices_share_out(list, count, index, o->process, &b->base.alike);
     if (s == OK) s = device_open(&b->device, &list[index], e);
     if (s == OK) {
         const device_info *d = &b->device.info;

@@ -14,7 +14,8 @@ status devices_print(FILE *f, error *e);
 
 typedef struct {
     const char *selector; /* "auto", "opencl", "cuda", "opencl:1" or a part of the device's name */
-    uint64_t cap;         /* as the user gave it; 0: the device's memory less a reserve */
+    int process;  /* which of several processes of this machine asks: devices like the one chosen are shared out */
+    uint64_t cap; /* as the user gave it; 0: the device's memory less a reserve */
     size_t
         min_indirect; /* m*n*k below the cube of it goes to CLBlast's direct kernel; 0: our default; 1: never direct */
     /* A backend's text of that name, to compute as it did, where this device can. NULL: what is faster here. GEMM_OWN:

@@ -43,6 +43,21 @@ START_TEST(auto_takes_the_discrete_gpu_with_most_memory_and_names_the_other) {
 }
 END_TEST
 
+START_TEST(processes_of_one_machine_share_out_the_devices_of_one_name) {
+    int alike;
+    device_info list[] = {cpu("PoCL"),         gpu("A", 24, false), gpu("B", 8, false),
+                          gpu("A", 24, false), gpu("A", 24, false), gpu("A", 24, false)};
+    list[4].available = false;
+    static const int takes[] = {3, 5, 1, 3, 5};
+    for (int process = 0; process < 5; process++) {
+        ck_assert_int_eq(devices_share_out(list, 6, 3, process, &alike), takes[process]);
+        ck_assert_int_eq(alike, 3);
+        ck_assert_int_eq(devices_share_out(list, 6, 2, process, &alike), 2);
+        ck_assert_int_eq(alike, 1);
+    }
+}
+END_TEST
+
 START_TEST(a_gpu_that_is_not_available_is_not_taken) {
     char why[512];
     error e = {""};
@@ -133,6 +148,7 @@ Suite *opencl_choose_suite(void) {
     Suite *suite = suite_create("opencl_choose");
     TCase *t = tcase_create("opencl_choose");
     tcase_add_test(t, auto_takes_the_discrete_gpu_with_most_memory_and_names_the_other);
+    tcase_add_test(t, processes_of_one_machine_share_out_the_devices_of_one_name);
     tcase_add_test(t, a_gpu_that_is_not_available_is_not_taken);
     tcase_add_test(t, without_a_gpu_auto_and_cuda_say_what_there_is_and_opencl_takes_the_first);
     tcase_add_test(t, a_device_is_chosen_by_number_or_by_an_unambiguous_part_of_its_name);

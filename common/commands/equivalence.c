@@ -8,6 +8,7 @@
 #include "save/runs.h"
 #include "run/device.h"
 #include "run/open.h"
+#include "run/resume.h"
 #include "run/shape.h"
 #include "base/timer.h"
 #include "run/train.h"
@@ -36,10 +37,11 @@ static status find_run(equivalence *q, error *e) {
     const config *c = q->config;
     char *data = NULL;
     gpt_shape shape;
-    int length;
+    int length, shards;
     int64_t sequences = c->batch_size * c->gradient_accumulation_steps;
     if (!q->built_in) TRY(data_folder(c, &data, e));
     status s = find_shape(q, data, &shape, &length, e);
+    if (s == OK) s = resume_settle(c, &length, &shards, e);
     if (s == OK && data) s = token_file_open(data, "train.bin", length, &q->text, e);
     if (s == OK && data) s = token_file_check(&q->text, shape.vocabulary, c->ignore_token, e);
     free(data);
@@ -49,7 +51,7 @@ static status find_run(equivalence *q, error *e) {
         return fail(e, BAD_INPUT, "%s has %lld tokens, too few for block_size %d", q->text.path,
                     (long long)q->text.tokens, length);
     open_request(c, &shape, GRAPH_TRAIN, length, sequences, &q->request);
-    open_shards(&q->request, c->gradient_shards ? (int)c->gradient_shards : 1);
+    open_shards(&q->request, shards);
     q->order = (data_order){.sequential = !strcmp(c->data_order, "sequential"),
                             .seed = (uint64_t)c->seed,
                             .sequences = sequences,

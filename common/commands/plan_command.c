@@ -4,6 +4,7 @@
 #include "base/shell_word.h"
 #include "base/terminal.h"
 #include "run/open.h"
+#include "run/resume.h"
 #include "run/shape.h"
 #include <math.h>
 #include <stdlib.h>
@@ -14,10 +15,11 @@
 static status find_request(plan_report *p, error *e) {
     const config *c = p->config;
     fit_request r;
-    int length;
+    int length, shards;
     TRY(shape_of_settings(c, &p->request.shape, &length, &p->vocabulary_from, e));
+    TRY(resume_settle(c, &length, &shards, e));
     open_request(c, &p->request.shape, GRAPH_TRAIN, length, c->batch_size * c->gradient_accumulation_steps, &r);
-    open_shards(&r, c->gradient_shards ? (int)c->gradient_shards : 1);
+    open_shards(&r, shards);
     TRY(open_limits(c, &r, e));
     p->request = r;
     int64_t wish = c->micro_batch_size ? c->micro_batch_size : c->batch_size;

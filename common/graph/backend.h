@@ -8,6 +8,7 @@ typedef struct backend backend;
 struct backend {
     const backend_type *type;
     char device[256]; /* in words, all of the device that bits depend on (P4): "CPU, OpenBLAS Haswell" */
+    int alike;        /* how many devices of its name there are to be shared out to processes; 0: it was named itself */
     int threads;      /* how many threads share its work, which changes no bit; 0: that is the device's business */
     memory_limits limits;
     uint64_t memory, memory_free; /* bytes that the device has, and of these free when it was opened; 0: not known */

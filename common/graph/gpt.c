@@ -78,33 +78,9 @@ static void add_kept(builder *b) {
         b->kept[l] = graph_tensor(b->g, "kept", l, ROLE_STEP, KIND_QKV, TYPE_REAL, 3, room);
 }
 
-/* The head's gradient comes first, then those of the layers from the last on. An owner keeps a gradient and two moments
-   of each element, and of the token embedding, which is used twice, a second gradient. */
-static void choose_owners(builder *b) {
-    gpt *m = b->m;
-    int ranks = gpt_ranks(b->r);
-    int64_t *kept = xcalloc((size_t)ranks, sizeof *kept);
-    for (int i = 0; i < m->n_params; i++) {
-        tensor_id wte = param(b, WTE, -1), p = i ? m->n_params + 1 - i : wte;
-        int least = 0;
-        for (int r = 1; r < ranks; r++)
-            if (kept[r] < kept[least]) least = r;
-        kept[least] += tensor_elements(&b->g->tensors[p]) * (p == wte ? 4 : 3);
-        m->owner[p] = least;
-    }
-    free(kept);
-}
-
-/* An owner has a piece of each process there at once. */
+/* Room for what several processes send each other. */
 static void add_staging(builder *b) {
-    int64_t layer = 0, largest = 0;
-    for (tensor_id p = 1; p <= b->m->n_params; p++) {
-        int64_t n = tensor_elements(&b->g->tensors[p]);
-        if (b->g->tensors[p].layer == 0) layer += n;
-        if (n > largest) largest = n;
-    }
-    int64_t least = 2 * gpt_ranks(b->r) * (largest < GPT_PIECE ? largest : GPT_PIECE);
-    int64_t n = (4 * layer > least ? 4 * layer : least) + GPT_MARKS;
+    int64_t n = gpt_staging(b->g, b->m->n_params, gpt_ranks(b->r));
     b->m->staging = graph_tensor(b->g, "staging", -1, ROLE_STEP, KIND_TEMP, TYPE_REAL, 1, &n);
     if (b->r->has_host) b->g->tensors[b->m->staging].home = HOME_HOST;
 }
@@ -140,7 +116,7 @@ static void add_persistent(builder *b) {
     m->v = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->sum = xcalloc((size_t)m->n_params + 1, sizeof(tensor_id));
     m->owner = xcalloc((size_t)m->n_params + 1, sizeof *m->owner);
-    choose_owners(b);
+    gpt_choose_owners(g, m->n_params, param(b, WTE, -1), gpt_ranks(b->r), m->owner);
     if (g->purpose == GRAPH_SAMPLE) add_kept(b);
     if (g->purpose == GRAPH_EVAL || g->purpose == GRAPH_SAMPLE) return;
     add_gradients(b);
@@ -454,12 +430,6 @@ status gpt_build(const gpt_shape *shape, const gpt_run *run, scratch_rule *scrat
     if (graph_check(m->graph, e)) return OK;
     gpt_free(m);
     return FAILED;
-}
-
-int64_t gpt_shard(int64_t sequences, int shards, int s) { return shards > 1 ? s * sequences / shards : s * sequences; }
-
-int64_t gpt_shard_most(int64_t sequences, int shards) {
-    return shards > 1 ? (sequences + shards - 1) / shards : sequences;
 }
 
 void gpt_free(gpt *m) {

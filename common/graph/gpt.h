@@ -3,6 +3,7 @@
 #define SNUG_GPT_H
 
 #include "graph/gpt_params.h"
+#include "graph/gpt_shares.h"
 #include "graph/home.h"
 
 typedef struct {
@@ -19,8 +20,8 @@ typedef struct {
     double weight_decay, beta1, beta2, grad_clip;
     unsigned recompute;   /* the kinds that are not kept, as bits 1 << tensor_kind; 0 = keep all */
     int recompute_layers; /* how many of the first layers do so, while the others keep all; 0 = all layers do */
-    tensor_type stored;   /* what precision_apply is given; model_open and fit_run take it from the backend's type, ... */
-    bool has_host;        /* and this: with several processes, what they exchange passes through the host's memory */
+    tensor_type stored; /* what precision_apply is given; model_open and fit_run take it from the backend's type, ... */
+    bool has_host;      /* and this: with several processes, what they exchange passes through the host's memory */
     offload_policy offload;
 } gpt_run;
 
@@ -39,26 +40,12 @@ typedef struct {
     tensor_id *sum;            /* what micro adds to: grad, or where there are several shards those of one */
     tensor_id embedding_grad, embedding_sum; /* the same for the token embedding's second use; 0: it has none */
     tensor_id staging; /* [n]: room for what several processes send each other (run/exchange.h); 0: there is one */
-    int *owner; /* by parameter id: the process that adds up its gradient, keeps its moments and updates it */
+    int *owner;        /* by parameter id: the process that adds up its gradient, keeps its moments and updates it */
 } gpt;
 
-/* Shards (R12 of the design). Shard s of a step of N sequences has those from gpt_shard(N, S, s) up to
-   gpt_shard(N, S, s + 1), where the next begins: floor(sN/S). S need not divide N, and a shard may be empty. No
-   micro-batch crosses a shard; each shard's gradients are summed from 0 on, and then the shards' sums in order. With
-   one shard micro adds to the step's own gradients. With more it adds to a second buffer, which shard_begin zeroes and
-   shard_end adds to the step's: so every order of sums is that of one process, whoever computes a shard. */
-int64_t gpt_shard(int64_t sequences, int shards, int s);
-/* S of a run, 1 where it is not set. */
+/* S of a run, and R: 1 where they are not set. */
 static inline int gpt_shards(const gpt_run *run) { return run->shards > 1 ? run->shards : 1; }
-/* R of a run, 1 where it is not set. */
 static inline int gpt_ranks(const gpt_run *run) { return run->ranks > 1 ? run->ranks : 1; }
-/* The sequences of the largest shard. */
-int64_t gpt_shard_most(int64_t sequences, int shards);
-/* Process r of R does the shards r, r + R, ...; with several, each parameter has one owner, which has all of it. They
-   take turns: in the order in which the backward pass ends with gradients, each goes to whoever keeps least so far. So
-   each layer's gradients go to several owners at once, whose links share the work. What is sent goes in pieces of at
-   most GPT_PIECE elements, and `staging` has room for those of about four layers. */
-enum { GPT_PIECE = 1 << 18, GPT_MARKS = 2 };
 
 /* Builds the graph, applies run->recompute and run->offload, and adds the working space that `scratch` (may be NULL)
    asks for. Free it with gpt_free. */

@@ -38,6 +38,12 @@ void home_apply(graph *g, offload_policy policy) {
         g->tensors[t].home = HOME_HOST;
 }
 
+char *home_print(offload_policy policy, bool several, char *text, size_t size) {
+    snprintf(text, size, "%s%s%s", policy ? offload_table[policy].text : "", policy && several ? " and " : "",
+             several ? "what processes send" : "");
+    return text;
+}
+
 double home_traffic(const graph *g, const op *o, size_t real_bytes) {
     const op_info *info = op_describe(o->code);
     double bytes = 0;

@@ -21,6 +21,9 @@ offload_policy offload_most(tensor_type stored);
 /* Gives the tensors that the policy names the host as their home; a backend moves what ADAMW needs there and back, part
    by part, through the op's working space. Parameters leave a COPY behind, which all other ops read instead. */
 void home_apply(graph *g, offload_policy policy);
+/* What lies with the host, in words: what the policy leaves there, and with several processes what they send. "" if it
+   is nothing. */
+char *home_print(offload_policy policy, bool several, char *text, size_t size);
 /* Bytes of o's arguments that have to be moved to the device and back when it runs once. */
 double home_traffic(const graph *g, const op *o, size_t real_bytes);
 

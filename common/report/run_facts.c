@@ -38,7 +38,7 @@ static int number_of_type(const backend_type *type) {
 typedef struct {
     int64_t layers, heads, channels, positions, vocabulary, bias, tanh_gelu; /* the model */
     int64_t micro_batch, length, sequences, batch_invariant, one_upload;     /* the run */
-    int64_t offload;
+    int64_t offload, shards, ranks;
     int64_t real_bytes, alignment, max_block, cap, opencl; /* the limits, and the backend */
 } numbers;
 #define X(name, low, high) {#name, offsetof(numbers, name), low, high},
@@ -49,8 +49,9 @@ static const struct {
 } FIELDS[] = {X(layers, 1, 1024) X(heads, 1, 1024) X(channels, 1, 65536) X(positions, 1, 1 << 20)
                   X(vocabulary, 1, 1 << 24) X(bias, 0, 1) X(tanh_gelu, 0, 1) X(micro_batch, 1, 1 << 24)
                       X(length, 1, 1 << 20) X(sequences, 1, 1 << 24) X(batch_invariant, 0, 1) X(one_upload, 0, 1)
-                          X(offload, 0, OFFLOAD_COUNT - 1) X(real_bytes, 4, 8) X(alignment, 1, 1 << 20)
-                              X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52) X(opencl, 0, N_TYPES)};
+                          X(offload, 0, OFFLOAD_COUNT - 1) X(shards, 0, 65536) X(ranks, 0, 65536) X(real_bytes, 4, 8)
+                              X(alignment, 1, 1 << 20) X(max_block, 0, 1LL << 52) X(cap, 0, 1LL << 52)
+                                  X(opencl, 0, N_TYPES)};
 #undef X
 enum { N_FIELDS = sizeof FIELDS / sizeof *FIELDS };
 
@@ -72,6 +73,8 @@ static numbers numbers_of(const fit_request *r, const fit_option *o) {
                      .batch_invariant = run.batch_invariant,
                      .one_upload = run.one_upload,
                      .offload = run.offload,
+                     .shards = run.shards,
+                     .ranks = run.ranks,
                      .real_bytes = (int64_t)l->real_bytes,
                      .alignment = (int64_t)l->alignment,
                      .max_block = (int64_t)l->max_block,
@@ -123,7 +126,8 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
     for (int i = 0; i < N_FIELDS; i++) {
         int64_t *to = field(&n, i);
         const cJSON *number = json_get(plan, FIELDS[i].name);
-        if (!number && (to == &n.one_upload || to == &n.offload)) { /* older files do not have them */
+        bool newer = to == &n.one_upload || to == &n.offload || to == &n.shards || to == &n.ranks;
+        if (!number && newer) { /* older files do not have them */
             *to = 0;
             continue;
         }
@@ -151,6 +155,8 @@ status run_facts_plan(const cJSON *facts, fit_request *r, fit_option *chosen, er
                                .length = (int)n.length,
                                .sequences = n.sequences,
                                .batch_invariant = n.batch_invariant,
+                               .shards = (int)n.shards,
+                               .ranks = (int)n.ranks, /* of which the first writes this */
                                .dropout = cJSON_IsNumber(dropout) ? dropout->valuedouble : 0},
                        .limits = {.real_bytes = (size_t)n.real_bytes,
                                   .alignment = (size_t)n.alignment,

@@ -1,4 +1,5 @@
 /* device.c: see device.h. The only file that knows whether OpenCL was built in. */
+#include "base/processes.h"
 #include "base/terminal.h"
 #include "run/device.h"
 #include <stdlib.h>
@@ -61,7 +62,11 @@ status backend_check_type(const config *c, const backend_type *type, error *e) {
 static status open_gpu(const config *c, const char *gemm, backend **b, error *e) {
     if (wants_float64(c))
         return fail(e, BAD_INPUT, "dtype float64 is for the CPU: use --device=cpu, or --dtype=float32");
-    opencl_options o = {.selector = c->device, .cap = c->vram_cap, .gemm = gemm, .precision = precision_of(c)};
+    opencl_options o = {.selector = c->device,
+                        .cap = c->vram_cap,
+                        .gemm = gemm,
+                        .precision = precision_of(c),
+                        .process = processes_local(NULL)};
     return opencl_open(&o, b, e);
 }
 static status choose_gpu(const config *c, const graph *g, FILE *report, const char **gemm, char text[160], error *e) {

@@ -42,7 +42,7 @@ struct exchange {
     size_t staging_bytes, next;
     void *mark_ticket[2];
     int turn;
-    bool ending; /* the micro-batch has run */
+    bool ending; /* no op of the micro-batch is left */
     int idle;    /* how often in a row nothing has moved */
     exchange_bytes sent;
 };
@@ -71,11 +71,9 @@ static int last_use(const graph *g, span s, tensor_id t) {
 
 static void add_gradient(exchange *x, tensor_id sum, int owner) {
     const graph *g = x->m->graph;
-    add_pieces(&x->gradients, g,
-               (piece){.t = sum,
-                       .owner = owner,
-                       .after = last_use(g, g->micro, sum),
-                       .add = last_use(g, g->shard_end, sum)});
+    add_pieces(
+        &x->gradients, g,
+        (piece){.t = sum, .owner = owner, .after = last_use(g, g->micro, sum), .add = last_use(g, g->shard_end, sum)});
 }
 
 /* Recomputation, in which processes may differ, puts ops between those of the backward pass and leaves their order. */
@@ -114,7 +112,17 @@ void exchange_free(exchange *x) {
     free(x);
 }
 
-exchange_bytes exchange_sent(const exchange *x) { return x->sent; }
+exchange_bytes exchange_sent(const exchange *x) {
+    exchange_bytes *each = xcalloc((size_t)x->ranks, sizeof *each), sum = {0};
+    processes_gather(&x->sent, sizeof x->sent, each);
+    for (int r = 0; r < x->ranks; r++) {
+        sum.all += each[r].all;
+        sum.gradients += each[r].gradients;
+        sum.early += each[r].early;
+    }
+    free(each);
+    return sum;
+}
 
 /* ---- one piece ---- */
 
@@ -279,8 +287,8 @@ bool exchange_cut(const exchange *x, int op) {
     return false;
 }
 
-/* Lets the host be ahead of the device by the part that it has just enqueued and no more, since what is read from now on
-   is read after that. */
+/* Lets the host be ahead of the device by the part that it has just enqueued and no more, since what is read from now
+   on is read after that. */
 static status wait_for_part_before(exchange *x, error *e) {
     bool done;
     if (!x->b->copy) return OK;
@@ -295,6 +303,7 @@ static status wait_for_part_before(exchange *x, error *e) {
 
 status exchange_reach(exchange *x, int end, error *e) {
     bool moves = true;
+    x->ending = end == x->m->graph->micro.end;
     while (x->ready < x->gradients.n && x->gradients.of[x->ready].after < end) x->ready++;
     while (moves) TRY(go_on(x, &moves, e));
     return wait_for_part_before(x, e);

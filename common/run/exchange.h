@@ -3,9 +3,9 @@
    and nothing is added up on the way: owners add by their device's own ADD, in the order of the shards.
 
    A gradient is sent as soon as the last micro-batch of a shard has added to it, while the backward pass goes on with
-   earlier layers. It goes in pieces, and all processes handle the pieces in one order. A piece waits in its tensor until
-   the graph's staging tensor has room, so that what is under way takes no more memory than that; since whoever holds the
-   oldest piece that is under way waits for no other, none waits for ever. */
+   earlier layers. It goes in pieces, and all processes handle the pieces in one order. A piece waits in its tensor
+   until the graph's staging tensor has room, so that what is under way takes no more memory than that; since whoever
+   holds the oldest piece that is under way waits for no other, none waits for ever. */
 #ifndef SNUG_EXCHANGE_H
 #define SNUG_EXCHANGE_H
 
@@ -35,10 +35,12 @@ status exchange_weights(exchange *x, error *e);
 /* losses [sequences], of which each process has those of its shards: all get all. Shard s is process s % ranks'. */
 void exchange_losses(double *losses, int64_t sequences, int shards);
 
-/* Bytes that this process has sent so far: all, and of them gradients, and of these while its micro-batch still ran. */
+/* Bytes that have been sent so far: all, and of them gradients, and of these while the sender's micro-batch still ran.
+ */
 typedef struct {
     uint64_t all, gradients, early;
 } exchange_bytes;
+/* By all processes together, all of which ask. */
 exchange_bytes exchange_sent(const exchange *x);
 
 #endif

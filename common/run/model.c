@@ -12,15 +12,16 @@ enum { CHUNK = 1 << 16 }; /* how many reals move between host and backend at onc
 
 /* The host is asked before anything is taken, since systems promise more memory than there is, and then end whoever
    uses it. */
-static status check_host(const plan *p, offload_policy offload, error *e) {
+static status check_host(const plan *p, const gpt_run *run, error *e) {
     uint64_t have = host_memory_free();
-    char need[32], has[32];
+    char need[32], has[32], what[96];
     if (p->host_total <= have) return OK;
     return fail(e, BAD_INPUT,
-                "%s need %s of this machine's memory (%llu bytes), of which %s are free: end other programs, or train "
-                "without --offload=%s under a larger --vram_cap",
-                offload_table[offload].text, bytes_print(p->host_total, need, sizeof need),
-                (unsigned long long)p->host_total, bytes_print(have, has, sizeof has), offload_table[offload].name);
+                "%s need %s of this machine's memory (%llu bytes), of which %s are free: end other programs%s%s%s",
+                home_print(run->offload, gpt_ranks(run) > 1, what, sizeof what),
+                bytes_print(p->host_total, need, sizeof need), (unsigned long long)p->host_total,
+                bytes_print(have, has, sizeof has), run->offload ? ", or train without --offload=" : "",
+                run->offload ? offload_table[run->offload].name : "", run->offload ? " under a larger --vram_cap" : "");
 }
 
 status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *run, error *e) {
@@ -30,7 +31,7 @@ status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *r
     if (!b->type->has_host) m->run.offload = OFFLOAD_NONE;
     TRY(gpt_build(shape, &m->run, b->type->scratch, b->limits.real_bytes, &m->gpt, e));
     status s = plan_make(m->gpt.graph, &b->limits, &m->plan, e);
-    if (s == OK) s = check_host(&m->plan, m->run.offload, e);
+    if (s == OK) s = check_host(&m->plan, &m->run, e);
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
     if (s == OK) m->backend = b;
     if (s == OK && m->gpt.staging) m->exchange = exchange_new(&m->gpt, b);
@@ -209,8 +210,8 @@ static status run_part(model *m, span what, const batch *b, const step_settings 
     for (step_args a; first < end; first += a.sequences) {
         TRY(model_load(m, b, s, first, end, inv_targets, &a, e));
         TRY(run_reporting(m, what, &a, (double)first / (double)b->sequences,
-                          (double)(first + a.sequences) / (double)b->sequences,
-                          first + a.sequences == end ? x : NULL, e));
+                          (double)(first + a.sequences) / (double)b->sequences, first + a.sequences == end ? x : NULL,
+                          e));
     }
     return OK;
 }

@@ -49,7 +49,7 @@ void open_shards(fit_request *r, int shards) {
 /* Binds what fit chooses. Each time that the device refuses, a plan smaller by a sixteenth at least is tried, which
    takes few tries and gives little memory away. The last try is the smallest plan that there is. */
 static status open_stepping_down(fit_request *r, backend *b, model *m, fit_option *o, FILE *report, error *e) {
-    char peak[32], policy[32];
+    char peak[32], policy[32], what[96];
     for (uint64_t refused = 0;; refused = o->peak) {
         if (refused) r->limits.cap = refused - refused / 16;
         status s = fit_choose(r, o, e);
@@ -68,7 +68,7 @@ static status open_stepping_down(fit_request *r, backend *b, model *m, fit_optio
         s = model_open(m, b, &r->shape, &run, e);
         if (s == OK && b->host_pageable && report)
             fprintf(report, "the driver has no pinned memory for %s: moving them takes longer\n",
-                    offload_table[o->offload].text);
+                    home_print(o->offload, gpt_ranks(&r->run) > 1, what, sizeof what));
         if (s != NO_MEMORY) return s;
         if (report)
             fprintf(report, "the device refused %s%s%s; trying less\n", bytes_print(o->peak, peak, sizeof peak),

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/terminal.h"
 #include "base/version.h"
+#include "save/runs.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,21 @@ static int64_t whole(const run_state *s, const char *key) {
 int resume_shards(const config *c, const run_state *s) {
     int64_t own = whole(s, option_table[OPTION_gradient_shards].name);
     return c->gradient_shards ? (int)c->gradient_shards : own > 1 ? (int)own : 1;
+}
+
+status resume_settle(const config *c, int *length, int *shards, error *e) {
+    run_state s = {0};
+    char *folder = NULL;
+    status found = OK;
+    if (!strcmp(c->init_from, "resume")) {
+        TRY(run_find_latest(c->out_dir, &folder, e));
+        found = run_load_state(folder, &s, e);
+    }
+    *length = resume_length(c, &s, *length);
+    *shards = resume_shards(c, &s);
+    if (found == OK) run_state_free(&s);
+    free(folder);
+    return found;
 }
 
 /* Is it one of those that a resumed run takes over where they are not given? */

@@ -254,6 +254,17 @@ static void check_prediction(run *r) {
                    1e3 * took, 1e3 * r->predicted);
 }
 
+/* What processes have sent each other: that and the network say how much more of them can bring. */
+static void say_sent(run *r) {
+    char all[32];
+    if (!r->m.exchange || !r->steps) return;
+    exchange_bytes sent = exchange_sent(r->m.exchange);
+    progress_print(&r->show, "sent: %s a step (%llu bytes), of the gradients %.0f %% while earlier layers still ran\n",
+                   bytes_print(sent.all / (uint64_t)r->steps, all, sizeof all),
+                   (unsigned long long)(sent.all / (uint64_t)r->steps),
+                   sent.gradients ? 100 * (double)sent.early / (double)sent.gradients : 0);
+}
+
 /* Does what is due after `iter` steps and before the next: evaluates, saves. *saved: the step of the newest
    checkpoint. */
 static status between_steps(run *r, int64_t iter, bool first, int64_t *saved, error *e) {
@@ -289,6 +300,7 @@ static status loop(run *r, error *e) {
         TRY(step(r, iter, e));
     }
     check_prediction(r);
+    say_sent(r);
     if (iter < c->max_iters && iter == first && !resumed)
         progress_print(&r->show, "stopped before the first step: nothing was saved\n");
     else if (iter < c->max_iters)

@@ -138,13 +138,13 @@ static config with_own_device(const config *c) {
 
 /* Several processes on one GPU only wait for each other. */
 static void note_shared_device(const config *c, const backend *b) {
-    int here;
+    int here, devices = b->alike ? b->alike : 1;
     processes_local(&here);
-    if (here > 1 && b->type->kind != BACKEND_CPU && !strstr(c->device, "%r"))
+    if (here > devices && b->type->kind != BACKEND_CPU && !strstr(c->device, "%r"))
         fprintf(stderr,
-                "note: all %d processes of this machine use this device; --device=opencl:%%r gives each the one of its "
-                "number, as `snug devices` counts them\n",
-                here);
+                "note: the %d processes of this machine share %d device%s of this name; --device=opencl:%%r gives each "
+                "the one of its number, as `snug devices` counts them\n",
+                here, devices, devices > 1 ? "s" : "");
 }
 
 /* Opens the device and measures it if there is a choice that needs that. The first process goes before the others, who

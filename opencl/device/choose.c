@@ -161,11 +161,25 @@ static status choose_by_name(const device_info *list, int count, const char *sel
     return OK;
 }
 
+static bool is_alike(const device_info *a, const device_info *b) { return b->available && !strcmp(a->name, b->name); }
+
+int devices_share_out(const device_info *list, int count, int chosen, int process, int *alike) {
+    int index = chosen;
+    *alike = 0;
+    for (int i = 0; i < count; i++) *alike += is_alike(&list[chosen], &list[i]);
+    for (int left = *alike ? process % *alike : 0; left > 0; left -= is_alike(&list[chosen], &list[index]))
+        index = (index + 1) % count;
+    return index;
+}
+
+bool devices_names_kind(const char *selector) {
+    return !strcmp(selector, "auto") || !strcmp(selector, "cuda") || !strcmp(selector, "opencl");
+}
+
 status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,
                       error *e) {
     why[0] = 0;
-    if (!strcmp(selector, "auto") || !strcmp(selector, "cuda") || !strcmp(selector, "opencl"))
-        return choose_by_kind(list, count, selector, index, why, size, e);
+    if (devices_names_kind(selector)) return choose_by_kind(list, count, selector, index, why, size, e);
     if (strncmp(selector, "opencl:", 7) != 0 || !isdigit((unsigned char)selector[7]))
         return choose_by_name(list, count, selector, index, why, size, e);
     char *end;

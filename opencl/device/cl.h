@@ -33,6 +33,12 @@ status devices_list(device_info **list, int *count, error *e);
 status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,
                       error *e);
 
+/* Does it say no more than that a device is wanted? */
+bool devices_names_kind(const char *selector);
+/* The device of one of several processes, which a selector of a kind alone shares out: from `chosen` on, in turn, those
+   of its name. *alike: how many there are. */
+int devices_share_out(const device_info *list, int count, int chosen, int process, int *alike);
+
 /* What a machine shows of its cards and drivers, even if OpenCL does not find them. */
 typedef struct {
     bool nvidia_card;                       /* /dev/nvidiactl */
