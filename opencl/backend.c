@@ -196,7 +196,7 @@ static status backend_copy(backend *base, tensor_id id, void *host, size_t offse
     if (b->graph->tensors[id].home == HOME_HOST)
         return write ? backend_write(base, id, host, offset, bytes, e) : backend_read(base, id, host, offset, bytes, e);
     cl_mem block = b->memory.block[s->block];
-    cl_event event, *to = ticket ? &event : NULL;
+    cl_event event = NULL, *to = ticket ? &event : NULL;
     if (write)
         CL(&b->device,
            clEnqueueWriteBuffer(b->device.queue, block, CL_FALSE, s->offset + offset, bytes, host, 0, NULL, to));
