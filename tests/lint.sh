@@ -59,6 +59,8 @@ if have shellcheck; then
 fi
 
 sh tests/check_wings.sh || found "check_wings.sh: docs/architecture.md says which wing may use which"
+mkdir -p build-lint
+sh tests/planted_errors.sh check >build-lint/planted || { cat build-lint/planted >&2; found "planted_errors.txt: code or tests have moved"; }
 
 # Two things that compilers of OpenCL have turned into wrong code: what is an element of a vector has no address, and
 # CPUs see no barrier (BARRIER in prelude.cl).

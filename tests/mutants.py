@@ -2,21 +2,24 @@
 """mutants.py: would the tests notice if one place of the program were wrong? Draws changes of one place (an operator, a
 constant, a bound, a statement that is dropped) in common/, cpu/ and opencl/kernels/ by a fixed seed, uniformly over the
 lines that have any; builds each in a copy of the sources; and runs the suites that reach the line, the quickest first,
-until one fails. Which suites reach a line is in reached.json, which tests/coverage.py makes.
+until a test fails. Which suites reach a line is in reached.json, which tests/coverage.py makes.
 
     python3 tests/mutants.py list [N]               the first N changes
-    python3 tests/mutants.py run [N [MINUTES]]      goes on until N are judged, or for so many minutes; needs a build
+    python3 tests/mutants.py run [N [MINUTES]]      judges those of the first N in C, for so many minutes; needs a build
     python3 tests/mutants.py kernels [N [MINUTES]]  those in kernels, which take longest and which run leaves out
-    python3 tests/mutants.py again                  those that survived, once more
-    python3 tests/mutants.py table                  by wing, and all that survived
+    python3 tests/mutants.py again [NUMBER ...]     those that survived, or these, once more, with the tests as they are now
+    python3 tests/mutants.py table [N]              the first N that count, by wing, and all that survived
 
-Not drawn: headers, text in strings, what only frees memory (the sanitizers watch that). A change that does not compile,
-or that compiles to the same code, is no mutant, and the next one takes its place.
+The copy is made once, at the first `run`, and the changes are drawn from it; `rm -r build/mutants*` begins anew. Not drawn:
+headers, text in strings, what only frees memory (the sanitizers watch that). A change that does not compile, or that
+compiles to the same code, is no mutant, and does not count. A changed file is compiled with less optimisation than
+`make` does, and a test gets one thread and some ten times the processor time that its whole suite needs.
 """
 import json
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -25,32 +28,36 @@ import time
 SEED, DRAWN = 21, 600
 WORK = "build/mutants"
 TREE, GOOD, RESULTS = WORK + "/tree", WORK + "/good", "build/mutants.jsonl"
-MOST_SECONDS = 15  # of suites a mutant, by the processor time that they took under gcov; beside those in FIRST
+MOST_SECONDS = 20  # of suites a mutant, by the processor time that they took under gcov; beside those in KNOWING and ALSO
+OPTIMISE = "-g0 -O1 -w"
 REACHED = "build-cov/reached.json"
 
 # Suites (SUITE/CASE) for kernels, which gcov does not see, by the beginning of the file's name; the first that fits.
 KERNEL_SUITES = [
-    ("attention_gpu", "opencl_attention/one opencl_attention/float32"),
-    ("attention_common", "opencl_attention/one opencl_attention/float32 opencl_attention/mma"),
-    ("attention_mma", "opencl_attention"),
-    ("attention", "opencl/toy gradcheck/opencl opencl_golden"),
-    ("product", "opencl_product opencl_ends opencl_bf16"),
-    ("mma_ptx", "opencl_product"),
-    ("", "opencl/toy opencl_bf16 opencl_home opencl/limits opencl_golden opencl_batch opencl_ends"),
+    ("attention_gpu", "opencl_attention/one opencl_attention/float32 opencl_attention/bits"),
+    ("attention_common", "opencl_attention/one opencl_attention/float32 opencl_attention/units opencl_attention/bits"),
+    ("attention_mma", "opencl_attention/units opencl_attention/bits"),
+    ("attention", "opencl/toy opencl/opencl opencl_golden opencl_batch"),
+    ("product", "opencl_product/toy opencl_ends opencl_product/products opencl_product/stored opencl_bf16/ops"),
+    ("mma_ptx", "opencl_product opencl_attention/units"),
+    ("gelu", "opencl/toy opencl_ends opencl_bf16/ops opencl/opencl"),
+    ("bf16", "opencl_bf16/ops opencl_home/opencl_home"),
+    ("", "opencl/toy opencl_bf16/ops opencl/opencl opencl_home/opencl_home opencl/limits opencl/head opencl_generate opencl_golden opencl_batch"),
 ]
 
-# Suites that come first where they reach the line, since they know the right values of that wing.
-FIRST = {"cpu": "ops ops_step golden_runs", "common/graph": "plan golden_runs choice", "common/run": "golden_runs schedule",
+# Suites that know the right values of a wing, and are run where they reach the line, whatever they take.
+KNOWING = {"cpu": "ops ops_step golden_runs", "common/graph": "plan golden_runs choice", "common/run": "golden_runs schedule",
          "common/save": "runs checkpoint safetensors golden_runs", "common/report": "report", "common/commands": "nanogpt fit choice"}
 
-# Commands whose own tests take too long under gcov.
+# What gcov does not know of: commands whose own tests take too long under it.
 ALSO = {"common/commands/equivalence": "equivalence", "common/commands/gradcheck": "gradcheck/cpu",
-        "common/commands/bench": "script/bench", "common/commands/devices_check": "opencl_golden"}
+        "common/commands/grads": "golden", "common/commands/bench": "script/bench",
+        "common/commands/devices_check": "opencl_golden"}
 
 OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&", "+": "-", "-": "+",
          "*": "+", "/": "*", "%": "/", "+=": "-=", "-=": "+=", "*=": "=", "/=": "*=", "|=": "=", "<<": ">>", ">>": "<<",
          "++": "--", "--": "++", "&": "|", "|": "&"}
-TOKEN = re.compile(r"0[xX][0-9a-fA-F]+\w*|\d+\.?\d*(?:[eE][-+]?\d+)?\w*|\w+|<<=|>>=|->|\+\+|--|<<|>>|[<>=!]=|&&|\|\||"
+TOKEN = re.compile(r"0[xX][0-9a-fA-F.]+(?:[pP][-+]?\d+)?\w*|\d+\.?\d*(?:[eE][-+]?\d+)?\w*|\w+|<<=|>>=|->|\+\+|--|<<|>>|[<>=!]=|&&|\|\||"
                    r"[-+*/%&|^]=|\S")
 DROPPED = re.compile(r"^(?!return|break|continue|goto|case|default|else|static|const|struct|typedef|enum|extern|free\b|"
                      r"\w*(_free|close|Delete|_release|Release\w*)\b|\(void\)|[a-zA-Z_]\w*\s+\**[a-zA-Z_])"
@@ -88,16 +95,17 @@ def changes_of(line):
     return found
 
 
-def sources():
-    listed = subprocess.run(["git", "ls-files", "common", "cpu", "opencl/kernels"], capture_output=True, text=True, check=True)
-    return [f for f in listed.stdout.split() if f.endswith((".c", ".cl"))]
+def sources(tree):
+    listed = subprocess.run("find common cpu opencl/kernels -name '*.c' -o -name '*.cl' | LC_ALL=C sort", shell=True, cwd=tree,
+                            capture_output=True, text=True, check=True)
+    return listed.stdout.split()
 
 
 def draw():
     """DRAWN changes, each (number, file, line from 1, begin, end, new text)."""
-    places = []
-    for f in sources():
-        for i, line in enumerate(blanked(open(f).read()).split("\n")):
+    places, tree = [], TREE if os.path.exists(GOOD) else "."
+    for f in sources(tree):
+        for i, line in enumerate(blanked(open(tree + "/" + f).read()).split("\n")):
             changes = changes_of(line)
             if changes:
                 places.append((f, i + 1, changes))
@@ -118,14 +126,14 @@ def shell(command, where=None):
 
 
 def copy_tree():
-    """Sources and objects, which `make all tests` has made; GOOD keeps the objects that changes replace."""
+    """Sources and objects, which `make all tests` has made; GOOD gets the objects that changes replace."""
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(TREE + "/build")
     done = shell("tar cf - --exclude='./build*' --exclude=./.git . | tar xf - -C %s && cp -a build/obj build/flags build/build_id "
-                 "build/suites.h build/kernels.c build/preload_*.so build/snug build/tests %s/build/ && cp -a %s/build %s" %
-                 (TREE, TREE, TREE, GOOD))
-    if done.returncode != 0 or not build("common/base/utf8.c") or not build_program():
+                 "build/suites.h build/kernels.c build/preload_*.so build/snug build/tests %s/build/" % (TREE, TREE))
+    if done.returncode != 0:
         sys.exit("the copy does not build " + done.stderr)
+    os.makedirs(GOOD)
 
 
 def objects_of(f):
@@ -137,52 +145,79 @@ def objects_of(f):
     return [(f[:-2] + ".o", f)]
 
 
-def build(f):
-    """Compiles what f is part of, and links the tests, without make, which asks the compiler many things first."""
-    flags, libraries = open("build/flags").read().split(" / ")
+def flags_and_libraries():
+    return open(TREE + "/build/flags").read().strip().split(" / ")
+
+
+def compile_objects(f):
+    """Without make, which asks the compiler many things first."""
+    flags = flags_and_libraries()[0]
     if f.endswith(".cl"):
         embedded = "opencl/kernels/*.cl common/base/philox.h"
         if shell("sh opencl/embed.sh build/kernels.c %s" % embedded, TREE).returncode != 0:
             return False
-    for o, what in objects_of(f):
-        if shell("%s -g0 -w -c -o build/obj/%s %s" % (flags, o, what), TREE).returncode != 0:
-            return False
-    return link("tests", "! -path 'build/obj/common/main.o'", flags, libraries)
+    flags += {"common/base/version.c": " -DSNUG_VERSION='\"0\"' -DSNUG_BUILD='\"0\"'",
+              "common/base/processes.c": " -DSNUG_MPI $(pkg-config --cflags ompi-c)"}.get(f, "")
+    return all(shell("%s %s -c -o build/obj/%s %s" % (flags, OPTIMISE, o, what), TREE).returncode == 0 for o, what in objects_of(f))
 
 
-def link(program, which, flags, libraries):
-    check = "" if program == "snug" else "$(pkg-config --libs check) "
-    return shell("%s -s -o build/%s $(find build/obj -name '*.o' %s) -Wl,--as-needed %s%s -lstdc++" % (
-        flags, program, which, check, libraries.strip()), TREE).returncode == 0
+def keep_good(f):
+    """GOOD gets f's objects, compiled as the changed ones will be; they stand in the tree from then on."""
+    for o, _ in objects_of(f):
+        if not os.path.exists("%s/%s" % (GOOD, o)):
+            if not compile_objects(f):
+                sys.exit("does not compile as it stands: " + f)
+            os.makedirs(os.path.dirname("%s/%s" % (GOOD, o)), exist_ok=True)
+            shutil.copyfile("%s/build/obj/%s" % (TREE, o), "%s/%s" % (GOOD, o))
 
 
-def build_program():
-    flags, libraries = open("build/flags").read().split(" / ")
-    return link("snug", "! -path 'build/obj/tests/*'", flags, libraries)
+def put_back(f):
+    for o, _ in objects_of(f):
+        shutil.copyfile("%s/%s" % (GOOD, o), "%s/build/obj/%s" % (TREE, o))
+
+
+def same_code(f):
+    def code(path):
+        return open(path, "rb").read()
+    return all(code("%s/build/obj/%s" % (TREE, o)) == code("%s/%s" % (GOOD, o)) for o, _ in objects_of(f))
+
+
+def link(program):
+    """True, or False: with `tests`, all but main; with `snug`, all but the tests."""
+    flags, libraries = flags_and_libraries()
+    which, check = {"tests": ("build/obj/common/main.o", "$(pkg-config --libs check) "), "snug": ("build/obj/tests/*", "")}[program]
+    fast = "-fuse-ld=gold" if shutil.which("ld.gold") else ""
+    return shell("%s %s -s -o build/%s $(find build/obj -name '*.o' ! -path '%s') %s-Wl,--as-needed %s -lstdc++" % (
+        flags, fast, program, which, check, libraries), TREE).returncode == 0
 
 
 def suites_for(reached, f, line):
     """[(suite, seconds)]: those that could notice, the quickest first."""
     if f.endswith(".cl"):
         name = os.path.basename(f)
-        return [(s, 60) for s in next(x for begin, x in KERNEL_SUITES if name.startswith(begin)).split()]
+        return [(s, 20) for s in next(x for begin, x in KERNEL_SUITES if name.startswith(begin)).split()]
     code = sorted(map(int, reached["lines"].get(f, {})))
     line = next((l for l in code if l >= line), line)  # a constant's line has no code of its own
     found = [(s["seconds"], name) for name, s in reached["suites"].items() if line in s["lines"].get(f, []) and s["passed"]]
-    first = FIRST.get(wing(f), "").split()
-    chosen = [(name, seconds) for seconds, name in sorted(found) if name in first]
-    left = MOST_SECONDS
+    knowing = KNOWING.get(wing(f), "").split()
+    chosen, left = [], MOST_SECONDS
     for seconds, name in sorted(found):
-        if name not in first and seconds <= left:
+        if name in knowing or seconds <= left:
             chosen.append((name, seconds))
-            left -= seconds
+            left -= 0 if name in knowing else seconds
     return chosen + [(names, 30) for begin, names in ALSO.items() if f.startswith(begin)]
 
 
+def environment(seconds):
+    env = dict(os.environ, XDG_CACHE_HOME=os.path.abspath(TREE + "/cache"), POCL_CACHE_DIR=os.path.abspath(TREE + "/pocl"),
+               POCL_EXTRA_BUILD_FLAGS="-cl-opt-disable", OMP_WAIT_POLICY="passive", OMP_NUM_THREADS="1", SNUG="build/snug",
+               BUILD="build", CK_DEFAULT_TIMEOUT=str(60 + 20 * int(seconds)), CK_TAP_LOG_FILE_NAME="tap", CK_VERBOSITY="silent")
+    return env
+
+
 def passes(suite, seconds):
-    """True, False, or None: it did not end in time."""
-    env = dict(os.environ, XDG_CACHE_HOME=os.path.abspath(TREE + "/cache"), OMP_WAIT_POLICY="passive", SNUG="build/snug",
-               BUILD="build", CK_DEFAULT_TIMEOUT="120")
+    """True, False (as soon as one test fails), or None: it did not end in time."""
+    env = environment(seconds)
     if suite.startswith("script/"):
         command = ["sh", "tests/%s.sh" % suite[7:]]
     else:
@@ -190,60 +225,65 @@ def passes(suite, seconds):
         command = ["build/tests", name]
         if case:
             env["CK_RUN_CASE"] = case
+    tap = TREE + "/tap"
+    if os.path.exists(tap):
+        os.remove(tap)
+    most = 10 + 10 * int(seconds)
+    p = subprocess.Popen(command, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                         start_new_session=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most)))
+    end = time.time() + 300 + 30 * seconds
     try:
-        p = subprocess.Popen(command, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             stdin=subprocess.DEVNULL, start_new_session=True)
-        return p.wait(timeout=30 + 10 * seconds) == 0
-    except subprocess.TimeoutExpired:
-        os.killpg(p.pid, 9)
+        while p.poll() is None:
+            time.sleep(0.05)
+            if os.path.exists(tap) and "\nnot ok" in "\n" + open(tap, errors="replace").read():
+                return False
+            if time.time() > end:
+                return None
+        return p.returncode == 0
+    finally:
+        try:
+            os.killpg(p.pid, 9)
+        except ProcessLookupError:
+            pass
         p.wait()
-        return None
-
-
-def same_code(f):
-    """Do the object files of f hold what they held, but for debugging information?"""
-    for o, _ in objects_of(f):
-        for tree in (TREE, GOOD):
-            stripped = "%s/%s.o" % (WORK, os.path.basename(tree))
-            subprocess.run(["objcopy", "--strip-debug", ("%s/build/obj/" if tree == TREE else "%s/obj/") % tree + o, stripped], check=True)
-        if open(WORK + "/tree.o", "rb").read() != open(WORK + "/good.o", "rb").read():
-            return False
-    return True
 
 
 def judge(mutant, reached):
     number, f, line, begin, end, new = mutant
     path = TREE + "/" + f
+    keep_good(f)
     good = open(path).read()
     text, was, now = changed(good, line, begin, end, new)
     result = {"number": number, "file": f, "line": line, "was": was, "now": now}
-    start = time.time()
+    start = os.times()
+    ran, program = [], False
     try:
         open(path, "w").write(text)
-        if not build(f):
+        if not compile_objects(f):
             return dict(result, verdict="does not compile")
         if same_code(f):
             return dict(result, verdict="same code")
         suites = suites_for(reached, f, line)
-        ran = []
-        program = False
+        if not link("tests"):
+            return dict(result, verdict="does not compile")
         for suite, seconds in suites:
             if suite.startswith("script/") and not program:
-                program = build_program()
+                program = link("snug")
             ran.append(suite)
             passed = passes(suite, seconds)
             if not passed:
-                verdict = "noticed" if passed is False else "noticed by time"
-                return dict(result, verdict=verdict, by=suite, ran=len(ran), seconds=round(time.time() - start))
-        return dict(result, verdict="survived" if suites else "not reached", ran=ran, seconds=round(time.time() - start))
+                result.update(verdict="noticed" if passed is False else "noticed by time", by=suite, ran=len(ran))
+                break
+        else:
+            result.update(verdict="survived" if suites else "not reached", ran=ran)
+        used = os.times()
+        return dict(result, seconds=round(used.children_user + used.children_system - start.children_user - start.children_system, 1))
     finally:
         open(path, "w").write(good)
         put_back(f)
-
-
-def put_back(f):
-    for o, _ in objects_of(f):
-        shutil.copyfile("%s/obj/%s" % (GOOD, o), "%s/build/obj/%s" % (TREE, o))
+        shutil.rmtree(TREE + "/cache", ignore_errors=True)
+        if f.endswith(".cl"):
+            shutil.rmtree(TREE + "/pocl", ignore_errors=True)
 
 
 def results():
@@ -256,38 +296,40 @@ def counts(r):
     return r["verdict"] not in ("does not compile", "same code")
 
 
-def run(wanted, minutes, kernels):
+def run(first, minutes, kernels):
     began = time.time()
-    if not os.path.exists(GOOD + "/tests"):
+    if not os.path.exists(GOOD):
         copy_tree()
     reached = json.load(open(REACHED))
     had = {r["number"] for r in results()}
-    judged = sum(counts(r) and r["file"].endswith(".cl") == kernels for r in results())
-    for mutant in draw():
-        if mutant[1].endswith(".cl") != kernels:
+    for mutant in draw()[:int(first)]:
+        if mutant[1].endswith(".cl") != kernels or mutant[0] in had:
             continue
-        if judged >= wanted or time.time() - began > 60 * minutes:
+        if time.time() - began > 60 * minutes:
             break
-        if mutant[0] in had:
-            continue
         r = judge(mutant, reached)
         with open(RESULTS, "a") as out:
             out.write(json.dumps(r) + "\n")
-        judged += counts(r)
-        print("%3d %s:%d %s -> %s: %s %s" % (r["number"], r["file"], r["line"], r["was"][:60], r["now"][:60], r["verdict"],
-                                            r.get("by", "")), flush=True)
+        say(r)
 
 
-def again():
+def say(r):
+    print("%3d %s:%d %s -> %s: %s %s %s" % (r["number"], r["file"], r["line"], r["was"][:60], r["now"][:60], r["verdict"],
+                                           r.get("by", ""), r.get("seconds", "")), flush=True)
+
+
+def again(numbers):
+    """With the tests as they are now: their objects and scripts are copied from this build."""
+    shell("cp -a tests %s/ && cp -a build/obj/tests %s/build/obj/" % (TREE, TREE))
     reached = json.load(open(REACHED))
-    old = results()
     drawn = {m[0]: m for m in draw()}
-    for i, r in enumerate(old):
-        if r["verdict"] in ("survived", "not reached"):
-            old[i] = judge(drawn[r["number"]], reached)
-            print(old[i]["number"], old[i]["file"], old[i]["line"], old[i]["verdict"], old[i].get("by", ""), flush=True)
-    with open(RESULTS, "w") as out:
-        out.writelines(json.dumps(r) + "\n" for r in old)
+    for old in results():
+        if old["number"] in numbers or not numbers and old["verdict"] in ("survived", "not reached"):
+            r = judge(drawn[old["number"]], reached)
+            say(r)
+            kept = [r if x["number"] == r["number"] else x for x in results()]
+            with open(RESULTS, "w") as out:
+                out.writelines(json.dumps(x) + "\n" for x in kept)
 
 
 def wing(name):
@@ -295,9 +337,10 @@ def wing(name):
     return "/".join(parts[:2]) if parts[0] != "cpu" and len(parts) > 2 else parts[0]
 
 
-def table():
+def table(first):
     sums = {}
-    for r in filter(counts, results()):
+    counting = sorted(filter(counts, results()), key=lambda r: r["number"])[:first]
+    for r in counting:
         for w in (wing(r["file"]), "all"):
             s = sums.setdefault(w, [0, 0])
             s[0] += 1
@@ -305,7 +348,7 @@ def table():
     print("| wing | mutants | noticed |\n|---|---|---|")
     for w in sorted(sums, key=lambda x: (x == "all", x)):
         print("| %s | %d | %d (%.0f %%) |" % (w, sums[w][0], sums[w][1], 100 * sums[w][1] / sums[w][0]))
-    for r in results():
+    for r in counting:
         if r["verdict"] in ("survived", "not reached"):
             print("%d %s:%d %s\n    %s\n    %s" % (r["number"], r["file"], r["line"], r["verdict"], r["was"], r["now"]))
 
@@ -314,13 +357,14 @@ if __name__ == "__main__":
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     command, numbers = (sys.argv[1:2] or [""])[0], [float(x) for x in sys.argv[2:]]
     if command == "list":
+        where = TREE if os.path.exists(GOOD) else "."
         for m in draw()[:int((numbers + [200])[0])]:
-            print(m[0], "%s:%d" % m[1:3], " -> ".join(changed(open(m[1]).read(), *m[2:])[1:]))
+            print(m[0], "%s:%d" % m[1:3], " -> ".join(changed(open(where + "/" + m[1]).read(), *m[2:])[1:]))
     elif command in ("run", "kernels"):
         run((numbers + [200])[0], numbers[1] if len(numbers) > 1 else 1e9, command == "kernels")
     elif command == "again":
-        again()
+        again(numbers)
     elif command == "table":
-        table()
+        table(int((numbers + [200])[0]))
     else:
         sys.exit(__doc__)

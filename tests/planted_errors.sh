@@ -1,8 +1,11 @@
 #!/bin/sh
 # planted_errors.sh: do the tests notice? Plants each error of planted_errors.txt into a copy of the sources in
 # build/planted, builds what it touches, and demands that every suite named beside it fails; the same suites must pass
-# without it. An error that no longer fits the sources is a failure too.
-# usage: sh tests/planted_errors.sh [quick | WORDS]      quick: those with a *, each in its first suite; WORDS: those with these words in the name
+# without it. First it sees, for all of them, that the text stands once in its file and that the suites have such test
+# cases: code moves.
+# usage: sh tests/planted_errors.sh [check | quick | FROM-TO | WORDS]
+#     check: nothing but that, which takes a second and needs no build; quick: those with a *, each in its first suite;
+#     FROM-TO: those of these numbers; WORDS: those with these words in the name
 set -u
 cd "$(dirname "$0")/.." || exit 1
 table=$PWD/tests/planted_errors.txt
@@ -19,6 +22,42 @@ esac
 say() { printf 'planted: %s\n' "$*"; }
 make_program() { ${MAKE:-make} -s -C "$tree" DEPS=0 SANITIZE=0 BUILD=build all; }
 make_tests() { ${MAKE:-make} -s -C "$tree" DEPS=0 SANITIZE=0 BUILD=build tests; }
+
+# How often each text stands in its file, and whether each SUITE/CASE and script/NAME is there.
+check() {
+    awk '
+    function complain(what) { print "planted: " name ": " what; wrong++ }
+    function times(text, file,    line, n, i) {
+        while ((getline line <file) > 0)
+            while ((i = index(line, text)) > 0) { n++; line = substr(line, i + length(text)) }
+        close(file)
+        return n + 0
+    }
+    function has_case(suite, test,    file, line, found) {
+        if (suite == "script") return (getline line <("tests/" test ".sh")) > 0
+        file = home[suite]
+        while (file != "" && (getline line <file) > 0) if (index(line, "tcase_create(\"" test "\")")) found = 1
+        if (file != "") close(file)
+        return found
+    }
+    FILENAME ~ /[.]c$/ { if (/^Suite [*][a-z0-9_]*_suite\(void\)/) { split($2, part, "_suite"); home[substr(part[1], 2)] = FILENAME } next }
+    /^  in / { file = substr($0, 6) }
+    /^  - / {
+        n = times(substr($0, 5), file)
+        if (n != 1) complain("its text stands " n " times in " file ", and has to stand there once")
+    }
+    /^  fails / {
+        for (i = 2; i <= NF; i++) {
+            split($i, part, "/")
+            if (!has_case(part[1], part[2])) complain("there is no " $i)
+        }
+        count++
+    }
+    /^[^ #]/ { name = $0 }
+    END { print "planted: " count " errors, " wrong + 0 " that do not fit"; exit wrong + 0 != 0 || !count }' tests/test_*.c "$table"
+}
+check || exit 1
+[ "$choice" != check ] || exit 0
 
 # The copy, with this build's objects, so that each error costs the objects that it touches.
 [ -x build/tests ] || { say "build/tests is missing: type  make tests" >&2; exit 1; }
@@ -69,10 +108,10 @@ restore() {
     done)
 }
 
-planted=0 missed=0
+number=0 planted=0 missed=0
 miss() {
     missed=$((missed + 1))
-    say "$1: $name" >&2
+    say "$number: $1: $name" >&2
 }
 plant() { # the suites that must fail
     planted=$((planted + 1))
@@ -88,7 +127,7 @@ plant() { # the suites that must fail
         if passes "$suite"; then miss "went by in $suite"; fi
     done
     restore
-    say "$name: $*"
+    say "$number: $name: $*"
 }
 
 start=$(date +%s)
@@ -100,8 +139,10 @@ while IFS= read -r line; do
     '  - '*) old=${line#  - } ;;
     '  +'*) new=${line#  +} new=${new# } ;;
     '  fails '*)
+        number=$((number + 1))
         case $choice in
         '') ;;
+        [0-9]*-[0-9]*) if [ $number -lt "${choice%-*}" ] || [ $number -gt "${choice#*-}" ]; then continue; fi ;;
         quick) case $name in '* '*) ;; *) continue ;; esac ;;
         *) case $name in *"$choice"*) ;; *) continue ;; esac ;;
         esac
