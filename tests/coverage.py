@@ -44,7 +44,7 @@ def run_suite(name, fork):
 def gcov():
     """{file: {line: [count, [branch counts]]}} of all that ran since the counts were last removed."""
     found = {}
-    data = glob.glob(BUILD + "/obj/**/*.gcda", recursive=True)
+    data = [f for wing in ("common", "cpu") for f in glob.glob(BUILD + "/obj/" + wing + "/**/*.gcda", recursive=True)]
     for at in range(0, len(data), 50):
         out = subprocess.run(["gcov", "-b", "--json-format", "--stdout"] + data[at:at + 50], capture_output=True, check=True)
         for text in out.stdout.splitlines():

@@ -400,6 +400,18 @@ START_TEST(a_later_value_wins_and_its_origin_is_kept) {
 }
 END_TEST
 
+/* A name in an argument stands for what came last, be it the config file's or another argument's. */
+START_TEST(an_argument_may_name_what_came_before) {
+    config c;
+    parse_well(&c, "learning_rate = 6e-4\n", "--min_lr=learning_rate / 10", NULL, NULL);
+    ck_assert_double_eq_tol(c.min_lr, 6e-5, 1e-18);
+    config_free(&c);
+    parse_well(&c, "learning_rate = 6e-4\n", "--learning_rate=1e-3", "--min_lr=learning_rate / 10", NULL);
+    ck_assert_double_eq_tol(c.min_lr, 1e-4, 1e-18);
+    config_free(&c);
+}
+END_TEST
+
 START_TEST(option_strings_need_no_quotes_and_switches_no_value) {
     config c;
     parse_well(&c, NULL, "--dataset=my data=1", "--out_dir='quoted'", "--bias");
@@ -647,6 +659,7 @@ Suite *config_suite(void) {
     tcase_add_test(t, values_of_keys_that_mean_nothing_here_need_not_make_sense);
     tcase_add_test(t, many_ignored_keys_make_a_note_of_bounded_length);
     tcase_add_test(t, a_later_value_wins_and_its_origin_is_kept);
+    tcase_add_test(t, an_argument_may_name_what_came_before);
     tcase_add_test(t, option_strings_need_no_quotes_and_switches_no_value);
     tcase_add_test(t, other_arguments_are_positional_and_all_after_two_dashes);
     tcase_add_test(t, what_takes_effect_is_said_once);

@@ -314,6 +314,7 @@ START_TEST(json_carries_the_whole_report) {
     bool half = false, narrower = false, eight = false;
     cJSON_ArrayForEach(o, options) {
         cJSON *m = cJSON_GetObjectItem(o, "model");
+        ck_assert(truth(o, "fits") == (number(o, "peak_bytes") <= 10.5 * 0x1p30));
         ck_assert(fmod(number(m, "n_embd"), number(m, "n_head")) == 0);
         half = half || !strcmp(string(o, "training"), "OTHER: effective batch 256, noise x1.41");
         narrower = narrower || (number(m, "n_embd") == 512 && number(m, "n_head") == 8);
@@ -378,6 +379,47 @@ START_TEST(what_does_not_fit_says_so_and_fails) {
                 "--vram_cap=10.5GiB", "--offload=none");
     ck_assert_int_eq(s, NO_MEMORY);
     ck_assert_msg(strstr(e.text, "micro_batch_size 16") && strstr(text, "DOES NOT FIT"), "%s", e.text);
+    free(text);
+}
+END_TEST
+
+/* Of a policy that was asked for and fits with no micro-batch, the table says what would fit without it. */
+START_TEST(what_fits_without_the_policy_asked_for_is_a_row) {
+    status s;
+    error e = {""};
+    char *text = PLAN(&s, &e, "--n_layer=4", "--n_head=2", "--n_embd=64", "--block_size=256", "--vocab_size=512",
+                      "--batch_size=4", "--recompute=none", "--vram_cap=6MiB", "--offload=none", "--json=True");
+    cJSON *root = cJSON_Parse(text), *o;
+    int fitting = 0, chosen = 0, row = 0;
+    ck_assert_int_eq(s, NO_MEMORY);
+    cJSON_ArrayForEach(o, cJSON_GetObjectItem(root, "options")) {
+        bool fits = number(o, "peak_bytes") <= 6 * 0x1p20;
+        ck_assert(truth(o, "fits") == fits);
+        ck_assert(truth(o, "chosen") == (row++ == 0));
+        chosen += truth(o, "chosen");
+        fitting += fits && !strcmp(string(o, "training"), "the same") && strcmp(string(o, "recompute"), "none");
+    }
+    ck_assert(chosen == 1 && fitting == 1);
+    cJSON_Delete(root);
+    free(text);
+}
+END_TEST
+
+/* Where nothing is left to choose, the first row of the table is what was chosen and what the others compare with. */
+START_TEST(the_first_row_is_the_one_asked_for_where_all_is_given) {
+    status s;
+    error e = {""};
+    char *text =
+        PLAN(&s, &e, "--n_layer=2", "--n_head=2", "--n_embd=64", "--block_size=64", "--vocab_size=512",
+             "--batch_size=4", "--micro_batch_size=4", "--recompute=block", "--vram_cap=64MiB", "--offload=none");
+    ck_assert_int_eq(s, OK);
+    char *first = strstr(text, "\n> 4 x "), *end = first ? strchr(first + 1, '\n') : NULL;
+    ck_assert_ptr_nonnull(end);
+    *end = 0;
+    ck_assert_msg(strstr(first, "block") && strstr(first, " - ") && strstr(first, "x1.00  the same"), "%s", first);
+    ck_assert_ptr_nonnull(strstr(end + 1, "what you asked for: nothing was left to choose"));
+    for (char *line = strtok(end + 1, "\n"); line; line = strtok(NULL, "\n")) /* it has no second row */
+        ck_assert_msg(strncmp(line, "  4 x ", 6) != 0 || !strstr(line, "  the same"), "%s", line);
     free(text);
 }
 END_TEST
@@ -645,6 +687,8 @@ Suite *fit_suite(void) {
     tcase_add_test(command, json_carries_the_whole_report);
     tcase_add_test(command, the_saving_of_bfloat16_is_an_option);
     tcase_add_test(command, what_does_not_fit_says_so_and_fails);
+    tcase_add_test(command, what_fits_without_the_policy_asked_for_is_a_row);
+    tcase_add_test(command, the_first_row_is_the_one_asked_for_where_all_is_given);
     tcase_add_test(command, giving_up_equal_bits_is_offered_where_it_helps);
     tcase_add_test(command, text_fits_in_100_columns_without_colors);
     tcase_add_test(command, the_map_draws_every_tensor_of_a_step_once);

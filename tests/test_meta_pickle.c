@@ -7,6 +7,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #undef fail /* Check has a macro of this name */
 
@@ -99,6 +100,26 @@ START_TEST(other_pickles_are_one_clear_line) {
 }
 END_TEST
 
+/* A byte is counted from 0, as hexdump does: here behind the two of the protocol, and behind an empty dict. */
+START_TEST(the_byte_that_is_refused_is_named) {
+    static const struct {
+        const char *bytes, *says;
+    } files[] = {{"\x80\x02"
+                  "c",
+                  "at byte 2 (opcode 0x63) for something of Python's to be called"},
+                 {"\x80\x02}\x8f", "at byte 3 (opcode 0x8f) something else than dicts"}};
+    for (int i = 0; i < ROWS(files); i++) {
+        char path[] = "/tmp/snug-test-XXXXXX";
+        int64_t vocabulary;
+        close(mkstemp(path));
+        ck_assert(file_write(path, files[i].bytes, strlen(files[i].bytes), false, NULL, &e) == OK);
+        ck_assert_int_eq(meta_pickle_vocabulary(path, &vocabulary, &e), BAD_INPUT);
+        ck_assert_msg(strstr(e.text, files[i].says) != NULL, "%s", e.text);
+        unlink(path);
+    }
+}
+END_TEST
+
 /* Every cut and every changed byte of good files: read or refused in one line, never worse. */
 START_TEST(no_damage_crashes) {
     char *text, folder[] = "/tmp/snug-test-XXXXXX";
@@ -130,6 +151,7 @@ Suite *meta_pickle_suite(void) {
     tcase_add_loop_test(t, the_letters_are_those_that_python_wrote, 0, ROWS(good));
     tcase_add_test(t, vocab_size_may_be_more_than_the_letters);
     tcase_add_loop_test(t, other_pickles_are_one_clear_line, 0, 2 * ROWS(bad));
+    tcase_add_test(t, the_byte_that_is_refused_is_named);
     tcase_add_loop_test(t, no_damage_crashes, 0, 2);
     suite_add_tcase(s, t);
     return s;

@@ -118,7 +118,8 @@ START_TEST(peaks_are_those_of_a_card) {
 }
 END_TEST
 
-/* Of toys on the CPU, where the fullest moment is not always in the loss: it falls into all of these. */
+/* Of toys on the CPU, where the fullest moment is not always in the loss: it falls into all of these. What one norm
+   keeps is 1 to 2 % of most of them. */
 START_TEST(peaks_of_whole_steps_are_pytorch_s) {
     FILE *f = open_table("tests/golden/nanogpt_peaks.txt", " micro_batches peak");
     nanogpt_run r;
@@ -130,8 +131,9 @@ START_TEST(peaks_of_whole_steps_are_pytorch_s) {
         r.accumulates = there[0] > 1;
         ck_assert_int_eq(nanogpt_measure(&r, &m, &e), OK);
         double peak = (double)(m.allocated - m.parts[NANOGPT_WORKSPACE]);
-        ck_assert_msg(fabs(peak / there[1] - 1) < 0.03, "%d x %d, %d layers, %d heads: %.0f bytes in %s, not %.0f",
-                      r.micro_batch, r.length, r.shape.layers, r.shape.heads, peak, m.moment, there[1]);
+        ck_assert_msg(fabs(peak / there[1] - 1) < (r.flash ? 0.005 : 0.015),
+                      "%d x %d, %d layers, %d heads: %.0f bytes in %s, not %.0f", r.micro_batch, r.length,
+                      r.shape.layers, r.shape.heads, peak, m.moment, there[1]);
         in_loss = in_loss || strstr(m.moment, "loss");
         in_mlp = in_mlp || strstr(m.moment, "MLP");
         in_attention = in_attention || strstr(m.moment, "attention");

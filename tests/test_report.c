@@ -427,7 +427,6 @@ START_TEST(charts_of_odd_data_stay_within_their_picture) {
 }
 END_TEST
 
-/* Thousands of points become one column of pixels each, but the lowest and highest of them stay. */
 START_TEST(a_chart_has_its_title_and_its_axes_numbers) {
     static const struct {
         double most;
@@ -444,6 +443,7 @@ START_TEST(a_chart_has_its_title_and_its_axes_numbers) {
 }
 END_TEST
 
+/* Thousands of points become one column of pixels each, but the lowest and highest of them stay. */
 START_TEST(thinning_keeps_spikes) {
     static double x[100000], y[100000];
     for (int i = 0; i < 100000; i++) x[i] = i, y[i] = 1;
