@@ -2,7 +2,8 @@
 """mutants.py: would the tests notice if one place of the program were wrong? Draws changes of one place (an operator, a
 constant, a bound, a statement that is dropped) in common/, cpu/ and opencl/kernels/ by a fixed seed, uniformly over the
 lines that have any; builds each in a copy of the sources; and runs the suites that reach the line, the quickest first,
-until a test fails. Which suites reach a line is in reached.json, which tests/coverage.py makes.
+until a test fails. Which suites reach a line is in reached.json, which tests/coverage.py makes; without it only those run
+that are meant for the file (KNOWING).
 
     python3 tests/mutants.py list [N]               the first N changes
     python3 tests/mutants.py run [N [MINUTES]]      judges those of the first N in C, for so many minutes; needs a build
@@ -28,7 +29,7 @@ import time
 SEED, DRAWN = 21, 600
 WORK = "build/mutants"
 TREE, GOOD, RESULTS = WORK + "/tree", WORK + "/good", "build/mutants.jsonl"
-MOST_SECONDS = 20  # of suites a mutant, by the processor time that they took under gcov; beside those in KNOWING and ALSO
+MOST_SECONDS = 30  # of suites a mutant, by the processor time that they took under gcov; beside those in KNOWING
 OPTIMISE = "-g0 -O1 -w"
 REACHED = "build-cov/reached.json"
 
@@ -45,14 +46,35 @@ KERNEL_SUITES = [
     ("", "opencl/toy opencl_bf16/ops opencl/opencl opencl_home/opencl_home opencl/limits opencl/head opencl_generate opencl_golden opencl_batch"),
 ]
 
-# Suites that know the right values of a wing, and are run where they reach the line, whatever they take.
-KNOWING = {"cpu": "ops ops_step golden_runs", "common/graph": "plan golden_runs choice", "common/run": "golden_runs schedule",
-         "common/save": "runs checkpoint safetensors golden_runs", "common/report": "report", "common/commands": "nanogpt fit choice"}
-
-# What gcov does not know of: commands whose own tests take too long under it.
-ALSO = {"common/commands/equivalence": "equivalence", "common/commands/gradcheck": "gradcheck/cpu",
-        "common/commands/grads": "golden", "common/commands/bench": "script/bench",
-        "common/commands/devices_check": "opencl_golden"}
+# Suites that know the right values of a file or of a wing, by the beginning of its name; the first that fits. They are run
+# first, in this order, also where gcov does not know that they reach the line.
+KNOWING = [
+    ("common/base/rng", "rng sample golden_runs/train"), ("common/base/terminal", "terminal report"),
+    ("common/base/progress", "progress"), ("common/base/nearest", "words config"), ("common/base/utf8", "tokenizer_folder config"),
+    ("common/base/processes", "shards script/processes"), ("common/base/mapped_file", "data safetensors token_file"),
+    ("common/base", "host run_log runs"),
+    ("common/config/help", "options config script/docs"),
+    ("common/config", "config_language config_python config options"),
+    ("common/graph/nanogpt", "nanogpt"), ("common/graph/fit", "fit/search choice/rule fit/all fit/command"),
+    ("common/graph/precision", "bf16 plan/gpt2"), ("common/graph/cost", "schedule choice/rule fit/command"),
+    ("common/graph/gpt_params", "rng golden_runs/train checkpoint plan/gpt2"), ("common/graph", "plan golden_runs/train choice/rule"),
+    ("common/text/pickle", "meta_pickle"), ("common/text/meta_pickle", "meta_pickle"),
+    ("common/text/tokenizer", "tokenizer_folder tokenizer data"), ("common/text/word_counts", "data tokenizer"),
+    ("common/text", "data token_file words"),
+    ("common/save/run_log", "run_log"), ("common/save/safetensors", "safetensors"),
+    ("common/save/checkpoint", "checkpoint runs golden_runs/train"), ("common/save", "runs resume run_log"),
+    ("common/report", "report"),
+    ("common/run/generate", "sample golden_runs/sample"), ("common/run/sample", "golden_runs/sample generate"),
+    ("common/run/nonfinite", "nonfinite"), ("common/run/resume", "resume"), ("common/run/shape", "config schedule golden_runs/train"),
+    ("common/run/eval", "golden_runs/eval"), ("common/run/calibrate", "schedule fit/command"),
+    ("common/run", "golden_runs schedule host"),
+    ("common/commands/plan_nanogpt", "nanogpt/command"), ("common/commands/plan", "fit/command choice"),
+    ("common/commands/equivalence", "equivalence"), ("common/commands/gradcheck", "gradcheck/cpu"),
+    ("common/commands/grads", "script/resume"), ("common/commands/bench", "script/bench"),
+    ("common/commands/devices_check", "opencl_golden"),
+    ("cpu/gemm", "gemm ops_step ops lanes/lanes"), ("cpu", "ops ops_step bf16 golden_runs/train lanes/lanes"),
+    ("", ""),
+]
 
 OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&", "+": "-", "-": "+",
          "*": "+", "/": "*", "%": "/", "+=": "-=", "-=": "+=", "*=": "=", "/=": "*=", "|=": "=", "<<": ">>", ">>": "<<",
@@ -103,7 +125,7 @@ def sources(tree):
 
 def draw():
     """DRAWN changes, each (number, file, line from 1, begin, end, new text)."""
-    places, tree = [], TREE if os.path.exists(GOOD) else "."
+    places, tree = [], GOOD if os.path.exists(GOOD) else "."
     for f in sources(tree):
         for i, line in enumerate(blanked(open(tree + "/" + f).read()).split("\n")):
             changes = changes_of(line)
@@ -126,7 +148,8 @@ def shell(command, where=None):
 
 
 def copy_tree():
-    """Sources and objects, which `make all tests` has made; GOOD gets the objects that changes replace."""
+    """Sources and objects, which `make all tests` has made. GOOD has the sources as they stand, and gets the objects that
+    changes replace."""
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(TREE + "/build")
     done = shell("tar cf - --exclude='./build*' --exclude=./.git . | tar xf - -C %s && cp -a build/obj build/flags build/build_id "
@@ -134,6 +157,16 @@ def copy_tree():
     if done.returncode != 0:
         sys.exit("the copy does not build " + done.stderr)
     os.makedirs(GOOD)
+    shell("cp -a common cpu opencl %s/" % GOOD)
+
+
+def begin():
+    """The tree without what an interrupted run left in it; and what reached.json says."""
+    if not os.path.exists(GOOD):
+        copy_tree()
+    shell("cp -a %s/common %s/cpu %s/opencl %s/ && cd %s && find . -name '*.o' -exec cp --parents {} %s/build/obj/ ';'" % (
+        GOOD, GOOD, GOOD, TREE, GOOD, os.path.abspath(TREE)))
+    return json.load(open(REACHED)) if os.path.exists(REACHED) else {"suites": {}, "lines": {}}
 
 
 def objects_of(f):
@@ -192,32 +225,31 @@ def link(program):
 
 
 def suites_for(reached, f, line):
-    """[(suite, seconds)]: those that could notice, the quickest first."""
+    """[(suite, seconds)]: those that could notice; those that know the file first, then the quickest."""
     if f.endswith(".cl"):
         name = os.path.basename(f)
         return [(s, 20) for s in next(x for begin, x in KERNEL_SUITES if name.startswith(begin)).split()]
+    chosen = [(name, 20) for name in next(x for begin, x in KNOWING if f.startswith(begin)).split()]
     code = sorted(map(int, reached["lines"].get(f, {})))
     line = next((l for l in code if l >= line), line)  # a constant's line has no code of its own
-    found = [(s["seconds"], name) for name, s in reached["suites"].items() if line in s["lines"].get(f, []) and s["passed"]]
-    knowing = KNOWING.get(wing(f), "").split()
-    chosen, left = [], MOST_SECONDS
-    for seconds, name in sorted(found):
-        if name in knowing or seconds <= left:
+    left = MOST_SECONDS
+    for seconds, name in sorted((s["seconds"], name) for name, s in reached["suites"].items()):
+        reaches = reached["suites"][name]["passed"] and line in reached["suites"][name]["lines"].get(f, [])
+        if reaches and seconds <= left and all(name != c[0] for c in chosen):
             chosen.append((name, seconds))
-            left -= 0 if name in knowing else seconds
-    return chosen + [(names, 30) for begin, names in ALSO.items() if f.startswith(begin)]
+            left -= seconds
+    return chosen
 
 
-def environment(seconds):
-    env = dict(os.environ, XDG_CACHE_HOME=os.path.abspath(TREE + "/cache"), POCL_CACHE_DIR=os.path.abspath(TREE + "/pocl"),
+def environment():
+    return dict(os.environ, XDG_CACHE_HOME=os.path.abspath(TREE + "/cache"), POCL_CACHE_DIR=os.path.abspath(TREE + "/pocl"),
                POCL_EXTRA_BUILD_FLAGS="-cl-opt-disable", OMP_WAIT_POLICY="passive", OMP_NUM_THREADS="1", SNUG="build/snug",
-               BUILD="build", CK_DEFAULT_TIMEOUT=str(60 + 20 * int(seconds)), CK_TAP_LOG_FILE_NAME="tap", CK_VERBOSITY="silent")
-    return env
+               BUILD="build", CK_DEFAULT_TIMEOUT="300", CK_TIMEOUT_MULTIPLIER="6", CK_TAP_LOG_FILE_NAME="tap", CK_VERBOSITY="silent")
 
 
-def passes(suite, seconds):
-    """True, False (as soon as one test fails), or None: it did not end in time."""
-    env = environment(seconds)
+def failure(suite, seconds):
+    """"", or what Check says of the first test that fails, "status N" of a script, or "time": it did not end in time."""
+    env = environment()
     if suite.startswith("script/"):
         command = ["sh", "tests/%s.sh" % suite[7:]]
     else:
@@ -231,15 +263,18 @@ def passes(suite, seconds):
     most = 10 + 10 * int(seconds)
     p = subprocess.Popen(command, cwd=TREE, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                          start_new_session=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (most, most)))
-    end = time.time() + 300 + 30 * seconds
+    end = time.time() + 1800
     try:
-        while p.poll() is None:
+        ended = False
+        while not ended:
             time.sleep(0.05)
-            if os.path.exists(tap) and "\nnot ok" in "\n" + open(tap, errors="replace").read():
-                return False
+            ended = p.poll() is not None
+            failed = re.search(r"^not ok.*", open(tap, errors="replace").read(), re.M) if os.path.exists(tap) else None
+            if failed:
+                return failed.group(0)
             if time.time() > end:
-                return None
-        return p.returncode == 0
+                return "time"
+        return "" if p.returncode == 0 else "status %d" % p.returncode
     finally:
         try:
             os.killpg(p.pid, 9)
@@ -252,7 +287,7 @@ def judge(mutant, reached):
     number, f, line, begin, end, new = mutant
     path = TREE + "/" + f
     keep_good(f)
-    good = open(path).read()
+    good = open(GOOD + "/" + f).read()
     text, was, now = changed(good, line, begin, end, new)
     result = {"number": number, "file": f, "line": line, "was": was, "now": now}
     start = os.times()
@@ -270,9 +305,9 @@ def judge(mutant, reached):
             if suite.startswith("script/") and not program:
                 program = link("snug")
             ran.append(suite)
-            passed = passes(suite, seconds)
-            if not passed:
-                result.update(verdict="noticed" if passed is False else "noticed by time", by=suite, ran=len(ran))
+            why = failure(suite, seconds)
+            if why:
+                result.update(verdict="noticed", by=suite, why=why, ran=len(ran))
                 break
         else:
             result.update(verdict="survived" if suites else "not reached", ran=ran)
@@ -298,9 +333,7 @@ def counts(r):
 
 def run(first, minutes, kernels):
     began = time.time()
-    if not os.path.exists(GOOD):
-        copy_tree()
-    reached = json.load(open(REACHED))
+    reached = begin()
     had = {r["number"] for r in results()}
     for mutant in draw()[:int(first)]:
         if mutant[1].endswith(".cl") != kernels or mutant[0] in had:
@@ -321,7 +354,7 @@ def say(r):
 def again(numbers):
     """With the tests as they are now: their objects and scripts are copied from this build."""
     shell("cp -a tests %s/ && cp -a build/obj/tests %s/build/obj/" % (TREE, TREE))
-    reached = json.load(open(REACHED))
+    reached = begin()
     drawn = {m[0]: m for m in draw()}
     for old in results():
         if old["number"] in numbers or not numbers and old["verdict"] in ("survived", "not reached"):
@@ -344,7 +377,7 @@ def table(first):
         for w in (wing(r["file"]), "all"):
             s = sums.setdefault(w, [0, 0])
             s[0] += 1
-            s[1] += r["verdict"].startswith("noticed")
+            s[1] += (r["verdict"] == "noticed")
     print("| wing | mutants | noticed |\n|---|---|---|")
     for w in sorted(sums, key=lambda x: (x == "all", x)):
         print("| %s | %d | %d (%.0f %%) |" % (w, sums[w][0], sums[w][1], 100 * sums[w][1] / sums[w][0]))
@@ -357,7 +390,7 @@ if __name__ == "__main__":
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     command, numbers = (sys.argv[1:2] or [""])[0], [float(x) for x in sys.argv[2:]]
     if command == "list":
-        where = TREE if os.path.exists(GOOD) else "."
+        where = GOOD if os.path.exists(GOOD) else "."
         for m in draw()[:int((numbers + [200])[0])]:
             print(m[0], "%s:%d" % m[1:3], " -> ".join(changed(open(where + "/" + m[1]).read(), *m[2:])[1:]))
     elif command in ("run", "kernels"):

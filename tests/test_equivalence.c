@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/json_value.h"
 #include "run/model.h"
+#include "run/train.h"
 #include "support_capture.h"
 #include "support_steps.h"
 #include <check.h>
@@ -88,7 +89,6 @@ static double row_error(const cJSON *root, const char *name) {
     return 0;
 }
 
-/* Trains the way that one split says it did, by the model's own functions: loss and hash must be those reported. */
 START_TEST(the_built_in_model_is_the_same_at_every_split_and_takes_seconds) {
     status s;
     error e = {""};
@@ -145,6 +145,51 @@ START_TEST(gradients_are_right_or_wrong_by_how_they_are_divided) {
     const cJSON *noise = json_get(root, "noise");
     ck_assert_double_eq_tol(number(noise, "ratio"), sqrt(2), 0.2);
     ck_assert_double_eq_tol(number(noise, "theory"), sqrt(2), 1e-12);
+    cJSON_Delete(root);
+}
+END_TEST
+
+/* What docs say of the built-in model and its training, given to `train` with the built-in text as its data: each
+   step's loss is the one of equivalence.json. */
+START_TEST(the_built_in_training_is_what_train_does) {
+    status s;
+    error e = {""};
+    token_file text;
+    char data[128], line[4096];
+    int i = 0;
+    equivalence_text_open(&text);
+    ck_assert(token_at(&text, 0) == 'A' && token_at(&text, text.tokens - 1) == '\n');
+    for (int val = 0; val < 2; val++) {
+        snprintf(data, sizeof data, "%s/%s.bin", folder, val ? "val" : "train");
+        ck_assert(file_write(data, text.map, text.map_bytes, false, NULL, &e) == OK);
+    }
+    equivalence_text_free(&text);
+    free(CAPTURE(equivalence_run, &s, &e, "--device=cpu", out_option, "--splits=5"));
+    ck_assert_msg(s == OK, "%s", e.text);
+    cJSON *root = written(), *step;
+    const cJSON *losses = json_get(cJSON_GetArrayItem(json_get(root, "splits"), 0), "losses");
+    snprintf(data, sizeof data, "--dataset=%s", folder);
+    free(CAPTURE(train_run, &s, &e, "--device=cpu", out_option, data, "--n_layer=2", "--n_head=4", "--n_embd=64",
+                 "--block_size=64", "--vocab_size=128", "--dropout=0.1", "--batch_size=4",
+                 "--gradient_accumulation_steps=3", "--decay_lr=False", "--learning_rate=1e-2", "--max_iters=5",
+                 "--log_interval=1", "--eval_interval=100", "--eval_iters=1"));
+    ck_assert_msg(s == OK, "%s", e.text);
+    snprintf(data, sizeof data, "%s/out/log.jsonl", folder);
+    FILE *log = fopen(data, "r");
+    ck_assert_ptr_nonnull(log);
+    while (fgets(line, sizeof line, log)) {
+        if (!(step = cJSON_Parse(line)) || !json_get(step, "loss")) continue;
+        const cJSON *there = cJSON_GetArrayItem(losses, i);
+        ck_assert_msg(i++ == number(step, "iter") && there && number(step, "loss") == there->valuedouble, "%s", line);
+        cJSON_Delete(step);
+    }
+    fclose(log);
+    ck_assert(i == 5 && number(root, "steps") == 5 && cJSON_IsTrue(json_get(root, "built_in")));
+    const cJSON *m = json_get(root, "model");
+    ck_assert(number(m, "n_layer") == 2 && number(m, "n_head") == 4 && number(m, "n_embd") == 64);
+    ck_assert(number(m, "block_size") == 64 && number(m, "vocab_size") == 128);
+    /* Without biases: 12 C^2 and two norms a layer, words, positions, the last norm. */
+    ck_assert(number(m, "parameters") == 2 * (12 * 64 * 64 + 2 * 64) + 128 * 64 + 64 * 64 + 64);
     cJSON_Delete(root);
 }
 END_TEST
@@ -220,6 +265,7 @@ Suite *equivalence_suite(void) {
     tcase_add_checked_fixture(command, make_folder, remove_folder);
     tcase_add_test(whole, the_built_in_model_is_the_same_at_every_split_and_takes_seconds);
     tcase_add_test(whole, gradients_are_right_or_wrong_by_how_they_are_divided);
+    tcase_add_test(command, the_built_in_training_is_what_train_does);
     tcase_add_test(command, a_difference_is_found_and_named);
     tcase_add_test(whole, a_cap_leaves_out_what_does_not_fit);
     tcase_add_test(command, splits_that_are_none_are_refused);
