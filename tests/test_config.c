@@ -611,6 +611,24 @@ START_TEST(caps_come_back_as_typed) {
 }
 END_TEST
 
+/* Of a cap that nobody typed: the largest unit that says it in a whole number, of 1024 before those of 1000. */
+START_TEST(caps_that_were_not_typed_get_a_unit) {
+    static const struct {
+        uint64_t bytes;
+        const char *says;
+    } caps[] = {{2ull << 30, "2GiB"},    {12000000000, "12GB"}, {3 << 20, "3MiB"},          {7000000, "7MB"},
+                {1536 << 10, "1536KiB"}, {500000, "500kB"},     {1100ull << 20, "1100MiB"}, {1, "1B"}};
+    for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
+        char text[32];
+        config c;
+        parse_well(&c, "", NULL, NULL, NULL);
+        c.vram_cap = caps[i].bytes;
+        ck_assert_str_eq(config_cap_print(&c, text, sizeof text), caps[i].says);
+        config_free(&c);
+    }
+}
+END_TEST
+
 START_TEST(the_echo_reads_back_to_the_same_values) {
     config c, again;
     parse_well(&c,
@@ -670,6 +688,7 @@ Suite *config_suite(void) {
     tcase_add_test(t, the_configs_that_come_along_are_read_and_pass_the_checks);
     tcase_add_test(t, the_echo_reads_back_to_the_same_values);
     tcase_add_test(t, caps_come_back_as_typed);
+    tcase_add_test(t, caps_that_were_not_typed_get_a_unit);
     tcase_add_test(t, the_defaults_echo_nothing);
     suite_add_tcase(suite, t);
     return suite;

@@ -118,6 +118,7 @@ static const struct {
     {"batch = 3\nn_layer = batch", 3, 12},
     {"n_layer = 4 \\\n  + 1", 5, 12},
     {"wandb_tags = ['a', *b] @ 3\nn_layer = 3 if wandb_log else 4", 4, 12},
+    {"\xc4\x80 = 3\nn_layer = \xc4\x80", 3, 12}, /* in UTF-8 its last byte is 0x80, the first that is not ASCII */
     {"wandb_run_name = 'r7'; n_layer = int(wandb_run_name == 'r7') + 1", 2, 12},
 };
 

@@ -1,6 +1,9 @@
 /* test_gradcheck.c: the command `gradcheck` on every kind of graph: the backward pass is the derivative of the forward
-   pass (P5). That it notices when it isn't is shown by planted_errors.sh. */
+   pass (P5). That it notices when it isn't is shown by planted_errors.sh. And `devices --check`, which compares
+   gradients too. */
 #include "commands/gradcheck.h"
+#include "commands/devices_check.h"
+#include "support_capture.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,10 +104,35 @@ START_TEST(models_that_are_too_large_or_cannot_be_are_refused) {
 }
 END_TEST
 
+/* ---- devices --check ---- */
+
+static status check(const config *c, error *e) { return devices_check_run(c, stdout, e); }
+
+/* The float32 of the CPU backend against its float64: off by rounding, but never by nothing. */
+START_TEST(devices_check_says_all_its_lines_of_the_cpu) {
+    error e = {""};
+    status s;
+    char *text = CAPTURE(check, &s, &e, "--check", "--device=cpu");
+    int gradients = 0, caps = 0, splits = 0, end = 0;
+    ck_assert_msg(s == OK, "%s", e.text);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        const char *name = strstr(line, caps % 2 ? "even: " : "odd: ");
+        double off = name && strstr(line, "  gradients  ") ? strtod(strchr(name, ' '), NULL) : 1;
+        gradients += off > 1e-8 && off < 1e-5 && strstr(line, "float64 at most (transformer.") != NULL;
+        splits += strstr(line, "  splits     ") && strstr(line, " after 5 steps of 12 sequences by 12, 5, 2, 1");
+        caps += strstr(line, "  cap        ") && strstr(line, "holds exactly the planned ") &&
+                strstr(line, " bytes; a cap of one byte less is refused");
+        end += !strcmp(line, "  all as it should be");
+    }
+    ck_assert_msg(gradients == 2 && caps == 2 && splits == 2 && end == 1, "%d %d %d %d", gradients, caps, splits, end);
+    free(text);
+}
+END_TEST
+
 Suite *gradcheck_suite(void);
 Suite *gradcheck_suite(void) {
     Suite *s = suite_create("gradcheck");
-    TCase *c = tcase_create("cpu"), *opencl = tcase_create("opencl");
+    TCase *c = tcase_create("cpu"), *opencl = tcase_create("opencl"), *command = tcase_create("command");
     tcase_set_tags(c, "once");
     tcase_set_timeout(c, 300);
     tcase_set_timeout(opencl, 300);
@@ -113,5 +141,8 @@ Suite *gradcheck_suite(void) {
     tcase_add_test(c, models_that_are_too_large_or_cannot_be_are_refused);
     suite_add_tcase(s, c);
     suite_add_tcase(s, opencl);
+    tcase_set_tags(command, "once");
+    tcase_add_test(command, devices_check_says_all_its_lines_of_the_cpu);
+    suite_add_tcase(s, command);
     return s;
 }

@@ -455,6 +455,18 @@ START_TEST(graph_check_notices_planted_faults) {
 }
 END_TEST
 
+/* An embedding reads the rows that its tokens name and writes as many; its gradient adds to them, which is to read and
+   to write. Positions are read, and added to, whole; tokens are of 4 bytes. */
+START_TEST(an_embedding_moves_the_rows_of_its_tokens) {
+    gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 1), NULL);
+    const graph *g = m.graph;
+    double rows = 2 * 8, x = rows * SMALL.channels, positions = SMALL.positions * SMALL.channels;
+    ck_assert_double_eq(op_traffic(g, &g->ops[find_op(g, OP_EMBED, 0)], 2, 4), 4 * (2 * x + positions + rows));
+    ck_assert_double_eq(op_traffic(g, &g->ops[find_op(g, OP_EMBED_DW, 0)], 2, 4), 4 * (3 * x + 2 * positions + rows));
+    gpt_free(&m);
+}
+END_TEST
+
 START_TEST(plan_check_notices_planted_faults) {
     memory_limits limits = {.real_bytes = 4, .alignment = 64};
     gpt m = build(&SMALL, run_of(GRAPH_TRAIN, 2, 8, true, 0.1, 1), cpu_type(PRECISION_FLOAT32)->scratch);
@@ -502,6 +514,7 @@ Suite *plan_suite(void) {
     tcase_add_test(gpt2, the_last_layers_keep_what_the_first_compute_again);
     tcase_add_test(gpt2, policies_come_in_order_of_memory);
     tcase_add_loop_test(faults, graph_check_notices_planted_faults, 0, FAULTS);
+    tcase_add_test(gpt2, an_embedding_moves_the_rows_of_its_tokens);
     tcase_add_loop_test(faults, plan_check_notices_planted_faults, 0, 6);
     tcase_add_test(faults, a_tensor_larger_than_the_largest_allocation_is_named);
     tcase_set_tags(gpt2, "large");

@@ -103,6 +103,7 @@ START_TEST(text_of_users_is_escaped_everywhere) {
     ck_assert_ptr_null(strstr(text, "<script"));
     ck_assert_ptr_nonnull(strstr(text, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; so on"));
     ck_assert_ptr_nonnull(strstr(text, "&lt;b&gt;&#39;&quot;&amp;"));
+    ck_assert_ptr_nonnull(strstr(text, "&lt;u&gt;</code></td><td>&lt;s&gt;</td><td class=\"dim\">&lt;em&gt;</td>"));
     free(text);
 }
 END_TEST
