@@ -44,12 +44,6 @@ static status lower_bound(const fit_request *r, const fit_option *o, uint64_t *b
     return s;
 }
 
-bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_policy *policy) {
-    fit_option o = option_of(r, micro_batch, policy);
-    uint64_t bytes;
-    return r->limits.cap && lower_bound(r, &o, &bytes, NULL) == OK && !fits(r, bytes);
-}
-
 static bool parts_are_even(const fit_request *r, int micro_batch) {
     int shards = gpt_shards(&r->run);
     return r->run.sequences % ((int64_t)shards * micro_batch) == 0;

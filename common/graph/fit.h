@@ -60,8 +60,6 @@ status fit_measure(const fit_request *r, fit_option *o, error *e);
 status fit_measure_as(const fit_request *r, fit_option *o, error *e);
 /* How many micro-batches of that size, or smaller, a step has: none crosses a shard. */
 int64_t fit_parts(const fit_request *r, int micro_batch);
-/* True only where no plan of the setting can fit: far quicker to say than what the plan needs. */
-bool fit_is_hopeless(const fit_request *r, int micro_batch, const recompute_policy *policy);
 /* r->run with what o has chosen, for gpt_build and model_open. */
 gpt_run fit_run(const fit_request *r, const fit_option *o);
 /* The graph and the plan of one setting, to draw or dump them; the caller frees both, by plan_free and gpt_free. */

@@ -34,7 +34,6 @@ static int64_t letters_to_bytes(char *text) {
         if (byte < 0) return -1;
         text[n++] = (char)byte;
     }
-    text[n] = 0;
     return (int64_t)n;
 }
 
