@@ -40,6 +40,14 @@ on_terminal "$snug" report "out$evil"
 on_terminal "$snug" plan "$evil.py"
 on_terminal "$snug" sample "$evil"
 
+# The moving line of a terminal that can draw one says what the plan takes, and of how much.
+# shellcheck disable=SC2086
+planned=$("$snug" plan $settings --vocab_size=300 --vram_cap=100MiB --device=cpu | sed -n 's/^As asked: .* \([0-9.]*\) KiB = .*/\1/p')
+# shellcheck disable=SC2086
+TERM=xterm script -qec "'$snug' train --dataset='again$evil' --vram_cap=100MiB --vocab_size=300 --device=cpu --max_iters=2 $settings" \
+    null </dev/null >seen 2>&1 || fail "$(cat seen)"
+grep -q "$(awk -v kib="$planned" 'BEGIN { printf "%.3g/100MiB", kib / 1024 }')" seen || fail "no memory in use ($planned KiB): $(cat -v seen)"
+
 # What the model says: escapes for people, bytes for files.
 "$snug" sample "out$evil" --device=cpu --num_samples=2 --max_new_tokens=200 --temperature=5 --top_k=0 --start="$evil" >bytes
 grep -q "$esc" bytes && grep -q "$c1" bytes || fail "the model never says ESC"

@@ -86,6 +86,36 @@ START_TEST(joined_rows_keep_their_bits) {
 }
 END_TEST
 
+/* The product that sampling takes: some rows, of which eight are taken at once, and columns in threads' parts. */
+START_TEST(few_rows_are_right_whatever_stands_beside_them) {
+    static const int64_t rows[] = {1, 3, 8, 9, 19}, columns[] = {1, 4, 7, 33, 290}, depths[] = {1, 8, 21, 257};
+    float first[MOST];
+    fill_all();
+    for (int j = 0; j < 5; j++)
+        for (int p = 0; p < 4; p++)
+            for (int i = 0; i < 5; i++) {
+                int64_t m = rows[i], n = columns[j], k = depths[p], ld = MOST;
+                const float *bias = (j + p) % 2 ? before + ld * MOST / 2 : NULL;
+                memcpy(c, before, sizeof c);
+                R(gemm_rows)(_i, m, n, k, a, ld, b, ld, bias, c, ld);
+                for (int64_t r = 0; r <= m; r++)
+                    for (int64_t q = 0; q < ld; q++) {
+                        if (r == m || q >= n) {
+                            ck_assert(!memcmp(&c[r * ld + q], &before[r * ld + q], sizeof *c));
+                            continue;
+                        }
+                        double sum = bias ? (double)bias[q] : 0;
+                        for (int64_t d = 0; d < k; d++)
+                            sum += (double)a[r * ld + d] * (double)(_i ? b[q * ld + d] : b[d * ld + q]);
+                        ck_assert_msg(fabs((double)c[r * ld + q] - sum) < 1e-6 * (double)(k + 1),
+                                      "%d x %d x %d: [%d,%d]", (int)m, (int)n, (int)k, (int)r, (int)q);
+                    }
+                if (i == 0) memcpy(first, c, (size_t)n * sizeof *c); /* alone: beside others it keeps its bits */
+                ck_assert(!memcmp(first, c, (size_t)n * sizeof *c));
+            }
+}
+END_TEST
+
 /* OpenBLAS 0.3.21 takes processors that came after it for Prescott, of 2004. */
 START_TEST(an_old_name_for_a_new_processor_is_told) {
     char text[256];
@@ -105,6 +135,7 @@ Suite *gemm_suite(void) {
     tcase_add_loop_test(t, products_at_every_edge, 0, 4);
     tcase_add_loop_test(t, products_in_several_blocks, 0, 4);
     tcase_add_loop_test(t, joined_rows_keep_their_bits, 0, 2);
+    tcase_add_loop_test(t, few_rows_are_right_whatever_stands_beside_them, 0, 2);
     tcase_add_test(t, an_old_name_for_a_new_processor_is_told);
     suite_add_tcase(s, t);
     return s;

@@ -74,21 +74,29 @@ static void compare_logs(const char *wanted, const char *got, double tokens) {
 
 /* `eval` takes from the run what decides its sequences, and so prints what the log's last evaluation has. */
 static void eval_says_the_same(const char *wanted) {
-    char says[128] = "", out[64];
+    char says[128] = "", out[64], state[128];
+    double val_loss = NAN;
     FILE *f = fopen(wanted, "r");
     status s;
     for (cJSON *line; (line = next_line(f)); cJSON_Delete(line))
-        if (cJSON_GetObjectItem(line, "train_loss"))
+        if (cJSON_GetObjectItem(line, "train_loss")) {
+            val_loss = cJSON_GetObjectItem(line, "val_loss")->valuedouble;
             snprintf(says, sizeof says, "step %.0f: train loss %.4f, val loss %.4f\n",
                      cJSON_GetObjectItem(line, "iter")->valuedouble,
-                     cJSON_GetObjectItem(line, "train_loss")->valuedouble,
-                     cJSON_GetObjectItem(line, "val_loss")->valuedouble);
+                     cJSON_GetObjectItem(line, "train_loss")->valuedouble, val_loss);
+        }
     fclose(f);
     snprintf(out, sizeof out, "%s/out", folder);
     char *text = CAPTURE(eval_run, &s, &e, out, "--device=cpu");
     ck_assert_msg(s == OK, "%s", e.text);
     ck_assert_msg(*says && strstr(text, says), "%s, not %s", text, says);
     free(text);
+    /* The checkpoint knows it too: by it the best one is kept. */
+    cJSON *root;
+    snprintf(state, sizeof state, "%s/latest/state.json", out);
+    ck_assert_msg(json_read(state, &root, &e) == OK, "%s", e.text);
+    ck_assert_double_eq_tol(cJSON_GetObjectItem(root, "val_loss")->valuedouble, val_loss, 1e-9 * val_loss);
+    cJSON_Delete(root);
 }
 
 static const struct {

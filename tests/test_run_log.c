@@ -64,6 +64,17 @@ START_TEST(log_is_cut_back_to_the_checkpoint) {
 }
 END_TEST
 
+/* What was written by someone else: each line is read alone, though two of them together would be one of ours. */
+START_TEST(a_line_that_ends_too_early_does_not_stay) {
+    char *path = xprintf("%s/log.jsonl", out);
+    static const char text[] = STEP(0) "\n{\"iter\": 1,\n\"loss\": 2.5}\n";
+    ck_assert_int_eq(file_write(path, text, strlen(text), false, NULL, &e), OK);
+    ck_assert_int_eq(run_log_cut(out, 5, true, &e), OK);
+    log_is(STEP(0) "\n");
+    free(path);
+}
+END_TEST
+
 START_TEST(log_never_has_a_torn_line) {
     run_log l;
     ck_assert_int_eq(run_log_open(out, &l, &e), OK);
@@ -172,6 +183,7 @@ Suite *run_log_suite(void) {
     TCase *t = tcase_create("run_log");
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_test(t, log_is_cut_back_to_the_checkpoint);
+    tcase_add_test(t, a_line_that_ends_too_early_does_not_stay);
     tcase_add_test(t, log_never_has_a_torn_line);
     tcase_add_test(t, log_that_was_deleted_is_made_anew);
     tcase_add_test(t, cutting_a_long_log_reads_only_its_end);
