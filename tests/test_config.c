@@ -215,6 +215,7 @@ static void assert_value_refused(const char *key, const char *part, size_t count
 START_TEST(values_without_end_cannot_exhaust_the_stack) {
     assert_value_refused("n_layer = ", "(", 1000000, "nested more than 64 deep");
     assert_value_refused("n_layer = ", "-", 1000000, "nested more than 64 deep");
+    assert_value_refused("n_layer = ", "1 in [", 150000, "nested more than 64 deep");
     assert_value_refused("n_layer = ", "1", 1000000, "too long");
     assert_value_refused("n_layer = 1", "*9", 1000, "too large");
     assert_value_refused("dropout = 0.", "1", 1000000, "too long");

@@ -365,6 +365,23 @@ START_TEST(bytes_keep_everything_and_need_no_utf8) {
 }
 END_TEST
 
+/* More tokens than are gathered before they are written. */
+START_TEST(a_long_text_comes_out_whole) {
+    enum { N = 300007 };
+    char *text = xcalloc(N, 1), *out = inside("out");
+    token_file f;
+    for (int i = 0; i < N; i++) text[i] = (char)(i * 7 % 251);
+    put("text", text, N);
+    ck_assert_msg(prepare("byte", 0, "text", NULL) == OK, "%s", e.text);
+    ck_assert_msg(token_file_open(out, "train.bin", -1, &f, &e) == OK, "%s", e.text);
+    ck_assert_int_eq(f.tokens, N);
+    for (int i = 0; i < N; i++) ck_assert_int_eq(token_at(&f, i), i * 7 % 251);
+    token_file_close(&f);
+    free(text);
+    free(out);
+}
+END_TEST
+
 START_TEST(folders_are_read_by_name_and_what_is_no_text_is_left_out) {
     make_folder("texts/b");
     put_text("texts/c.txt", "c");
@@ -485,6 +502,7 @@ Suite *data_suite(void) {
     tcase_add_test(t, an_id_past_the_vocabulary_is_named_with_its_place);
     tcase_add_test(t, characters_are_numbered_and_divided_as_nanogpt_does);
     tcase_add_test(t, bytes_keep_everything_and_need_no_utf8);
+    tcase_add_test(t, a_long_text_comes_out_whole);
     tcase_add_test(t, folders_are_read_by_name_and_what_is_no_text_is_left_out);
     tcase_add_test(t, preparing_into_the_folder_that_is_read_leaves_the_output_out);
     tcase_add_test(t, end_of_text_stands_after_each_of_several_files);

@@ -402,6 +402,19 @@ START_TEST(what_fits_without_the_policy_asked_for_is_a_row) {
     ck_assert(chosen == 1 && fitting == 1);
     cJSON_Delete(root);
     free(text);
+    /* Under less it fits with the moments on the host. */
+    text = PLAN(&s, &e, "--n_layer=4", "--n_head=2", "--n_embd=64", "--block_size=256", "--vocab_size=512",
+                "--batch_size=4", "--recompute=none", "--vram_cap=5MiB", "--json=True");
+    root = cJSON_Parse(text);
+    ck_assert_int_eq(s, NO_MEMORY);
+    fitting = 0;
+    cJSON_ArrayForEach(o, cJSON_GetObjectItem(root, "options")) {
+        fitting +=
+            truth(o, "fits") && !strcmp(string(o, "dtype"), "float32") && !strcmp(string(o, "offload"), "moments");
+    }
+    ck_assert_int_eq(fitting, 1);
+    cJSON_Delete(root);
+    free(text);
 }
 END_TEST
 

@@ -179,6 +179,26 @@ START_TEST(terminal_line_is_drawn_in_place_and_taken_away) {
 }
 END_TEST
 
+/* The line waits until its time has come again, but not for what is done next, which may take long. */
+START_TEST(what_is_done_next_is_shown_at_once) {
+    int other;
+    char text[4096];
+    FILE *f = open_terminal(80, &other);
+    progress p = training(f);
+    p.every = 3600;
+    progress_doing(&p, "iter", 5, 10);
+    seen(other, text);
+    progress_doing(&p, "iter", 6, 10);
+    seen(other, text);
+    ck_assert_str_eq(text, "");
+    progress_doing(&p, "saving", 0, 0);
+    seen(other, text);
+    ck_assert_msg(strstr(text, "saving") != NULL, "%s", text);
+    fclose(f);
+    close(other);
+}
+END_TEST
+
 START_TEST(no_color_and_dumb_terminals_are_respected) {
     int other;
     char text[4096];
@@ -234,6 +254,7 @@ Suite *progress_suite(void) {
     tcase_add_test(t, times_are_in_whole_units);
     tcase_add_test(t, file_gets_plain_lines_and_only_when_their_time_has_come);
     tcase_add_test(t, terminal_line_is_drawn_in_place_and_taken_away);
+    tcase_add_test(t, what_is_done_next_is_shown_at_once);
     tcase_add_test(t, no_color_and_dumb_terminals_are_respected);
     tcase_add_test(t, long_waits_are_named_and_short_ones_are_not);
     suite_add_tcase(s, t);
