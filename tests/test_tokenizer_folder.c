@@ -137,7 +137,9 @@ END_TEST
 
 /* With add_prefix_space a text has the ids that it has with a space before it. */
 START_TEST(a_space_before_a_text_is_a_space_before_a_text) {
-    static const char words[] = "the cat and a hat;\nthat is grün <|endoftext|> on the mat. ";
+    static const char all_words[] = "the cat and a hat;\nthat is grün <|endoftext|> on the mat. ";
+    const char *words =
+        all_words + (_i ? strlen("the cat and a hat;\nthat is grün <|endoftext|> ") : 0); /* one piece */
     const cJSON *cases = get(golden, "cases");
     char *one = xprintf("%s/one", folder), *two = xprintf("%s/two", folder);
     tokenizer *plain, *spaced;
@@ -146,7 +148,7 @@ START_TEST(a_space_before_a_text_is_a_space_before_a_text) {
     ck_assert(tokenizer_open(one, &plain, &e) == OK && tokenizer_open(two, &spaced, &e) == OK);
     size_t length = 40000, lengths[] = {1, 2, 3, 4095, 4096, 4097, 20000, 40000};
     char *text = xcalloc(length + 2, 1);
-    for (size_t i = 0; i <= length; i++) text[i] = i ? words[(i - 1) % (sizeof words - 1)] : ' ';
+    for (size_t i = 0; i <= length; i++) text[i] = i ? words[(i - 1) % strlen(words)] : ' ';
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         uint32_t *a, *b;
         size_t n, m;
@@ -180,7 +182,7 @@ Suite *tokenizer_folder_suite(void) {
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_loop_test(t, ids_are_those_of_transformers, 0, CASES);
     tcase_add_test(t, nothing_is_dropped_on_saving);
-    tcase_add_test(t, a_space_before_a_text_is_a_space_before_a_text);
+    tcase_add_loop_test(t, a_space_before_a_text_is_a_space_before_a_text, 0, 2);
     suite_add_tcase(s, t);
     return s;
 }
