@@ -255,13 +255,16 @@ static status pick(const fit_request *r, candidates *c, fit_option *best, double
 
 /* ---- layer by layer ---- */
 
+/* What is computed again has to fit beside the inputs of all blocks before it, so that the least memory may be that of
+   a policy for all layers but one, or but two. */
+enum { NEARLY_ALL = 2 };
+
 /* For how many of the first layers o's policy has to be, at least, so that the plan has at most `most` bytes; o->layers
-   = 0: no such number. The fewer, the more the other layers keep; but what is computed again has to fit beside the
-   inputs of all blocks before it, so that the least memory may be that of one or two fewer than all. */
+   = 0: no such number. The fewer, the more the other layers keep. */
 static status fewest_layers(const fit_request *r, fit_option *o, uint64_t most, error *e) {
     int layers = r->shape.layers, low = 0, high = 0;
     uint64_t bytes;
-    for (o->layers = layers - 1; o->layers > 0 && o->layers >= layers - 2 && !high; o->layers--) {
+    for (o->layers = layers - 1; o->layers > 0 && o->layers >= layers - NEARLY_ALL && !high; o->layers--) {
         TRY(lower_bound(r, o, &bytes, e));
         if (bytes <= most) high = o->layers;
     }
@@ -296,24 +299,32 @@ static status keep_some(const fit_request *r, double fastest, fit_option *best, 
     return OK;
 }
 
-/* The smallest plan there is, for the message that nothing fits. Of a policy for some layers, see fewest_layers. */
+/* Makes o the best where its plan is smaller than that of the best so far. */
+static status take_if_smaller(const fit_request *r, fit_option o, fit_option *best, bool *found, error *e) {
+    uint64_t bound;
+    status s = lower_bound(r, &o, &bound, e);
+    if (s == OK && *found && bound >= best->peak) return OK;
+    if (s == OK) s = fit_measure(r, &o, e);
+    if (s == OK && (!*found || o.peak < best->peak)) *best = o, *found = true;
+    return s == FAILED ? s : OK; /* else e says which tensor is too large for the device */
+}
+
+/* The smallest plan there is, for the message that nothing fits: of each policy, from the one that keeps least, for all
+   layers and, where fit may choose so, for nearly all. */
 static status smallest(const fit_request *r, int micro_batch, fit_option *best, error *e) {
     bool found = false;
-    for (int i = 3 * RECOMPUTE_POLICIES - 1; i >= 0; i--) { /* from the one that keeps least */
-        fit_option o = option_of(r, micro_batch, &recompute_policies[i / 3]);
-        if (r->policy && r->policy != o.policy) continue;
-        if (i % 3 != 2) {
-            if (r->policy || !o.policy->dropped || r->shape.layers <= i % 3 + 1) continue;
-            o.layers = r->shape.layers - 1 - i % 3;
+    for (int p = RECOMPUTE_POLICIES - 1; p >= 0; p--) {
+        const recompute_policy *policy = &recompute_policies[p];
+        if (r->policy && r->policy != policy) continue;
+        fit_option o = option_of(r, micro_batch, policy);
+        TRY(take_if_smaller(r, o, best, &found, e));
+        if (r->policy || !policy->dropped) continue;
+        for (int kept = 1; kept <= NEARLY_ALL && kept < r->shape.layers; kept++) {
+            o.layers = r->shape.layers - kept;
+            TRY(take_if_smaller(r, o, best, &found, e));
         }
-        uint64_t bound;
-        status s = lower_bound(r, &o, &bound, e);
-        if (s == OK && found && bound >= best->peak) continue;
-        if (s == OK) s = fit_measure(r, &o, e);
-        if (s == FAILED) return s;
-        if (s == OK && (!found || o.peak < best->peak)) *best = o, found = true;
     }
-    return found ? OK : BAD_INPUT; /* e says which tensor is too large for the device */
+    return found ? OK : BAD_INPUT;
 }
 
 /* Says how much is missing, and the cap that would do, in hundredths of a MiB, below it of a KiB, rounded up, so that

@@ -31,26 +31,26 @@ const recompute_policy *recompute_read(const char *setting, int *layers) {
     return recompute_find(name);
 }
 
-char *recompute_print(const recompute_policy *policy, int layers, int of, char *text, size_t size) {
-    if (layers && layers < of)
-        snprintf(text, size, "%s:%d", policy->name, layers);
-    else
-        snprintf(text, size, "%s", policy->name);
+/* The policy's name, and behind it `some`, a format for layers and of, unless it is for all of them. */
+static char *print_as(const char *some, const recompute_policy *policy, int layers, int of, char *text, size_t size) {
+    size_t n = strlen(policy->name);
+    snprintf(text, size, "%s", policy->name);
+    if (layers && layers < of && n < size) snprintf(text + n, size - n, some, layers, of);
     return text;
+}
+
+char *recompute_print(const recompute_policy *policy, int layers, int of, char *text, size_t size) {
+    return print_as(":%d", policy, layers, of, text, size);
+}
+
+char *recompute_say(const recompute_policy *policy, int layers, int of, char *text, size_t size) {
+    return print_as(" for %d of %d layers", policy, layers, of, text, size);
 }
 
 status recompute_check(const recompute_policy *policy, int layers, int of, error *e) {
     if (!policy || layers <= of) return OK;
     return fail(e, BAD_INPUT, "recompute=%s:%d: the model has %d layer%s: %s alone means all of them", policy->name,
                 layers, of, of == 1 ? "" : "s", policy->name);
-}
-
-char *recompute_say(const recompute_policy *policy, int layers, int of, char *text, size_t size) {
-    if (layers && layers < of)
-        snprintf(text, size, "%s for %d of %d layers", policy->name, layers, of);
-    else
-        snprintf(text, size, "%s", policy->name);
-    return text;
 }
 
 typedef struct {
