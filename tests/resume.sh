@@ -37,6 +37,16 @@ opencl 420KiB 540KiB
 cpu 240KiB 420KiB --dtype=bfloat16 --save_dtype=bfloat16
 END
 
+# A run that resumes with other layers computed again, by another policy, is the unbroken one too, and has nothing to say.
+run cpu layers scratch 50 1GiB --recompute=block:1
+[ "${plan#*block for 1 of 2 layers}" != "$plan" ] || fail "block:1: $plan"
+run cpu layers resume 100 1GiB --recompute=attention:1
+[ "${plan#*attention for 1 of 2 layers}" != "$plan" ] || fail "attention:1: $plan"
+! grep "settings have changed" "$work/said" || fail "another policy changes no bit"
+[ "$(weights "$work/cpu-whole")" = "$(weights "$work/layers")" ] || fail "layers: the weights differ"
+curve "$work/cpu-whole" >"$work/curve.whole"
+curve "$work/layers" | cmp - "$work/curve.whole" || fail "layers: the logs differ"
+
 # In 16 bits a run goes on from master.safetensors, and says what to do without it; model.safetensors is for others.
 folder=$work/cpu-16-broken/latest
 grep -q '"torch_dtype": "bfloat16"' "$folder/config.json" || fail "save_dtype: $(cat "$folder/config.json")"

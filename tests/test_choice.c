@@ -182,6 +182,10 @@ START_TEST(plan_says_what_it_means) {
         ck_assert_msg((end = strchr(at, '\n')) && !strncmp(at, "s asked: micro-batch 6 x 2", 26), "%.60s", at);
     ck_assert_int_gt(longest_bar(small), 3);
     ck_assert_int_gt(longest_bar(tiny), 3); /* though the cap is a thousand times the peak */
+    char *some = words_of("--n_embd=32", "--vram_cap=1GiB", "--recompute=block:2");
+    ck_assert(strstr(some, "recompute block:2: ") &&
+              strstr(some, "\nblock:2: block for 2 of 3 layers, the first ones"));
+    free(some);
     free(small);
     free(tiny);
     ck_assert_int_eq(folder_remove(folder, NULL), OK);
