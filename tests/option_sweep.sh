@@ -119,7 +119,7 @@ try_option() { # NAME OF THE TOY, COMMAND, OPTION
     grads,recompute) cap=--vram_cap=1kB value=none ;;
     sample,micro_batch_size | eval,micro_batch_size | grads,micro_batch_size | logits,micro_batch_size | \
         grads,batch_invariant) cap=--vram_cap=1kB ;;
-    sample,dtype) value=bfloat16 ;;
+    sample,dtype | gradcheck,dtype) value=bfloat16 ;;
     gradcheck,bias) value=False ;;
     bench,init_from) value=run2/latest ;;
     bench,vram_cap | bench,json) ;;

@@ -88,6 +88,24 @@ START_TEST(opencl_float32_gradients_are_the_cpus_float64_gradients) {
 }
 END_TEST
 
+/* bfloat16 on either backend, one layer, as for float32. */
+START_TEST(bfloat16_gradients_are_near_the_cpus_float64_gradients) {
+    static const char *const devices[] = {"--device=cpu", "--device=opencl"};
+    error e = {""};
+    status s;
+    char *text = gradcheck((const char *[]){devices[_i], "--dtype=bfloat16", "--n_layer=1", "--n_embd=12", "--n_head=2",
+                                            "--vocab_size=7", "--block_size=5", NULL},
+                           &s, &e);
+    if (s == OK)
+        ck_assert_int_eq(
+            lines_within(text, ", bfloat16 with products in bf16, against the CPU's float64: at most 0.03\n", 3e-2),
+            16);
+    else
+        ck_assert_msg(_i && (strstr(e.text, "no OpenCL") || strstr(e.text, "finds no device")), "%s\n%s", e.text, text);
+    free(text);
+}
+END_TEST
+
 START_TEST(models_that_are_too_large_or_cannot_be_are_refused) {
     static const struct {
         const char *argument, *says;
@@ -138,6 +156,7 @@ Suite *gradcheck_suite(void) {
     tcase_set_timeout(opencl, 300);
     tcase_add_loop_test(c, the_backward_pass_is_the_derivative_of_the_forward_pass, 0, VARIANTS);
     tcase_add_loop_test(opencl, opencl_float32_gradients_are_the_cpus_float64_gradients, 0, 2);
+    tcase_add_loop_test(opencl, bfloat16_gradients_are_near_the_cpus_float64_gradients, 0, 2);
     tcase_add_test(c, models_that_are_too_large_or_cannot_be_are_refused);
     suite_add_tcase(s, c);
     suite_add_tcase(s, opencl);

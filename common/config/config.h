@@ -77,8 +77,7 @@ enum { TEXT_MAX = 512 };
       "also save after so many minutes; 0 = only at evaluations")                                                      \
     X(TEXT, device, "auto", 0, NULL, MEMORY, BY_ALL_STEPS " devices", FREE,                                            \
       "auto, cpu, opencl, opencl:N or a part of the device's name; %r: the process' number (docs/scale.md)")           \
-    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY,                                           \
-      BY_TRAINING " tune bench sample eval grads logits", BITS,                                                        \
+    X(TEXT, dtype, "float32", 0, "float32|float64|bfloat16|float16", MEMORY, BY_ALL_STEPS, BITS,                       \
       "bfloat16: activations in 16 bits, and so less memory; float16 trains as bfloat16; float64: CPU only")           \
     X(BYTES, vram_cap, 0, 0, 0, MEMORY, BY_ALL_STEPS, FREE,                                                            \
       "hard cap with a unit (10.5GiB, 12GB); 0 = the device's memory less a reserve")                                  \
