@@ -238,7 +238,7 @@ demo:
 
 SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults memory folders resume interop \
                 option_sweep processes
-OPENCL_TESTS := strict outside_count oclgrind gpu_try
+OPENCL_TESTS := strict outside_count oclgrind gpu_try products
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer
 # stops all threads of a process at its exit and reads their stacks, and it crashes now and then over the threads and

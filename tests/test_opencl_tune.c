@@ -277,6 +277,10 @@ START_TEST(only_what_is_faster_by_turns_is_kept) {
         ck_assert_ptr_nonnull(strstr(said, "without tuning"));
     } else
         ck_assert_msg(strstr(said, "nothing is kept, and what was kept on 2026-11-24 no longer counts"), "%s", said);
+    const char *tiles = strstr(said, "snug's own products, by the tiles that they may have:\n");
+    ck_assert_msg(!machines[_i].as_gpu ||
+                      (tiles && strstr(tiles, " tiles of 128 x 64 x 8 ") && strstr(tiles, ", tiles of 64 x 64 x 8 ")),
+                  "%s", said);
     drop_cache();
 }
 END_TEST
