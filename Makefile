@@ -105,6 +105,9 @@ OPENCL_SRC := opencl/scratch.c opencl/type.c
 TEST_SRC   := $(filter-out tests/test_opencl%,$(wildcard tests/test_*.c))
 endif
 TEST_HELP  := $(wildcard tests/support*.c)
+ifneq ($(OPENCL),1)
+TEST_HELP  := $(filter-out tests/support_opencl%,$(TEST_HELP))
+endif
 PRELOAD_SRC := $(wildcard tests/preload_*.c)
 ifneq ($(OPENCL),1)
 PRELOAD_SRC := $(filter-out tests/preload_count_%.c tests/preload_strict.c,$(PRELOAD_SRC))

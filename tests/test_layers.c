@@ -128,7 +128,7 @@ static int compare(const gpt_shape *shape, int length, int turns, const cost_mod
     for (int i = 0; i < CAPS; i++) {
         fit_option o[2];
         error e = {""};
-        runner x[2];
+        runner x[2] = {0};
         r.limits.cap = least + (whole - least) * (uint64_t)(2 * i + 1) / (2 * CAPS);
         ck_assert_msg(fit_choose(&r, &o[1], &e) == OK, "%s", e.text);
         if (!fastest_for_all(&r, &o[0])) o[0] = o[1]; /* nothing else fits */

@@ -2,6 +2,7 @@
    nothing unless that library is preloaded: tests/outside_count.sh does it. */
 #include "run/model.h"
 #include "opencl_device.h"
+#include "support_steps.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,19 +39,12 @@ static void random_config(gpt_shape *s, gpt_run *r) {
                      .bias = draw(0, 1),
                      .tanh_gelu = draw(0, 1),
                      .norm_epsilon = 1e-5};
-    *r = (gpt_run){.purpose = GRAPH_TRAIN,
-                   .micro_batch = micro_batch,
-                   .one_upload = draw(0, 1),
-                   .length = s->positions,
-                   .sequences = sequences,
-                   .batch_invariant = draw(0, 3) > 0,
-                   .dropout = draw(0, 1) * 0.1,
-                   .weight_decay = 0.1,
-                   .beta1 = 0.9,
-                   .beta2 = 0.95,
-                   .grad_clip = 1,
-                   .recompute = recompute[draw(0, 3)],
-                   .offload = (offload_policy)draw(0, OFFLOAD_COUNT - 1)};
+    *r = steps_run(sequences, s->positions, micro_batch, 0);
+    r->one_upload = draw(0, 1);
+    r->batch_invariant = draw(0, 3) > 0;
+    r->dropout = draw(0, 1) * 0.1;
+    r->recompute = recompute[draw(0, 3)];
+    r->offload = (offload_policy)draw(0, OFFLOAD_COUNT - 1);
 }
 
 /* Two steps. */
@@ -152,22 +146,18 @@ END_TEST
 /* What is trained on drivers that refuse something. */
 static const gpt_shape refused_shape = {
     .layers = 2, .heads = 3, .channels = 48, .positions = 40, .vocabulary = 200, .norm_epsilon = 1e-5};
-static const gpt_run refused_run = {.purpose = GRAPH_TRAIN,
-                                    .length = 40,
-                                    .sequences = 6,
-                                    .batch_invariant = true,
-                                    .weight_decay = 0.1,
-                                    .beta1 = 0.9,
-                                    .beta2 = 0.95,
-                                    .grad_clip = 1};
+static gpt_run refused_run(int micro_batch, offload_policy offload) {
+    gpt_run run = steps_run(6, 40, micro_batch, 0);
+    run.dropout = 0;
+    run.offload = offload;
+    return run;
+}
 
 /* A driver without pinned memory gets ordinary memory in its place, which no buffer stands for: the same bits. */
 START_TEST(a_driver_that_refuses_pinned_memory_gets_pageable_memory) {
     if (!counting()) return;
     error e = {""};
-    gpt_run run = refused_run;
-    run.micro_batch = 2;
-    run.offload = OFFLOAD_MOMENTS;
+    gpt_run run = refused_run(2, OFFLOAD_MOMENTS);
     char hash[3][65];
     for (int refuse = NOTHING; refuse <= MAPPING; refuse++) {
         model m;
@@ -192,9 +182,7 @@ END_TEST
 START_TEST(a_system_that_refuses_memory_is_told_from_a_device_that_does) {
     if (!counting()) return;
     error e = {""};
-    gpt_run run = refused_run;
-    run.micro_batch = 2;
-    run.offload = OFFLOAD_MOMENTS;
+    gpt_run run = refused_run(2, OFFLOAD_MOMENTS);
     model m;
     count_reset(0);
     backend *b = open_device(0, 0);
@@ -216,7 +204,7 @@ END_TEST
 START_TEST(a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits) {
     if (!counting()) return;
     error e = {""};
-    gpt_run run = refused_run;
+    gpt_run run = refused_run(6, OFFLOAD_NONE);
     uint64_t largest = 0;
     char first[65] = "", hash[65];
     for (int share = 16; share >= 0; share--) {

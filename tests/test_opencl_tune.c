@@ -4,6 +4,7 @@
 #include "run/model.h"
 #include "opencl/tune/tune.h"
 #include "opencl_device.h"
+#include "support_steps.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -178,15 +179,9 @@ static const gpt_shape small = {
     .layers = 2, .heads = 2, .channels = 128, .positions = 64, .vocabulary = 384, .bias = true, .norm_epsilon = 1e-5};
 
 static gpt_run run_of(int micro_batch) {
-    return (gpt_run){.purpose = GRAPH_TRAIN,
-                     .micro_batch = micro_batch,
-                     .length = 64,
-                     .sequences = 6,
-                     .batch_invariant = true,
-                     .weight_decay = 0.1,
-                     .beta1 = 0.9,
-                     .beta2 = 0.95,
-                     .grad_clip = 1};
+    gpt_run run = steps_run(6, 64, micro_batch, 0);
+    run.dropout = 0;
+    return run;
 }
 
 static const char *device_selector(void) {
