@@ -107,7 +107,7 @@ static double median(const double *x, int n) {
 /* ---- the table ---- */
 
 static void print_row(const fit_request *r, const fit_option o[2], const runner x[2], int turns) {
-    double saved[TURNS_MOST];
+    double saved[TURNS_MOST] = {0};
     char policy[32];
     printf("| %.2f GiB |", (double)r->limits.cap / 0x1p30);
     for (int i = 0; i < 2; i++)
@@ -128,7 +128,7 @@ static int compare(const gpt_shape *shape, int length, int turns, const cost_mod
     for (int i = 0; i < CAPS; i++) {
         fit_option o[2];
         error e = {""};
-        runner x[2] = {0};
+        runner x[2];
         r.limits.cap = least + (whole - least) * (uint64_t)(2 * i + 1) / (2 * CAPS);
         ck_assert_msg(fit_choose(&r, &o[1], &e) == OK, "%s", e.text);
         if (!fastest_for_all(&r, &o[0])) o[0] = o[1]; /* nothing else fits */
