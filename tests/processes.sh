@@ -3,7 +3,7 @@
 # split, and go on with each other's runs; what can't be shared is refused in one line; and when any of them is killed
 # all end at once, and the run goes on to the same bits (P6, P8).
 #
-#     KILLS=50 sh tests/processes.sh    how many are killed; 2 unless told
+#     KILLS=50 sh tests/processes.sh    nothing but so many kills, which else are 2
 #     SEED=7   sh tests/processes.sh    other moments
 set -eu
 if ! command -v mpirun >/dev/null; then
@@ -24,6 +24,51 @@ by() { # by PROCESSES ARGUMENTS...; one is without mpirun
         timeout 100 mpirun -np "$processes" "$snug" "$@" >"$work/said" 2>&1 </dev/null
     fi
 }
+# Kills one of four processes after the other, as often as $kills says, by turns while all start and after some step of
+# theirs, and goes on each time.
+killed() {
+    out=$work/killed
+    awk -v n="$kills" -v seed="${SEED:-1}" 'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%d %d %.3f\n", i % 4, (i + int(i / 4)) % 2, (1.2 + 0.8 * (i + int(i / 4)) % 2) * rand() }' \
+        >"$work/moments"
+    from() { if ls "$out"/ckpt-* >"$work/null" 2>&1; then echo resume; else echo scratch; fi; }
+    ended=0
+    while read -r rank works seconds; do
+        rm -f "$work"/pid.*
+        timeout 60 mpirun -np 4 sh -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' "$work/pid" "$snug" train $small \
+            --device=cpu --out_dir="$out" --init_from="$(from)" --max_iters=1000000 >"$work/said" 2>&1 </dev/null &
+        mpirun=$!
+        until [ -s "$work/pid.$rank" ] && { [ "$works" = 0 ] || grep -q '^iter' "$work/said"; }; do sleep 0.05; done
+        sleep "$seconds"
+        kill -9 "$(cat "$work/pid.$rank")"
+        dead=$(date +%s%N)
+        status=0
+        wait $mpirun || status=$?
+        [ $status -ne 0 ] && [ $status -ne 124 ] || fail "rank $rank killed: status $status: $(cat "$work/said")"
+        grep -qi 'killed' "$work/said" || fail "no line says that rank $rank was killed: $(cat "$work/said")"
+        ! grep '^snug: ' "$work/said" || fail "rank $rank killed, and others complain"
+        for r in 0 1 2 3; do
+            while kill -0 "$(cat "$work/pid.$r")" 2>"$work/null"; do # mpirun kills, and does not wait
+                [ $(($(date +%s%N) - dead)) -lt 20000000000 ] || fail "rank $r lives on after rank $rank"
+                sleep 0.1
+            done
+        done
+        took=$((($(date +%s%N) - dead) / 1000000))
+        [ $took -le $ended ] || ended=$took
+    done <"$work/moments"
+    [ "$(from)" = resume ] || fail "nothing was saved: $(cat "$work/said")"
+    step=$(basename "$(readlink "$out/latest")" | sed 's/ckpt-0*//')
+    end=$((step + 3))
+    by 1 train $small --device=cpu --out_dir="$out" --init_from=resume --max_iters=$end || fail "the last resume: $(cat "$work/said")"
+    by 1 train $small --device=cpu --out_dir="$work/whole" --max_iters=$end || fail "$(cat "$work/said")"
+    [ "$(weights "$out")" = "$(weights "$work/whole")" ] || fail "killed $kills times: other bits at step $end"
+    curve "$out" | grep loss >"$work/curve.broken"
+    curve "$work/whole" | grep loss >"$work/curve.whole"
+    ! grep -vxFf "$work/curve.broken" "$work/curve.whole" || fail "killed $kills times: another log"
+    echo "killed $kills times, the ranks by turns: all ended, the last after at most $ended ms; step $end has the bits of one run"
+}
+kills=${KILLS:-2}
+[ -z "${KILLS:-}" ] || { killed; exit; }
+
 # Without --gradient_shards there are as many shards as processes.
 if ! by 2 train $small --gradient_shards=0 --device=cpu --out_dir="$work/two" --max_iters=1; then
     if grep -q 'this build has no MPI' "$work/said"; then
@@ -58,7 +103,7 @@ same() {
     for file in model optimizer; do
         cmp "$work/$name/latest/$file.safetensors" "$work/$name-by/latest/$file.safetensors" || fail "$name: other bits"
     done
-    echo "$name: the same bits by $processes processes; the last: $(sed -n 's/^plan: //p' "$work/said")"
+    echo "$name: the same bits; the last: $(sed -n 's/^plan: //p' "$work/said")"
 }
 
 same cpu --device=cpu <<END
@@ -110,38 +155,4 @@ refuses "holds a run" 2 train $small --device=cpu --out_dir="$work/cpu"
 
 # ---- killed ----
 
-kills=${KILLS:-2}
-out=$work/killed
-awk -v n="$kills" -v seed="${SEED:-1}" 'BEGIN { srand(seed); for (i = 0; i < n; i++) printf "%d %.3f\n", i % 4, 0.6 + 1.5 * rand() }' \
-    >"$work/moments"
-from() { if ls "$out"/ckpt-* >"$work/null" 2>&1; then echo resume; else echo scratch; fi; }
-ended=0
-while read -r rank seconds; do
-    timeout 60 mpirun -np 4 sh -c 'echo $$ >"$0.$OMPI_COMM_WORLD_RANK"; exec "$@"' "$work/pid" "$snug" train $small \
-        --device=cpu --out_dir="$out" --init_from="$(from)" --max_iters=1000000 >"$work/said" 2>&1 </dev/null &
-    mpirun=$!
-    sleep "$seconds"
-    kill -9 "$(cat "$work/pid.$rank")"
-    killed=$(date +%s%N)
-    status=0
-    wait $mpirun || status=$?
-    [ $status -ne 0 ] && [ $status -ne 124 ] || fail "rank $rank killed: status $status: $(cat "$work/said")"
-    for r in 0 1 2 3; do
-        while kill -0 "$(cat "$work/pid.$r")" 2>"$work/null"; do # mpirun kills, and does not wait
-            [ $(($(date +%s%N) - killed)) -lt 20000000000 ] || fail "rank $r lives on after rank $rank"
-            sleep 0.1
-        done
-    done
-    took=$((($(date +%s%N) - killed) / 1000000))
-    [ $took -le $ended ] || ended=$took
-done <"$work/moments"
-[ "$(from)" = resume ] || fail "nothing was saved: $(cat "$work/said")"
-step=$(basename "$(readlink "$out/latest")" | sed 's/ckpt-0*//')
-end=$((step + 3))
-"$snug" train $small --device=cpu --out_dir="$out" --init_from=resume --max_iters=$end >"$work/said" 2>&1 ||
-    fail "the last resume: $(cat "$work/said")"
-"$snug" train $small --device=cpu --out_dir="$work/whole" --max_iters=$end >"$work/said" 2>&1 || fail "$(cat "$work/said")"
-[ "$(weights "$out")" = "$(weights "$work/whole")" ] || fail "killed $kills times: other bits at step $end"
-curve "$out" >"$work/curve.broken"
-curve "$work/whole" | cmp - "$work/curve.broken" || fail "killed $kills times: another log"
-echo "killed $kills times, the ranks by turns: all ended, the last after at most $ended ms; step $end has the bits of one run"
+killed
