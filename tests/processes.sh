@@ -84,12 +84,12 @@ grep -q 'in 2 shards' "$work/said" || fail "plan does not know of the run's shar
 
 # ---- the same bits ----
 
-# same NAME ARGUMENTS...: a run of 8 steps by one process, and one that is handed on from step to step as its stdin says:
+# same NAME ARGUMENTS...: a run of 8 steps, unless told otherwise, by one process, and one that is handed on from step to step as its stdin says:
 # PROCESSES STEP ARGUMENTS... in each line. Both leave the same weights, moments, and each loss and norm on the way.
 same() {
     name=$1
     shift
-    by 1 train $small "$@" --out_dir="$work/$name" --max_iters=8 || fail "$name: $(cat "$work/said")"
+    by 1 train $small --max_iters=8 "$@" --out_dir="$work/$name" || fail "$name: $(cat "$work/said")"
     from=scratch
     while read -r count step split; do
         by "$count" train $small "$@" --out_dir="$work/$name-by" --init_from=$from --max_iters="$step" $split ||
@@ -115,16 +115,27 @@ END
 # All gradients but those of the embeddings, which are ready last, are sent while earlier layers are computed.
 sent=$(sed -n 's/^sent: .* gradients \([0-9]*\) % while.*/\1/p' "$work/said")
 [ "${sent:-0}" -ge 50 ] && [ "$sent" -lt 100 ] || fail "sent early: ${sent:-nothing} %: $(cat "$work/said")"
+if command -v python3 >"$work/null"; then
+    words=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$work/cpu/latest/config.json")
+    bytes=$(python3 tests/scale.py bytes 2 16 "$words" 16 1 4 4)
+    grep -q "^sent: .*($bytes bytes)" "$work/said" || fail "not $bytes bytes: $(grep '^sent' "$work/said")"
+fi
 same cpu-16 --device=cpu --dtype=bfloat16 <<END
 4 3 --micro_batch_size=1 --recompute=block
 1 5 --vram_cap=270KiB
 2 8 --micro_batch_size=2
 END
+# An embedding that is sent in two pieces.
+large="--vocab_size=17000 --n_layer=1"
+same cpu-pieces --device=cpu $large --max_iters=3 <<END
+2 2
+4 3
+END
 if "$snug" devices >"$work/said" 2>&1; then
     given="--micro_batch_size=2 --recompute=none" # so that no start measures the device
     export POCL_DEVICES="pthread pthread"         # PoCL, where it is the driver, shows two of it
-    same opencl --device=opencl $given <<END
-4 3 --micro_batch_size=1 --recompute=block --vram_cap=500KiB
+    same opencl --device=opencl $given $large <<END
+4 3 --micro_batch_size=1 --recompute=block --vram_cap=30MiB
 1 5
 2 8 --device=opencl:%r
 END

@@ -12,6 +12,7 @@ typedef struct {
     int64_t first, count; /* elements */
     int after;            /* of a gradient: the op of micro that adds to it last */
     int add;              /* of a gradient: the op of shard_end that adds it to the step's; -1: somebody else does */
+    double place;         /* by which pieces are sorted */
 } piece;
 
 typedef enum { LEAVES, IS_SENT, ARRIVES, DONE } piece_state; /* its tensor; by MPI; in its tensor, at the other end */
@@ -34,6 +35,7 @@ struct exchange {
     int ranks, rank;
     size_t real;
     pieces gradients, weights; /* in the order in which all processes handle them */
+    int *cuts, n_cuts;         /* ops of micro behind which all gradients of a layer are ready */
     const pieces *now;
     passage *passages;       /* by piece of `now` */
     message *messages;       /* [pieces][ranks]: by the process at the other end */
@@ -71,17 +73,48 @@ static int last_use(const graph *g, span s, tensor_id t) {
 
 static void add_gradient(exchange *x, tensor_id sum, int owner) {
     const graph *g = x->m->graph;
-    add_pieces(
-        &x->gradients, g,
-        (piece){.t = sum, .owner = owner, .after = last_use(g, g->micro, sum), .add = last_use(g, g->shard_end, sum)});
+    int after = last_use(g, g->micro, sum), add = last_use(g, g->shard_end, sum);
+    add_pieces(&x->gradients, g, (piece){.t = sum, .owner = owner, .after = after, .add = add, .place = after});
 }
 
-/* Recomputation, in which processes may differ, puts ops between those of the backward pass and leaves their order. */
 static int compare_pieces(const void *pa, const void *pb) {
     const piece *a = pa, *b = pb;
-    if (a->after != b->after) return a->after < b->after ? -1 : 1;
+    if (a->place != b->place) return a->place < b->place ? -1 : 1;
     if (a->t != b->t) return a->t < b->t ? -1 : 1;
     return a->first < b->first ? -1 : a->first > b->first;
+}
+
+static void sort(pieces *all) { qsort(all->of, (size_t)all->n, sizeof *all->of, compare_pieces); }
+
+/* By when they are ready. Recomputation, in which processes may differ, puts ops between those of the backward pass and
+   leaves their order. The head's gradient comes first, is large, and has one owner, whose link would keep all waiting:
+   its pieces take turns with the layers. */
+static void order_gradients(exchange *x) {
+    pieces *all = &x->gradients;
+    const tensor *t = x->m->graph->tensors;
+    int of_head = 0;
+    sort(all);
+    while (of_head < all->n && all->of[of_head].t == all->of[0].t) of_head++;
+    x->cuts = xcalloc((size_t)all->n, sizeof *x->cuts);
+    for (int k = of_head; k < all->n; k++)
+        if (k + 1 == all->n || t[all->of[k + 1].t].layer != t[all->of[k].t].layer)
+            x->cuts[x->n_cuts++] = all->of[k].after;
+    for (int k = 0; k < of_head; k++) all->of[k].place = x->cuts[(int64_t)k * (x->n_cuts - 1) / of_head] + 0.5;
+    sort(all);
+}
+
+/* All owners are equally far at any time. */
+static void order_weights(exchange *x) {
+    int64_t *owned = xcalloc((size_t)x->ranks, sizeof *owned), *before = xcalloc((size_t)x->ranks, sizeof *before);
+    for (int k = 0; k < x->weights.n; k++) owned[x->weights.of[k].owner] += x->weights.of[k].count;
+    for (int k = 0; k < x->weights.n; k++) {
+        piece *p = &x->weights.of[k];
+        p->place = (double)before[p->owner] / (double)owned[p->owner];
+        before[p->owner] += p->count;
+    }
+    sort(&x->weights);
+    free(owned);
+    free(before);
 }
 
 exchange *exchange_new(const gpt *m, backend *b) {
@@ -93,7 +126,8 @@ exchange *exchange_new(const gpt *m, backend *b) {
             add_gradient(x, m->embedding_sum, m->owner[p]);
         add_pieces(&x->weights, m->graph, (piece){.t = p, .owner = m->owner[p]});
     }
-    qsort(x->gradients.of, (size_t)x->gradients.n, sizeof(piece), compare_pieces);
+    order_gradients(x);
+    order_weights(x);
     size_t most = (size_t)(x->gradients.n > x->weights.n ? x->gradients.n : x->weights.n);
     x->passages = xcalloc(most, sizeof *x->passages);
     x->messages = xcalloc(most * (size_t)x->ranks, sizeof *x->messages);
@@ -107,6 +141,7 @@ void exchange_free(exchange *x) {
     if (!x) return;
     free(x->gradients.of);
     free(x->weights.of);
+    free(x->cuts);
     free(x->passages);
     free(x->messages);
     free(x);
@@ -278,12 +313,9 @@ static status end(exchange *x, error *e) {
 
 void exchange_begin(exchange *x) { start(x, &x->gradients); }
 
-/* After the last gradient of a layer: a device does some ops faster together than apart. */
 bool exchange_cut(const exchange *x, int op) {
-    const piece *of = x->gradients.of;
-    const tensor *t = x->m->graph->tensors;
-    for (int k = x->ready; k < x->gradients.n && of[k].after <= op; k++)
-        if (of[k].after == op && (k + 1 == x->gradients.n || t[of[k + 1].t].layer != t[of[k].t].layer)) return true;
+    for (int i = 0; i < x->n_cuts; i++)
+        if (x->cuts[i] == op) return true;
     return false;
 }
 
