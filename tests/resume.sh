@@ -13,6 +13,15 @@ run() { # run DEVICE OUT INIT STEPS CAP [OPTION ...]
     echo "$device, $out: to step $steps under $cap: $plan"
 }
 
+same() { # same WHOLE BROKEN: weights and logs are
+    whole=$(weights "$work/$1") broken=$(weights "$work/$2")
+    echo "$1 $whole, $2 $broken"
+    [ "$whole" = "$broken" ] || fail "$2: the weights differ"
+    curve "$work/$1" >"$work/curve.whole"
+    curve "$work/$2" >"$work/curve.broken"
+    cmp "$work/curve.whole" "$work/curve.broken" || fail "$2: the logs differ"
+}
+
 while read -r device low high more; do
     if [ $device = opencl ] && ! "$snug" devices >"$work/said" 2>&1; then
         echo "SKIPPED opencl: $(tail -n 1 "$work/said")"
@@ -24,13 +33,7 @@ while read -r device low high more; do
     first=$plan
     run $device "$name-broken" resume 100 "$high" $more
     [ "$first" != "$plan" ] || fail "$name: both caps give the same plan"
-    whole=$(weights "$work/$name-whole")
-    broken=$(weights "$work/$name-broken")
-    echo "$name: unbroken $whole, broken $broken"
-    [ "$whole" = "$broken" ] || fail "$name: the weights differ"
-    curve "$work/$name-whole" >"$work/curve.whole"
-    curve "$work/$name-broken" >"$work/curve.broken"
-    cmp "$work/curve.whole" "$work/curve.broken" || fail "$name: the logs differ"
+    same "$name-whole" "$name-broken"
 done <<END
 cpu 240KiB 420KiB
 opencl 420KiB 540KiB
@@ -43,9 +46,7 @@ run cpu layers scratch 50 1GiB --recompute=block:1
 run cpu layers resume 100 1GiB --recompute=attention:1
 [ "${plan#*attention for 1 of 2 layers}" != "$plan" ] || fail "attention:1: $plan"
 ! grep "settings have changed" "$work/said" || fail "another policy changes no bit"
-[ "$(weights "$work/cpu-whole")" = "$(weights "$work/layers")" ] || fail "layers: the weights differ"
-curve "$work/cpu-whole" >"$work/curve.whole"
-curve "$work/layers" | cmp - "$work/curve.whole" || fail "layers: the logs differ"
+same cpu-whole layers
 
 # In 16 bits a run goes on from master.safetensors, and says what to do without it; model.safetensors is for others.
 folder=$work/cpu-16-broken/latest
@@ -68,8 +69,14 @@ case $(loss) in "loss "[0-9]*) ;; *) fail "grads: $(loss)" ;; esac
 [ "$(loss)" = "$(loss --dtype=bfloat16)" ] || fail "grads is not in the run's precision: $(loss)"
 [ "$(loss)" != "$(loss --dtype=float32)" ] || fail "dtype changes nothing in grads: $(loss)"
 
-# Each part of a run stands in state.json with what it ran on; the one made elsewhere is told when all is at home again.
+# On OpenCL in 16 bits; and each part of a run stands in state.json with what it ran on, and the one made elsewhere is told
+# when all is at home again.
 if "$snug" devices >"$work/said" 2>&1; then
+    half="--dtype=bfloat16 --eval_interval=5"
+    run opencl opencl-16 scratch 10 1GiB $half
+    run opencl opencl-16-broken scratch 5 600KiB $half --micro_batch_size=3 --recompute=block:1 # opening takes most of that
+    run opencl opencl-16-broken resume 10 1GiB $half
+    same opencl-16 opencl-16-broken
     run cpu moving scratch 10 1GiB
     run opencl moving resume 20 1GiB
     run cpu moving resume 30 1GiB
