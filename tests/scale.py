@@ -3,6 +3,7 @@
 takes, by the times of its ops and the speed of the network. Knows snug's rules (docs/scale.md) and none of its code.
 
     scale.py table                              bytes and efficiency of GPT-2's sizes, as docs/scale.md shows them
+    scale.py overlap                            what sending while computing brings, with fewer sequences
     scale.py bytes LAYERS CHANNELS VOCABULARY POSITIONS BIAS PROCESSES SHARDS
                                                 bytes that all processes together send in a step
     scale.py step BENCH.json PROCESSES SHARDS [copy=GB/s] [gbit=G] [cores=N]
@@ -115,24 +116,37 @@ def step(model, processes, shards, times, rate, copy=0.0, slower=1.0):
 
 # ---- what docs/scale.md shows ----
 
-SEQUENCES = 512  # a step
+LAST = 4  # sequences of the last micro-batch
 # GPT-2 124M: 16 sequences took an NVIDIA H100 408 ms in float32.
 RATE = 16 * (lambda forward, layer: forward + 12 * layer)(*Model(12, 768, 50304, 1024).flops()) / 0.408
 
 
+def efficiency(model, processes, sequences, gbit, overlaps=True):
+    """Of a step: the time of one process, by the number of them, by the time that they take."""
+    forward, layer = model.flops()
+    whole, own = forward + model.layers * layer, sequences / processes
+    last = min(LAST, own) if overlaps else 0
+    times = ((own - last) * whole + last * forward) / RATE, last * layer / RATE, 0, 0
+    return own * whole / RATE / step(model, processes, processes, times, gbit * 1.25e8)
+
+
 def table():
     print("  size  processes  sent, GB  efficiency at 1, 10, 100 Gbit/s")
-    for name, shape in (("124M", (12, 768)), ("350M", (24, 1024)), ("774M", (36, 1280)), ("1558M", (48, 1600))):
+    for name, shape in (("124M", (12, 768)), ("355M", (24, 1024)), ("774M", (36, 1280)), ("1558M", (48, 1600))):
         model = Model(*shape, 50304, 1024)
-        forward, layer = model.flops()
-        alone = SEQUENCES * (forward + model.layers * layer) / RATE
         for processes in 2, 4, 8, 16:
-            own, last = SEQUENCES / processes, 4  # sequences of a process, and of its last micro-batch
-            whole = forward + model.layers * layer
-            times = ((own - last) * whole + last * forward) / RATE, last * layer / RATE, 0, 0
-            parts = [alone / processes / step(model, processes, processes, times, gbit * 1.25e8) for gbit in (1, 10, 100)]
             print(f"{name:>6}  {processes:9}  {sum(sent(model, processes, processes)) / 1e9:8.2f}"
-                  + "".join(f"  {100 * part:3.0f} %" for part in parts))
+                  + "".join(f"  {100 * efficiency(model, processes, 512, gbit):3.0f} %" for gbit in (1, 10, 100)))
+
+
+def overlap():
+    print("  size  processes  efficiency at 10, 100 Gbit/s  without overlap")
+    for name, shape in (("124M", (12, 768)), ("1558M", (48, 1600))):
+        model = Model(*shape, 50304, 1024)
+        for processes in 2, 4, 8:
+            with_it, without = ("  ".join(f"{100 * efficiency(model, processes, 64, gbit, o):3.0f} %" for gbit in (10, 100))
+                                for o in (True, False))
+            print(f"{name:>6}  {processes:9}  {with_it:>28}  {without:>15}")
 
 
 def bench_times(path):
@@ -152,6 +166,8 @@ def bench_times(path):
 def main(arguments):
     if arguments[:1] == ["table"]:
         table()
+    elif arguments[:1] == ["overlap"]:
+        overlap()
     elif arguments[:1] == ["bytes"] and len(arguments) == 8:
         layers, channels, vocabulary, positions, bias, processes, shards = map(int, arguments[1:])
         print(sum(sent(Model(layers, channels, vocabulary, positions, bool(bias)), processes, shards)))
