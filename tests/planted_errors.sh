@@ -3,9 +3,9 @@
 # build/planted, builds what it touches, and demands that every suite named beside it fails; the same suites must pass
 # without it. First it sees, for all of them, that the text stands once in its file and that the suites have such test
 # cases: code moves.
-# usage: sh tests/planted_errors.sh [check | quick | FROM-TO | WORDS]
+# usage: sh tests/planted_errors.sh [check | quick | FROM-TO,... | WORDS]
 #     check: nothing but that, which takes a second and needs no build; quick: those with a *, each in its first suite;
-#     FROM-TO: those of these numbers; WORDS: those with these words in the name
+#     FROM-TO,...: those of these numbers; WORDS: those with these words in the name
 set -u
 cd "$(dirname "$0")/.." || exit 1
 table=$PWD/tests/planted_errors.txt
@@ -70,11 +70,12 @@ if [ -e build/kernels.c ]; then cp -a build/kernels.c "$tree/build/"; fi
 make_tests >"$tree/log" 2>&1 || { cat "$tree/log" >&2; say "the copy does not build" >&2; exit 1; }
 cp -a "$tree" "$good"
 
-# passes SUITE/CASE: as `make test` runs it, which for OpenCL is under tests/preload_strict.c; script/NAME is
+# passes SUITE/CASE: as `make test` runs it, which for OpenCL is under a preloaded library; script/NAME is
 # tests/NAME.sh, which runs the program.
 passes() {
     under=
     case $1 in
+    opencl_close/*) under="env LD_PRELOAD=$tree/build/preload_count_handles.so" ;; # it does nothing without
     opencl*) under="sh tests/strict.sh" ;;
     script/*)
         (make_program && cd "$tree" && SNUG=build/snug BUILD=build timeout 300 sh "tests/${1#*/}.sh") >"$tree/log" 2>&1
@@ -108,6 +109,10 @@ restore() {
     done)
 }
 
+# among NUMBER: is it in one of the ranges that were chosen?
+among() {
+    printf '%s\n' "$choice" | tr , '\n' | awk -F- -v n="$1" 'n >= $1 + 0 && n <= $2 + 0 { found = 1 } END { exit !found }'
+}
 number=0 planted=0 missed=0
 miss() {
     missed=$((missed + 1))
@@ -142,7 +147,7 @@ while IFS= read -r line; do
         number=$((number + 1))
         case $choice in
         '') ;;
-        [0-9]*-[0-9]*) if [ $number -lt "${choice%-*}" ] || [ $number -gt "${choice#*-}" ]; then continue; fi ;;
+        [0-9]*-[0-9]*) among "$number" || continue ;;
         quick) case $name in '* '*) ;; *) continue ;; esac ;;
         *) case $name in *"$choice"*) ;; *) continue ;; esac ;;
         esac

@@ -475,6 +475,7 @@ START_TEST(what_is_not_ours_comes_out_as_it_went_in) {
                       "%s", kept[i]);
     ck_assert_int_eq(cJSON_GetObjectItem(again.config, "n_embd")->valueint, 8); /* what is ours is ours */
     ck_assert_str_eq(cJSON_GetObjectItem(again.config, "dtype")->valuestring, "float32");
+    ck_assert(cJSON_IsTrue(cJSON_GetObjectItem(again.config, "tie_word_embeddings"))); /* which theirs lacks */
     ck_assert_str_eq(cJSON_GetObjectItem(again.config, "architectures")->child->valuestring, "GPT2LMHeadModel");
     gpt_shape back;
     ck_assert(checkpoint_shape(in_folder("new"), &back, &e) == OK && !memcmp(&back, &s, sizeof s));

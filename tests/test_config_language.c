@@ -216,6 +216,21 @@ START_TEST(a_thousand_names_are_enough) {
 }
 END_TEST
 
+START_TEST(a_name_has_at_most_63_bytes) {
+    char name[65], text[200];
+    config c;
+    error e = {{0}};
+    memset(name, 'a', 64);
+    name[64] = 0;
+    snprintf(text, sizeof text, "%s = 3; n_layer = %s", name + 1, name + 1);
+    ck_assert_msg(read_text(&c, text, &e) == OK && c.n_layer == 3, "%s", e.text);
+    config_free(&c);
+    snprintf(text, sizeof text, "%s = 3", name);
+    ck_assert(read_text(&c, text, &e) == BAD_INPUT && strstr(e.text, "run.py:1: unknown key aaa"));
+    config_free(&c);
+}
+END_TEST
+
 Suite *config_language_suite(void);
 Suite *config_language_suite(void) {
     Suite *suite = suite_create("config_language");
@@ -224,6 +239,7 @@ Suite *config_language_suite(void) {
     tcase_add_loop_test(t, expressions_have_pythons_values, 0, ROWS(values));
     tcase_add_loop_test(t, statements_do_what_pythons_do, 0, ROWS(files));
     tcase_add_loop_test(t, what_is_not_read_gets_a_line_with_the_spot, 0, ROWS(refused));
+    tcase_add_test(t, a_name_has_at_most_63_bytes);
     tcase_add_test(t, a_thousand_names_are_enough);
     suite_add_tcase(suite, t);
     return suite;

@@ -120,6 +120,14 @@ START_TEST(a_file_without_permission_says_so) {
 }
 END_TEST
 
+START_TEST(a_link_to_itself_cannot_be_read) {
+    char *path = inside("train.bin");
+    ck_assert_int_eq(symlink("train.bin", path), 0);
+    opens_badly("train.bin cannot be read: Too many levels of symbolic links", 4);
+    free(path);
+}
+END_TEST
+
 START_TEST(uint32_files_are_read_as_meta_json_says) {
     uint32_t ids[] = {1, 70000, 3, 4};
     token_file f;
@@ -490,6 +498,7 @@ Suite *data_suite(void) {
     tcase_add_test(t, a_damaged_meta_json_names_its_line);
     tcase_add_test(t, a_folder_where_the_file_belongs_is_named);
     tcase_add_test(t, numpys_own_format_is_recognized);
+    tcase_add_test(t, a_link_to_itself_cannot_be_read);
     tcase_add_test(t, a_file_without_permission_says_so);
     tcase_add_test(t, uint32_files_are_read_as_meta_json_says);
     tcase_add_test(t, the_vocabulary_comes_from_tokenizer_then_data_or_is_unknown);

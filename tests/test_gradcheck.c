@@ -69,6 +69,7 @@ START_TEST(the_backward_pass_is_the_derivative_of_the_forward_pass) {
     char *text = gradcheck(variants[_i].arguments, &s, &e);
     ck_assert_msg(s == OK, "%s\n%s", e.text, text);
     ck_assert_int_eq(lines_within(text, "central differences", 1e-7), variants[_i].tensors);
+    ck_assert(strstr(text, variants[_i].tensors == 16 ? "1 layer, " : "2 layers, "));
     free(text);
 }
 END_TEST

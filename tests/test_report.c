@@ -87,6 +87,7 @@ START_TEST(page_has_every_curve_and_sample_of_the_log) {
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         ck_assert_msg(strstr(text, says[i]) != NULL, "the page lacks: %s", says[i]);
     ck_assert_int_eq(count(text, "class=\"chart\""), 5); /* the loss twice: desktop and phone */
+    ck_assert_int_eq(count(text, "class=\"mark\""), 0);  /* there is no cap */
     free(text);
 }
 END_TEST

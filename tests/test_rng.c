@@ -72,6 +72,20 @@ START_TEST(normals_are_standard_and_independent) {
 }
 END_TEST
 
+/* By libm, of all 64 bits of both numbers. */
+START_TEST(normals_are_box_and_mullers) {
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint32_t w[4];
+        double z[2];
+        philox(11, i, 4, 5, 6, w);
+        rng_normal(w, z);
+        double radius = sqrt(-2 * log(1 - rng_uniform(w[0], w[1]))), angle = 2 * acos(-1) * rng_uniform(w[2], w[3]);
+        ck_assert_double_eq_tol(z[0], radius * cos(angle), 1e-14);
+        ck_assert_double_eq_tol(z[1], radius * sin(angle), 1e-14);
+    }
+}
+END_TEST
+
 START_TEST(normals_are_finite_at_the_ends) {
     double z[2];
     rng_normal((uint32_t[4]){0xffffffff, 0xffffffff, 0, 0}, z);
@@ -160,6 +174,7 @@ Suite *rng_suite(void) {
     tcase_add_loop_test(t, philox_gives_the_published_answers, 0, 3);
     tcase_add_test(t, uniform_covers_zero_to_one_without_one);
     tcase_add_test(t, normals_are_standard_and_independent);
+    tcase_add_test(t, normals_are_box_and_mullers);
     tcase_add_test(t, normals_are_finite_at_the_ends);
     tcase_add_test(t, initial_weights_go_by_their_place_alone);
     tcase_add_test(t, initial_weights_have_gpt2s_moments_and_no_two_tensors_share_a_stream);

@@ -71,6 +71,9 @@ START_TEST(a_line_that_ends_too_early_does_not_stay) {
     ck_assert_int_eq(file_write(path, text, strlen(text), false, NULL, &e), OK);
     ck_assert_int_eq(run_log_cut(out, 5, true, &e), OK);
     log_is(STEP(0) "\n");
+    ck_assert_int_eq(file_write(path, STEP(0) "\n\n", sizeof STEP(0) + 1, false, NULL, &e), OK);
+    ck_assert_int_eq(run_log_cut(out, 5, true, &e), OK);
+    log_is(STEP(0) "\n");
     free(path);
 }
 END_TEST

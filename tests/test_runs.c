@@ -245,6 +245,8 @@ END_TEST
 START_TEST(folder_that_holds_a_run_is_named_and_emptied_only_when_asked) {
     ck_assert_int_eq(run_check_empty(&r, &e), OK);
     must_save(10, 1, NAN, INFINITY, 2);
+    ck_assert_int_eq(run_check_empty(&r, &e), BAD_INPUT);
+    ck_assert_msg(strstr(e.text, "(1 checkpoint, the newest after step 10)") != NULL, "%s", e.text);
     must_save(20, 2, NAN, INFINITY, 2);
     ck_assert_int_eq(run_check_empty(&r, &e), BAD_INPUT);
     ck_assert_msg(strstr(e.text, "2 checkpoints, the newest after step 20") && strstr(e.text, "--init_from=resume") &&

@@ -11,7 +11,7 @@
 #undef fail /* Check has a macro of this name */
 
 #define GOLDEN "tests/golden/tokenizers"
-enum { CASES = 51 };
+enum { CASES = 52 };
 
 static char folder[] = "/tmp/snug-test-XXXXXX";
 static error e;
@@ -135,6 +135,20 @@ START_TEST(nothing_is_dropped_on_saving) {
 }
 END_TEST
 
+/* Another tokenizer's file beside tokenizer.json is removed. */
+START_TEST(what_cannot_be_removed_is_named) {
+    char *data = xprintf("%s/data", folder), *in_the_way = xprintf("%s/data/added_tokens.json", folder);
+    tokenizer *t;
+    make_case(cJSON_GetArrayItem(get(golden, "cases"), 0), folder);
+    ck_assert(folder_make(in_the_way, &e) == OK && tokenizer_open(folder, &t, &e) == OK);
+    ck_assert_int_eq(tokenizer_save_folder(t, data, &e), FAILED);
+    ck_assert_msg(strstr(e.text, "data/added_tokens.json: cannot remove: ") != NULL, "%s", e.text);
+    tokenizer_close(t);
+    free(in_the_way);
+    free(data);
+}
+END_TEST
+
 /* With add_prefix_space a text has the ids that it has with a space before it. */
 START_TEST(a_space_before_a_text_is_a_space_before_a_text) {
     static const char all_words[] = "the cat and a hat;\nthat is grün <|endoftext|> on the mat. ";
@@ -182,6 +196,7 @@ Suite *tokenizer_folder_suite(void) {
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_loop_test(t, ids_are_those_of_transformers, 0, CASES);
     tcase_add_test(t, nothing_is_dropped_on_saving);
+    tcase_add_test(t, what_cannot_be_removed_is_named);
     tcase_add_loop_test(t, a_space_before_a_text_is_a_space_before_a_text, 0, 2);
     suite_add_tcase(s, t);
     return s;

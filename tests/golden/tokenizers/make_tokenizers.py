@@ -114,6 +114,7 @@ def cases():
     yield "json", beside({"tokenizer_class": "LlamaTokenizer"}), "tokenizer_class is LlamaTokenizer"
     yield "json", beside(FAST | {"added_tokens_decoder": {"x": token(PAD)}}), "added_tokens_decoder"
     yield "json", beside(FAST, added={PAD: -1}), "is no id"
+    yield "json", beside(FAST | {"bos_token": "<b>"}, special={"bos_token": PAD})  # the map's counts, the other is none
     yield "json", beside(GPT2 | {"pad_token": None, "unk_token": None, "errors": "replace", "do_lower_case": True})
 
 
