@@ -38,12 +38,13 @@ echo "deb $mirror $suite main" >"$root/etc/apt/sources.list"
 apt-config dump --no-empty | grep -E '^Acquire::(http|https|Check)' >"$root/etc/apt/apt.conf.d/90mirror" || true
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 
-# What every running Debian has: PoCL looks for processors in /sys, terminals are in /dev/pts.
-take_down() { for m in dev/pts sys proc; do umount "$root/$m" 2>/dev/null || true; done; }
+# What every running Debian has: PoCL looks for processors in /sys, terminals are in /dev/pts, and what needs no disk goes
+# to /dev/shm.
+take_down() { for m in dev/shm dev/pts sys proc; do umount "$root/$m" 2>/dev/null || true; done; }
 trap take_down EXIT
 trap 'exit 1' INT TERM
-for m in proc sys dev/pts; do
-    case $m in proc) kind=proc ;; sys) kind=sysfs ;; *) kind=devpts ;; esac
+for m in proc sys dev/pts dev/shm; do
+    case $m in proc) kind=proc ;; sys) kind=sysfs ;; dev/pts) kind=devpts ;; *) kind=tmpfs ;; esac
     mkdir -p "$root/$m"
     mountpoint -q "$root/$m" || mount -t $kind "$kind" "$root/$m"
 done
