@@ -419,6 +419,7 @@ Suite *opencl_suite(void) {
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
     suite_add_tcase(suite, t);
     t = tcase_create("head");
+    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, a_head_of_several_sums_matches_cpu_float64, 0, 3);
     suite_add_tcase(suite, t);
@@ -427,6 +428,7 @@ Suite *opencl_suite(void) {
     tcase_add_loop_test(t, every_op_at_toy_size, 0, 4);
     suite_add_tcase(suite, t);
     t = tcase_create("limits");
+    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, more_rows_than_groups_in_a_dimension, 0, 2);
     tcase_add_test(t, bind_says_what_a_device_has_too_little_of);

@@ -216,6 +216,7 @@ Suite *opencl_batch_suite(void) {
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_the_direct_gemm, 0, 2);
     tcase_add_test(t, micro_batch_split_never_changes_bits_near_the_threshold);
     TCase *shards = tcase_create("shards");
+    tcase_add_checked_fixture(shards, compile_quickly, NULL);
     tcase_add_test(shards, shards_have_bits_of_their_own_and_no_split_changes_them);
     tcase_add_loop_test(t, planned_bytes_are_allocated_bytes, 0, 2);
     tcase_add_test(t, many_blocks_hold_the_same_run_as_one);
