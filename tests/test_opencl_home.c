@@ -164,8 +164,6 @@ END_TEST
 Suite *opencl_home_suite(void) {
     Suite *suite = suite_create("opencl_home");
     TCase *bits = tcase_create("bits"), *t = tcase_create("opencl_home");
-    tcase_add_checked_fixture(bits, compile_quickly, NULL);
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_tags(bits, "once");
     tcase_set_timeout(bits, 600);
     tcase_set_timeout(t, 600);

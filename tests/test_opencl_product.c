@@ -376,7 +376,6 @@ END_TEST
 Suite *opencl_product_suite(void) {
     Suite *suite = suite_create("opencl_product");
     TCase *t = tcase_create("products");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 0, 3);
     tcase_add_test(t, rounding_is_to_the_nearest);
@@ -386,18 +385,15 @@ Suite *opencl_product_suite(void) {
     tcase_add_loop_test(t, nan_and_infinity_stay_in_their_rows, 0, 6);
     suite_add_tcase(suite, t);
     t = tcase_create("stored");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 3, 4);
     tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 4);
     suite_add_tcase(suite, t);
     t = tcase_create("toy");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, a_toy_product_comes_out_exactly, 0, 15);
     suite_add_tcase(suite, t);
     t = tcase_create("steps");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, a_step_is_the_float32_step_but_for_the_rounding_of_inputs, 0, 6);
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_own_products, 0, 6);
