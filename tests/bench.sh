@@ -34,6 +34,14 @@ try() { # try POLICY OPTIONS...
     esac
 }
 
+# The table for people: a line an op, whose runs and shares add up to those of "all".
+"$snug" bench $model --device=cpu | awk -F '|' '
+    /^peak / { peak = $0 ~ /^peak   [0-9]+ bytes \(/ } /^limit .*the product 1024 x 3072 x 768 alone$/ { limit = 1 }
+    NF == 11 && $3 + 0 > 0 && $2 !~ /^ all / { runs += $3; share += $5; ops++ }
+    NF == 11 && $2 ~ /^ between ops / { share += $5 }
+    NF == 11 && $2 ~ /^ all / { all = $3 + 0; whole = $5 + 0 }
+    END { exit !(peak && limit && ops >= 15 && runs == all && whole == 100 && share > 99 && share < 101) }' ||
+    fail "the table does not add up: $("$snug" bench $model --device=cpu)"
 try none --device=cpu
 try block --device=cpu
 try none --device=cpu --batch_invariant=False --dtype=float64

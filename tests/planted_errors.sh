@@ -43,10 +43,14 @@ check() {
     FILENAME ~ /[.]c$/ { if (/^Suite [*][a-z0-9_]*_suite\(void\)/) { split($2, part, "_suite"); home[substr(part[1], 2)] = FILENAME } next }
     /^  in / { file = substr($0, 6) }
     /^  - / {
+        texts++
         n = times(substr($0, 5), file)
         if (n != 1) complain("its text stands " n " times in " file ", and has to stand there once")
     }
+    /^  [+]/ { lines++ }
     /^  fails / {
+        if (texts != 1 || lines != 1) complain("it has " texts + 0 " texts and " lines + 0 " that take their place: one each")
+        texts = lines = 0
         for (i = 2; i <= NF; i++) {
             split($i, part, "/")
             if (!has_case(part[1], part[2])) complain("there is no " $i)

@@ -281,6 +281,18 @@ START_TEST(a_steps_tokens_are_there_wherever_they_fit) {
 }
 END_TEST
 
+/* A fifth of a cap of one's own stays free, half of memory that others use as well, and without a cap there is none. */
+START_TEST(the_reserve_is_to_the_byte) {
+    for (int shared = 0; shared < 2; shared++) {
+        fit_request r = {.limits = {.cap = 1000, .cap_is_shared = shared}};
+        uint64_t most = shared ? 500 : 800;
+        ck_assert(fit_leaves_reserve(&r, most) && !fit_leaves_reserve(&r, most + 1));
+        r.limits.cap = 0;
+        ck_assert(!fit_leaves_reserve(&r, 1));
+    }
+}
+END_TEST
+
 /* ---- a run under a cap ---- */
 
 static status prepare(const config *c, error *e) { return prepare_run(c, stdout, e); }
@@ -494,6 +506,7 @@ Suite *fit_suite(void) {
     tcase_set_tags(all, "once");
     tcase_set_timeout(all, 120); /* other programs may be running */
     tcase_add_test(all, fit_agrees_with_every_plan_there_is);
+    tcase_add_test(search, the_reserve_is_to_the_byte);
     tcase_add_test(search, a_steps_tokens_are_there_wherever_they_fit);
     tcase_add_test(run, a_run_keeps_its_cap_from_choice_to_sampling);
     tcase_add_test(cost, constants_are_measured_once_and_kept);
