@@ -7,19 +7,11 @@
 #include "run/device.h"
 #include "run/open.h"
 #include "support_capture.h"
-#include <cjson/cJSON.h>
+#include "support_json.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static double number(const cJSON *o, const char *key) {
-    const cJSON *v = cJSON_GetObjectItem(o, key);
-    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
-    return v->valuedouble;
-}
-static bool truth(const cJSON *o, const char *key) { return cJSON_IsTrue(cJSON_GetObjectItem(o, key)); }
-static const char *string(const cJSON *o, const char *key) { return cJSON_GetObjectItem(o, key)->valuestring; }
 
 typedef struct {
     int micro_batch, policy, layers, parts;

@@ -6,6 +6,7 @@
 #include "run/model.h"
 #include "run/train.h"
 #include "support_capture.h"
+#include "support_json.h"
 #include "support_steps.h"
 #include <check.h>
 #include <math.h>
@@ -55,12 +56,6 @@ START_TEST(weights_are_the_same_bits_for_every_number_of_layers) {
 END_TEST
 
 /* ---- the command ---- */
-
-static double number(const cJSON *o, const char *key) {
-    const cJSON *v = json_get(o, key);
-    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
-    return v->valuedouble;
-}
 
 static char folder[] = "/tmp/snug-test-XXXXXX", out_option[64];
 static void make_folder(void) {

@@ -3,7 +3,7 @@
    says. */
 #include "commands/plan_command.h"
 #include "support_capture.h"
-#include <cjson/cJSON.h>
+#include "support_json.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -189,17 +189,6 @@ END_TEST
 
 #define PLAN(s, e, ...) CAPTURE(plan_run, s, e, "--for=nanogpt", __VA_ARGS__)
 #define GPT2 "data/configs/train_gpt2_124m.py"
-
-static double number(const cJSON *o, const char *key) {
-    const cJSON *v = cJSON_GetObjectItem(o, key);
-    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
-    return v->valuedouble;
-}
-static const char *string(const cJSON *o, const char *key) {
-    const cJSON *v = cJSON_GetObjectItem(o, key);
-    ck_assert_msg(cJSON_IsString(v), "%s is not text", key);
-    return v->valuestring;
-}
 
 static void expect(const char *text, const char *words) {
     ck_assert_msg(strstr(text, words) != NULL, "no '%s' in:\n%s", words, text);

@@ -2,7 +2,7 @@
 #include "commands/plan_command.h"
 #include "base/files.h"
 #include "support_capture.h"
-#include <cjson/cJSON.h>
+#include "support_json.h"
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,14 +10,6 @@
 #include <unistd.h>
 
 #define PLAN(s, e, ...) CAPTURE(plan_run, s, e, __VA_ARGS__)
-
-static double number(const cJSON *o, const char *key) {
-    const cJSON *v = cJSON_GetObjectItem(o, key);
-    ck_assert_msg(cJSON_IsNumber(v), "%s is not a number", key);
-    return v->valuedouble;
-}
-static bool truth(const cJSON *o, const char *key) { return cJSON_IsTrue(cJSON_GetObjectItem(o, key)); }
-static const char *string(const cJSON *o, const char *key) { return cJSON_GetObjectItem(o, key)->valuestring; }
 
 START_TEST(json_carries_the_whole_report) {
     status s;
