@@ -35,7 +35,7 @@ static status command_version(const config *c, error *e) {
 }
 
 static status command_devices(const config *c, error *e) {
-    TRY(backend_list(stdout, e));
+    TRY(backend_list(c, stdout, e));
     return c->check ? devices_check_run(c, stdout, e) : OK;
 }
 

@@ -9,8 +9,9 @@
    help. */
 bool opencl_has_gpu(char *why, size_t size);
 
-/* Prints all devices with what matters of each, and which one "auto" takes. FAILED: there is none. */
-status devices_print(FILE *f, error *e);
+/* Prints all devices with what matters of each, which one "auto" takes, and which one `selector` does, where that is
+   something else. FAILED: there is none, and the selector is not "cpu". BAD_INPUT: the selector means none. */
+status devices_print(const char *selector, FILE *f, error *e);
 
 typedef struct {
     const char *selector; /* "auto", "opencl", "cuda", "opencl:1" or a part of the device's name */

@@ -2,8 +2,9 @@
 # option_sweep.sh: every option of every command is done, refused, or named in a note (P7). Goes through the option table as
 # `snug help` prints it: for each command it runs a toy once as it is, and once more with each option at another value. What
 # the command does must then differ (not only the settings that it repeats), or stderr must say why not. The program is $SNUG.
-# bench is first asked under a cap in which nothing fits, since a whole run takes seconds. A tune takes minutes and needs
-# a device, so of it only the options that it does not read are tried.
+# bench is first asked under a cap in which nothing fits, since a whole run takes seconds; only options that change nothing
+# there are tried with whole runs. No OpenCL driver is here: tune
+# says what it is going to do and ends there.
 # usage: sh tests/option_sweep.sh [TOY ...]
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -12,21 +13,23 @@ case $snug in /*) ;; *) snug=$PWD/$snug ;; esac
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-awk -v bytes=6000 -f tests/support_text.awk >"$work/text.txt" || exit 1
-cd "$work" || exit 1
+mkdir "$work/toy"
+awk -v bytes=6000 -f tests/support_text.awk >"$work/toy/text.txt" || exit 1
+cd "$work/toy" || exit 1
 export LC_ALL=C OMP_NUM_THREADS=1 XDG_CACHE_HOME="$work/cache" OCL_ICD_VENDORS="$work/none"
 failed=0 pairs=0
 
 # ---- the toy --------------------------------------------------------------------------------------------------------
 
 shape="--n_layer=1 --n_head=2 --n_embd=8 --block_size=8"
-step="--dataset=data --batch_size=2 --gradient_accumulation_steps=2 --device=cpu"
+batch="--dataset=data --batch_size=2 --gradient_accumulation_steps=2"
+step="$batch --device=cpu"
 steps="$step --max_iters=6 --eval_interval=2 --eval_iters=1 --warmup_iters=1 --lr_decay_iters=4 --learning_rate=3"
 {
     "$snug" prepare text.txt --out=data && "$snug" prepare text.txt --out=data2 --tokenizer=bpe:300 &&
         "$snug" train $shape $steps --out_dir=run && "$snug" train $shape $steps --out_dir=run2 --n_embd=16 &&
         cp -r run/latest/. model && rm model/state.json model/optimizer.safetensors
-} >log 2>&1 || { echo "option_sweep: the toy does not run" >&2; cat log >&2; exit 1; }
+} >../log 2>&1 || { echo "option_sweep: the toy does not run" >&2; cat ../log >&2; exit 1; }
 # Two sequences of two tokens, and two others: safetensors with x and y.
 batch() { # FIRST TOKEN, OUT
     header='{"x":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]},"y":{"dtype":"I32","shape":[2,2],"data_offsets":[16,32]}}'
@@ -34,6 +37,8 @@ batch() { # FIRST TOKEN, OUT
 }
 batch 1 batch.st
 batch 2 batch2.st
+cd ..
+cp -r toy toy_on && cp -r toy/run toy_on/out # where the run that goes on finds its first half
 
 # The arguments of each command's toy. *_from and *_on: with weights of a folder, and going on with a run.
 toy() {
@@ -51,66 +56,70 @@ toy() {
     logits) echo "logits model --batch=batch.st --out=out.st --device=cpu" ;;
     prepare) echo "prepare text.txt --out=prepared" ;;
     report) echo "report --out_dir=run" ;;
-    devices) echo "devices" ;;
-    bench) echo "bench $shape $step" ;;
-    bench_on) echo "bench --init_from=resume --out_dir=run $step" ;; # only for `out_dir`
-    tune) echo "tune --device=cpu" ;; # which is refused
+    devices) echo "devices --device=cpu" ;;
+    bench) echo "bench $shape $step --vram_cap=1kB" ;; # which is refused
+    bench_whole) echo "bench $shape $step" ;; # what bench refuses to show
+    bench_on) echo "bench --init_from=resume --out_dir=run $step --vram_cap=1kB" ;; # only for `out_dir`
+    tune) echo "tune --device=opencl $shape $batch" ;; # which ends where the device is opened
+    tune_on) echo "tune --device=opencl --init_from=resume --out_dir=run $batch" ;; # only for `out_dir`
     gradcheck) echo "gradcheck --n_layer=1 --n_head=2 --n_embd=4 --block_size=4 --batch_size=2 --device=cpu" ;;
     esac
 }
 
-# Another value than the toy's, for each option; a new one needs a row here.
+# $value: another value than the toy's, for each option; a new one needs a row here.
 other() {
+    value=
     case $1 in
-    n_layer) echo 2 ;; n_head) echo 1 ;; n_embd) echo 16 ;; block_size) echo 1 ;; vocab_size) echo 80 ;;
-    bias | eval_only | overwrite | check | json | graph) echo True ;;
-    activation) echo gelu_tanh ;; dropout) echo 0.3 ;; dataset) echo data2 ;; data_order) echo sequential ;;
-    ignore_token) echo 3 ;; batch_size | gradient_accumulation_steps | micro_batch_size) echo 1 ;;
-    max_iters) echo 3 ;; learning_rate) echo 1e-2 ;; decay_lr | always_save_checkpoint | batch_invariant) echo False ;;
-    warmup_iters) echo 3 ;; lr_decay_iters) echo 2 ;; min_lr) echo 5e-4 ;; weight_decay) echo 5 ;;
-    beta1 | beta2) echo 0.5 ;; grad_clip) echo 0.01 ;; eval_interval) echo 1 ;; eval_iters) echo 2 ;;
-    log_interval) echo 2 ;; seed) echo 7 ;; out_dir) echo run2 ;; init_from) echo model ;; keep_checkpoints) echo 1 ;;
-    save_minutes) echo 1e-9 ;; device) echo nosuch ;; dtype) echo float64 ;; vram_cap) echo 1kB ;; recompute) echo block ;;
-    matmul_precision) echo high ;; tune_minutes) echo 1 ;; start) echo th ;; num_samples) echo 2 ;;
-    max_new_tokens) echo 3 ;; temperature) echo 0 ;; top_k) echo 1 ;; batch) echo batch2.st ;; out) echo other ;;
-    tokenizer) echo byte ;; val_fraction) echo 0.5 ;; splits) echo 1 ;; steps) echo 2 ;; svg) echo map.svg ;;
-    offload) echo moments ;; gradient_shards) echo 2 ;; for) echo nanogpt ;; save_dtype) echo bfloat16 ;;
+    n_layer) value=2 ;; n_head) value=1 ;; n_embd) value=16 ;; block_size) value=1 ;; vocab_size) value=80 ;;
+    bias | eval_only | overwrite | check | json | graph) value=True ;;
+    activation) value=gelu_tanh ;; dropout) value=0.3 ;; dataset) value=data2 ;; data_order) value=sequential ;;
+    ignore_token) value=3 ;; batch_size | gradient_accumulation_steps | micro_batch_size) value=1 ;;
+    max_iters) value=3 ;; learning_rate) value=1e-2 ;; decay_lr | always_save_checkpoint | batch_invariant) value=False ;;
+    warmup_iters) value=3 ;; lr_decay_iters) value=2 ;; min_lr) value=5e-4 ;; weight_decay) value=5 ;;
+    beta1 | beta2) value=0.5 ;; grad_clip) value=0.01 ;; eval_interval) value=1 ;; eval_iters) value=2 ;;
+    log_interval) value=2 ;; seed) value=7 ;; out_dir) value=run2 ;; init_from) value=model ;; keep_checkpoints) value=1 ;;
+    save_minutes) value=1e-9 ;; device) value=nosuch ;; dtype) value=float64 ;; vram_cap) value=1kB ;; recompute) value=block ;;
+    matmul_precision) value=high ;; tune_minutes) value=1 ;; start) value=th ;; num_samples) value=2 ;;
+    max_new_tokens) value=3 ;; temperature) value=0 ;; top_k) value=1 ;; batch) value=batch2.st ;; out) value=other ;;
+    tokenizer) value=byte ;; val_fraction) value=0.5 ;; splits) value=1 ;; steps) value=2 ;; svg) value=map.svg ;;
+    offload) value=moments ;; gradient_shards) value=2 ;; for) value=nanogpt ;; save_dtype) value=bfloat16 ;;
     esac
 }
 
 # ---- what a run does ------------------------------------------------------------------------------------------------
 
-# Runs the program in a fresh copy of the toy's folder and writes what it did to the file $1: its words without times and
-# without the settings that it repeats, the files that are there, and what is in those that hold results.
+# Runs the program in a fresh copy of the toy's folder and writes what it did to the file $1: its words, a refusal among them, without times and
+# without the settings that it repeats, the files that are there, and sums of those that hold results. What it said on
+# stderr is in `errors`. A pair costs nine processes beside the program's.
 does() { # FILE ARGUMENTS...
-    file=$1
+    file=$1 trials=$((${trials:-0} + 1))
     shift
-    rm -rf trial
-    mkdir trial
-    cp -r data data2 model text.txt batch.st batch2.st run run2 trial
-    if [ "${on:-}" ]; then cp -r run trial/out; fi
-    (
-        cd trial || exit 1
-        "$snug" "$@" >"../$file" 2>../errors
-        echo "status $?" >>"../$file"
-        find . -type f ! -name log.jsonl ! -path './run/.*' | sort >>"../$file"
-        # shellcheck disable=SC2038
-        find . -newer ../errors.before \( -name '*.safetensors' -o -name '*.st' -o -name '*.bin' -o -name other \) -type f |
-            sort | xargs cksum >>"../$file" 2>/dev/null
-        sed -e 's/"ms".*//' -e 's/"run_s".*//' out/log.jsonl 2>/dev/null | grep -v '"command"' >>"../$file"
-    )
-    # times, rates, and settings repeated
-    sed -i -e '/^[a-z_0-9]* = /d' -e 's/[0-9.,]* ms.*//' -e 's/ [0-9]*\.[0-9] / /g' -e '/^step of\|^| \|^time \|^limit \|hours\|^build\|seconds/d' "$file"
+    cp -r "toy${on:-}" trial$trials
+    cd trial$trials || exit 1
+    "$snug" "$@" >../said 2>../errors
+    echo "status $?" >>../said
+    sed -n '/^snug: /p' ../errors >>../said
+    log=out/log.jsonl
+    [ -e $log ] || log=/dev/null
+    find . -type f ! -name log.jsonl ! -path './run/.*' -print \
+        \( -name '*.safetensors' -o -name '*.st' -o -name '*.bin' -o -name other \) -exec cksum {} + | sort |
+        sed -e '/^[a-z_0-9]* = /d' -e 's/[0-9.,]* ms.*//' -e 's/ [0-9]*\.[0-9] / /g' -e 's/"ms".*//' -e 's/"run_s".*//' \
+            -e '/^step of\|^| \|^time \|^limit \|hours\|^build\|seconds\|"command"/d' ../said - $log >"../$file"
+    cd ..
 }
 
 # The command's options, as its help lists them; all options.
 options_of() { "$snug" help $1 | sed -n 's/^  --\([a-z_0-9]*\)=.*/\1/p'; }
 
 try_option() { # NAME OF THE TOY, COMMAND, OPTION
-    value=$(other "$3")
+    other "$3"
     case "$(toy "$1") " in *" --$3=$value "*) value=scratch ;; esac
     case $3,$1 in overwrite,train | overwrite,train_from) return ;; esac
-    case $1,$3 in train_taken,overwrite | bench_on,out_dir) ;; train_taken,* | bench_on,* | bench,out_dir) return ;; esac
+    case $1,$3 in
+    train_taken,overwrite | bench_on,out_dir | tune_on,out_dir | bench_whole,vram_cap | bench_whole,json) ;;
+    train_taken,* | *_on,out_dir | *_whole,*) [ "$1" = train_on ] || return ;;
+    bench_on,* | tune_on,* | bench,out_dir | tune,out_dir | bench,vram_cap | bench,json) return ;;
+    esac
     [ "$value" ] || { echo "option_sweep: no other value of $3 is known: add one" >&2; failed=1; return; }
     pairs=$((pairs + 1))
     # These change no bit of what comes out (P4), but the memory: the least that is asked for under a small cap.
@@ -121,63 +130,71 @@ try_option() { # NAME OF THE TOY, COMMAND, OPTION
         grads,batch_invariant) cap=--vram_cap=1kB ;;
     sample,dtype | gradcheck,dtype) value=bfloat16 ;;
     gradcheck,bias) value=False ;;
-    bench,init_from) value=run2/latest ;;
-    bench,vram_cap | bench,json) ;;
-    bench,*) cap=--vram_cap=1kB ;;
+    tune,n_head) value=3 ;; # no product knows of heads, but they have to divide n_embd
+    bench,init_from | tune,init_from) value=run2/latest ;;
     esac
+    from=before
     # shellcheck disable=SC2046
-    if [ "$cap" ]; then does least $(toy "$1") $cap; mv errors least; fi
+    if [ "$cap" ]; then from=least; does least $(toy "$1") $cap; fi
     # shellcheck disable=SC2046
     does now $(toy "$1") "--$3=$value" $cap
-    if [ "$cap" ]; then
-        cmp -s errors least || return 0
-    fi
-    if [ "$command" = bench ]; then # then the whole run
-        cap=
+    if cmp -s $from now && [ "$1" = bench ]; then # then whole runs
         # shellcheck disable=SC2046
-        does now $(toy "$1") "--$3=$value"
+        from=whole
+        does now $(toy bench_whole) "--$3=$value"
     fi
+    cmp -s $from now || return 0
     if grep -q -e "--$3" -e "^note:.*$3" errors; then return; fi
-    if [ ! "$cap" ] && ! cmp -s before now; then return; fi
     echo "option_sweep: $2 ($1) reads --$3=$value, which changes nothing and is not named" >&2
     failed=1
 }
 
-# An option that the command does not read is named in a note, before anything is done.
-try_unread() { # COMMAND OPTION
-    pairs=$((pairs + 1))
-    "$snug" "$1" "--$2=$(other "$2")" --n_embd=7 --n_head=3 --device=cpu >/dev/null 2>errors </dev/null
-    grep -q "^note: $1 does not use.*--$2\b" errors && return
-    # A shape is not read, but compared with the checkpoint's.
-    case $1 in sample | eval | grads | logits) try_option "$1" "$1" "$2"; return ;; esac
-    echo "option_sweep: $1 says nothing of --$2, which it does not read" >&2
-    failed=1
+# Options that the command does not read are named in one note, which has room for eight, before anything is done.
+# With three more none begins.
+try_unread() { # COMMAND OPTION...
+    command=$1 arguments=
+    shift
+    for option; do other "$option"; arguments="$arguments --$option=$value"; done
+    # shellcheck disable=SC2086
+    "$snug" "$command" $arguments --n_embd=7 --n_head=3 --device=cpu >said 2>errors </dev/null
+    note=" $(sed -n "s/^note: $command does not use//p" errors | tr -d ',') "
+    for option; do
+        pairs=$((pairs + 1))
+        case $note in *" --$option "*) continue ;; esac
+        # A shape is not read, but compared with the checkpoint's.
+        case $command in sample | eval | grads | logits) try_option "$command" "$command" "$option"; continue ;; esac
+        echo "option_sweep: $command says nothing of --$option, which it does not read" >&2
+        failed=1
+    done
 }
 
 all=$(options_of "")
 toys=${*:-plan plan_from train train_from train_on train_taken equivalence sample eval grads logits prepare report devices
-    bench bench_on tune gradcheck}
+    bench_whole bench bench_on tune tune_on gradcheck}
 for toy in $toys; do
-    command=${toy%_*} # devices: what it reads concerns --check, which needs a driver
-    on=
-    [ "$toy" != train_on ] || on=1
-    : >errors.before
+    command=${toy%_*} on=
+    [ "$toy" != train_on ] || on=_on
     # shellcheck disable=SC2046
     does before $(toy "$toy")
     case $toy in
-    train_taken | devices | tune) ;; # may fail
+    train_taken | bench | bench_on | tune | tune_on) ;; # end in a refusal
     *) grep -q '^status 0' before || { echo "option_sweep: the toy of $toy fails" >&2; cat errors >&2; failed=1; } ;;
     esac
     # shellcheck disable=SC2046
     does now $(toy "$toy")
+    [ $toy != bench_whole ] || cp before whole
     cmp -s before now || { echo "option_sweep: $toy does not do the same twice" >&2; diff before now >&2; failed=1; continue; }
     read_options=" $(options_of "$command" | tr '\n' ' ')"
+    unread= n=0
     for option in $all; do
-        case $read_options in
-        *" $option "*) [ "$toy" = devices ] || [ "$toy" = tune ] || try_option "$toy" "$command" "$option" ;;
-        *) [ "$toy" != "$command" ] || try_unread "$command" "$option" ;;
-        esac
+        case $read_options in *" $option "*) try_option "$toy" "$command" "$option"; continue ;; esac
+        [ "$toy" = "$command" ] || continue
+        unread="$unread $option" n=$((n + 1))
+        # shellcheck disable=SC2086
+        [ $((n % 5)) != 0 ] || { try_unread "$command" $unread; unread=; }
     done
+    # shellcheck disable=SC2086
+    [ ! "$unread" ] || try_unread "$command" $unread
 done
 echo "option_sweep: $pairs pairs of a command and an option"
 exit $failed

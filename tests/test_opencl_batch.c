@@ -195,15 +195,26 @@ END_TEST
 
 /* ---- the device ---- */
 
-START_TEST(every_device_is_listed_and_auto_says_why) {
+/* What `snug devices --device=SELECTOR` prints. */
+static status print_devices(const char *selector, char *text, size_t size) {
     error e = {""};
+    FILE *f = fmemopen(text, size, "w");
+    status s = devices_print(selector, f, &e);
+    fclose(f);
+    if (s != OK) snprintf(text, size, "%s", e.text);
+    return s;
+}
+
+START_TEST(every_device_is_listed_and_a_selector_says_which_it_takes) {
     char text[65536] = "";
     backend *b = open_device(0, 0);
-    FILE *f = fmemopen(text, sizeof text, "w");
-    ck_assert_msg(devices_print(f, &e) == OK, "%s", e.text);
-    fclose(f);
+    ck_assert_int_eq(print_devices("auto", text, sizeof text), OK);
     ck_assert_ptr_nonnull(strstr(text, "opencl:0  "));
     ck_assert_ptr_nonnull(strstr(text, "auto takes "));
+    ck_assert_int_eq(print_devices("opencl:0", text, sizeof text), OK);
+    ck_assert_ptr_nonnull(strstr(text, "opencl:0 takes opencl:0, "));
+    ck_assert_int_eq(print_devices("no such device", text, sizeof text), BAD_INPUT);
+    ck_assert_ptr_nonnull(strstr(text, "'no such device'"));
     b->close(b);
 }
 END_TEST
@@ -225,7 +236,7 @@ Suite *opencl_batch_suite(void) {
     tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
     tcase_add_test(t, gemm_temporaries_of_gpt2_124m_stay_under_64_mib);
     tcase_add_test(t, unknown_devices_get_one_clear_line);
-    tcase_add_test(t, every_device_is_listed_and_auto_says_why);
+    tcase_add_test(t, every_device_is_listed_and_a_selector_says_which_it_takes);
     suite_add_tcase(suite, t);
     suite_add_tcase(suite, shards);
     return suite;

@@ -15,6 +15,7 @@ enum { TEXT_MAX = 512 };
    of the settings' shape, and all that compute. tests/option_sweep.sh tries whether each does read what it should. */
 #define BY_TRAINING "plan train equivalence"
 #define BY_MODELS BY_TRAINING " tune bench gradcheck"
+#define BY_MODELS_BUT_TUNE BY_TRAINING " bench gradcheck" /* what has no product */
 #define BY_ALL_STEPS BY_MODELS " sample eval grads logits"
 
 /* clang-format off: one option a line, or two */
@@ -32,8 +33,9 @@ enum { TEXT_MAX = 512 };
     X(INT, vocab_size, 0, 0, 16777216, MODEL, BY_MODELS, FREE,                                                         \
       "0: the checkpoint's, the tokenizer's or the data's, else 50304")                                                \
     X(BOOL, bias, false, 0, 0, MODEL, BY_MODELS, FREE, "biases in linear layers and layer norms")                      \
-    X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, BY_MODELS, FREE, "exact GELU (erf), or GPT-2's tanh form") \
-    X(REAL, dropout, 0.0, 0, 0.999, MODEL, BY_MODELS, BITS, "probability, in the three places GPT-2 has it")           \
+    X(TEXT, activation, "gelu", 0, "gelu|gelu_tanh", MODEL, BY_MODELS_BUT_TUNE, FREE,                                  \
+      "exact GELU (erf), or GPT-2's tanh form")                                                                        \
+    X(REAL, dropout, 0.0, 0, 0.999, MODEL, BY_MODELS_BUT_TUNE, BITS, "probability, in the three places GPT-2 has it")  \
     X(TEXT, dataset, "openwebtext", 0, NULL, DATA, BY_TRAINING " eval tune bench", BITS,                               \
       "a folder with train.bin and val.bin, or its name under data/")                                                  \
     X(TEXT, data_order, "random", 0, "random|sequential", DATA, BY_TRAINING, BITS,                                     \

@@ -81,10 +81,13 @@ static status tune_gpu(const config *c, const graph *g, FILE *report, error *e) 
     opencl_options o = {.selector = c->device, .cap = c->vram_cap};
     return opencl_tune(&o, g, c->tune_minutes, report, e);
 }
-status backend_list(FILE *f, error *e) { return devices_print(f, e); }
+status backend_list(const config *c, FILE *f, error *e) { return devices_print(c->device, f, e); }
 #else
-status backend_list(FILE *f, error *e) {
-    (void)f;
+status backend_list(const config *c, FILE *f, error *e) {
+    if (!strcmp(c->device, "cpu")) {
+        text_print(f, "cpu takes the CPU backend; this build has no OpenCL (built with OPENCL=0)\n");
+        return OK;
+    }
     return fail(e, BAD_INPUT,
                 "device 'opencl': this build has no OpenCL (built with OPENCL=0); --device=cpu needs none");
 }
@@ -168,6 +171,11 @@ status backend_open(const config *c, backend **b, FILE *report, error *e) {
 status backend_tune(const config *c, const graph *g, FILE *report, error *e) {
     if (wants_cpu(c, NULL))
         return fail(e, BAD_INPUT, "tune is for OpenCL devices; the CPU backend needs none: --device=opencl takes one");
+    if (precision_of(c) == PRECISION_BFLOAT16)
+        return fail(
+            e, BAD_INPUT,
+            "dtype bfloat16 computes with snug's own matrix products, and what is tuned are CLBlast's: there is "
+            "nothing to tune; for float32 runs, --dtype=float32");
     if (*precision_table[precision_of(c)].products)
         fprintf(report,
                 "tune: matmul_precision=%s has nothing to tune; what is tuned are the float32 products of "

@@ -26,7 +26,7 @@ const backend_type *backend_type_of(const config *c);
 status backend_check_type(const config *c, const backend_type *type, error *e);
 /* Finds faster matrix products for the device that the settings ask for, at the shapes of g's micro-batch (tune.h). */
 status backend_tune(const config *c, const graph *g, FILE *report, error *e);
-/* Prints the OpenCL devices, and which one "auto" takes. */
-status backend_list(FILE *f, error *e);
+/* Prints the OpenCL devices, which one "auto" takes, and which one c->device means. BAD_INPUT: it means none. */
+status backend_list(const config *c, FILE *f, error *e);
 
 #endif

@@ -189,16 +189,23 @@ static void print_device(const device_info *d, int index, FILE *f) {
     products_print(d, f);
 }
 
-status devices_print(FILE *f, error *e) {
+status devices_print(const char *selector, FILE *f, error *e) {
     device_info *list;
-    int count;
+    int count, index;
+    char why[512];
+    bool cpu = !strcmp(selector, "cpu");
+    status s = OK;
     TRY(devices_list(&list, &count, e));
     for (int i = 0; i < count; i++) print_device(&list[i], i, f);
-    free(list);
-    char why[512];
-    int index;
-    if (count == 0) return devices_choose(NULL, 0, "opencl", &index, why, sizeof why, e);
+    if (count == 0 && !cpu) return devices_choose(NULL, 0, "opencl", &index, why, sizeof why, e);
     bool gpu = opencl_has_gpu(why, sizeof why);
     text_print(f, "auto takes %s%s\n", gpu ? "" : "the CPU backend: ", why);
-    return OK;
+    if (cpu) {
+        text_print(f, "cpu takes the CPU backend, which needs no OpenCL\n");
+    } else if (strcmp(selector, "auto") != 0) {
+        s = devices_choose(list, count, selector, &index, why, sizeof why, e);
+        if (s == OK) text_print(f, "%s takes opencl:%d, %s\n", selector, index, why);
+    }
+    free(list);
+    return s;
 }
