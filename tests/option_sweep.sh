@@ -88,8 +88,8 @@ other() {
 
 # ---- what a run does ------------------------------------------------------------------------------------------------
 
-# Runs the program in a fresh copy of the toy's folder and writes what it did to the file $1: its words, a refusal among them, without times and
-# without the settings that it repeats, the files that are there, and sums of those that hold results. What it said on
+# Runs the program in a fresh copy of the toy's folder and writes what it did to the file $1: its words, a refusal among
+# them, without times and without the settings that it repeats, the files that are there, and sums of those that hold results. What it said on
 # stderr is in `errors`. A pair costs nine processes beside the program's.
 does() { # FILE ARGUMENTS...
     file=$1 trials=$((${trials:-0} + 1))
@@ -139,8 +139,8 @@ try_option() { # NAME OF THE TOY, COMMAND, OPTION
     # shellcheck disable=SC2046
     does now $(toy "$1") "--$3=$value" $cap
     if cmp -s $from now && [ "$1" = bench ]; then # then whole runs
-        # shellcheck disable=SC2046
         from=whole
+        # shellcheck disable=SC2046
         does now $(toy bench_whole) "--$3=$value"
     fi
     cmp -s $from now || return 0
@@ -185,7 +185,7 @@ for toy in $toys; do
     [ $toy != bench_whole ] || cp before whole
     cmp -s before now || { echo "option_sweep: $toy does not do the same twice" >&2; diff before now >&2; failed=1; continue; }
     read_options=" $(options_of "$command" | tr '\n' ' ')"
-    unread= n=0
+    unread='' n=0
     for option in $all; do
         case $read_options in *" $option "*) try_option "$toy" "$command" "$option"; continue ;; esac
         [ "$toy" = "$command" ] || continue

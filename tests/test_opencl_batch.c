@@ -226,7 +226,8 @@ Suite *opencl_batch_suite(void) {
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_the_indirect_gemm, 0, 2);
     tcase_add_loop_test(t, micro_batch_split_never_changes_bits_by_the_direct_gemm, 0, 2);
     tcase_add_test(t, micro_batch_split_never_changes_bits_near_the_threshold);
-    TCase *shards = tcase_create("shards");
+    TCase *shards = tcase_create("shards"), *devices = tcase_create("devices");
+    tcase_add_test(devices, every_device_is_listed_and_a_selector_says_which_it_takes);
     tcase_add_checked_fixture(shards, compile_quickly, NULL);
     tcase_add_test(shards, shards_have_bits_of_their_own_and_no_split_changes_them);
     tcase_add_loop_test(t, planned_bytes_are_allocated_bytes, 0, 2);
@@ -236,8 +237,8 @@ Suite *opencl_batch_suite(void) {
     tcase_add_test(t, the_stated_limits_without_a_device_are_upper_bounds);
     tcase_add_test(t, gemm_temporaries_of_gpt2_124m_stay_under_64_mib);
     tcase_add_test(t, unknown_devices_get_one_clear_line);
-    tcase_add_test(t, every_device_is_listed_and_a_selector_says_which_it_takes);
     suite_add_tcase(suite, t);
     suite_add_tcase(suite, shards);
+    suite_add_tcase(suite, devices);
     return suite;
 }
