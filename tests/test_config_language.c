@@ -204,6 +204,25 @@ START_TEST(what_is_not_read_gets_a_line_with_the_spot) {
 }
 END_TEST
 
+/* Wherever 64 levels are passed, also within a call: LeakSanitizer sees what is then forgotten. */
+START_TEST(what_is_nested_too_deep_is_refused_at_any_level) {
+    static const char *const last[] = {"int(12)", "(12)", "12 ** 1", "min(12, (12))", "(12 if 1 in (1, 2) else 3)"};
+    char text[200];
+    int refused_ones = 0;
+    for (int signs = 50; signs < 70; signs++) {
+        config c;
+        error e = {{0}};
+        snprintf(text, sizeof text, "n_layer = %.*s %s", signs,
+                 "++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++++", last[_i]);
+        if (read_text(&c, text, &e) != OK) refused_ones++;
+        if (*e.text) ck_assert_msg(strstr(e.text, "nested more than 64 deep") != NULL, "%s: %s", text, e.text);
+        config_free(&c);
+    }
+    ck_assert_int_gt(refused_ones, 3);
+    ck_assert_int_lt(refused_ones, 20);
+}
+END_TEST
+
 START_TEST(a_thousand_names_are_enough) {
     config c;
     error e = {{0}};
@@ -240,6 +259,7 @@ Suite *config_language_suite(void) {
     tcase_add_loop_test(t, statements_do_what_pythons_do, 0, ROWS(files));
     tcase_add_loop_test(t, what_is_not_read_gets_a_line_with_the_spot, 0, ROWS(refused));
     tcase_add_test(t, a_name_has_at_most_63_bytes);
+    tcase_add_loop_test(t, what_is_nested_too_deep_is_refused_at_any_level, 0, 5);
     tcase_add_test(t, a_thousand_names_are_enough);
     suite_add_tcase(suite, t);
     return suite;

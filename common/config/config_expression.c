@@ -72,10 +72,10 @@ static status read_arguments(reader *r, value arguments[ARGUMENTS_MAX], int *n, 
 }
 
 static status read_call(reader *r, const function *f, const char *start, int line, value *v) {
-    value *arguments = xcalloc(ARGUMENTS_MAX, sizeof *arguments);
     int n;
     bool plain;
     TRY(enter(r));
+    value *arguments = xcalloc(ARGUMENTS_MAX, sizeof *arguments);
     status s = read_arguments(r, arguments, &n, &plain);
     r->depth--;
     if (s == OK && plain)
