@@ -7,7 +7,7 @@ from lib.schedules import (
     linear as straight,
 )
 
-tokenizer = tiktoken.get_encoding('gpt2')
+enc = tiktoken.get_encoding('gpt2')
 schedule = cosine
 rng = np.random.default_rng(seed)
 wandb_run_name = wandb.util.generate_id()
