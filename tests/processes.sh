@@ -5,6 +5,7 @@
 #
 #     KILLS=50 sh tests/processes.sh    nothing but so many kills, which else are 2
 #     SEED=7   sh tests/processes.sh    other moments
+#     MATRIX=1 sh tests/processes.sh    nothing but the same bits, with each split and cap by 4, 1 and 2 processes
 set -eu
 if ! command -v mpirun >/dev/null; then
     echo "no mpirun here, skipped"
@@ -12,7 +13,7 @@ if ! command -v mpirun >/dev/null; then
 fi
 . tests/support_run.sh
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
-export OMPI_MCA_hwloc_base_binding_policy=none TERM=dumb TMPDIR="$work"
+export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 TERM=dumb TMPDIR="$work"
 small="$small --batch_size=5 --gradient_shards=4" # shards of 2, 3, 2 and 3 sequences
 
 by() { # by PROCESSES ARGUMENTS...; one is without mpirun
@@ -66,24 +67,6 @@ killed() {
     ! grep -vxFf "$work/curve.broken" "$work/curve.whole" || fail "killed $kills times: another log"
     echo "killed $kills times, the ranks by turns: all ended, the last after at most $ended ms; step $end has the bits of one run"
 }
-kills=${KILLS:-2}
-[ -z "${KILLS:-}" ] || { killed; exit; }
-
-# Without --gradient_shards there are as many shards as processes.
-if ! by 2 train $small --gradient_shards=0 --device=cpu --out_dir="$work/two" --max_iters=1; then
-    if grep -q 'this build has no MPI' "$work/said"; then
-        echo "this build has no MPI, skipped"
-        exit 77
-    fi
-    fail "two processes: $(cat "$work/said")"
-fi
-grep -q '"gradient_shards": "2"' "$work/two/latest/state.json" || fail "two processes make no two shards"
-"$snug" plan $small --gradient_shards=0 --device=cpu --init_from=resume --out_dir="$work/two" >"$work/said" 2>&1 ||
-    fail "plan of a run: $(cat "$work/said")"
-grep -q 'in 2 shards' "$work/said" || fail "plan does not know of the run's shards: $(cat "$work/said")"
-
-# ---- the same bits ----
-
 # same NAME ARGUMENTS...: a run of 8 steps, unless told otherwise, by one process, and one that is handed on from step to step as its stdin says:
 # PROCESSES STEP ARGUMENTS... in each line. Both leave the same weights, moments, and each loss and norm on the way.
 same() {
@@ -105,6 +88,70 @@ same() {
     done
     echo "$name: the same bits; the last: $(sed -n 's/^plan: //p' "$work/said")"
 }
+# Each split and each cap, from 4 processes to 1 and 2 and so on.
+matrix() {
+    given="--micro_batch_size=2 --recompute=none" # so that no start measures the device
+    for device in cpu opencl; do
+        for dtype in float32 bfloat16; do
+            step=0
+            for split in "" "--micro_batch_size=1 --recompute=block" "--micro_batch_size=3 --recompute=attention" \
+                "--micro_batch_size=1 --recompute=block --vram_cap=$(least $device)" "--recompute=gelu --vram_cap=2MiB"; do
+                for count in 4 1 2; do
+                    step=$((step + 1))
+                    echo "$count $step $split"
+                done
+            done >"$work/rows"
+            same "matrix-$device-$dtype" --device=$device --dtype=$dtype $given --max_iters=15 <"$work/rows"
+        done
+    done
+}
+least() { if [ "$1" = cpu ]; then echo 300KiB; else echo 1MiB; fi; }
+kills=${KILLS:-2}
+if [ -n "${KILLS:-}" ]; then killed; exit; fi
+if [ -n "${MATRIX:-}" ]; then POCL_DEVICES="pthread pthread" matrix; exit; fi
+
+# Without --gradient_shards there are as many shards as processes.
+show=OMPI_MCA_mpi_show_mca_params=enviro # with which MPI_Init says its settings
+if ! by 2 train $small --gradient_shards=0 --device=cpu --out_dir="$work/two" --max_iters=1; then
+    if grep -q 'this build has no MPI' "$work/said"; then
+        echo "this build has no MPI, skipped"
+        exit 77
+    fi
+    fail "two processes: $(cat "$work/said")"
+fi
+grep -q '"gradient_shards": "2"' "$work/two/latest/state.json" || fail "two processes make no two shards"
+"$snug" plan $small --gradient_shards=0 --device=cpu --init_from=resume --out_dir="$work/two" >"$work/said" 2>&1 ||
+    fail "plan of a run: $(cat "$work/said")"
+grep -q 'in 2 shards' "$work/said" || fail "plan does not know of the run's shards: $(cat "$work/said")"
+
+# By mpirun MPI is initialised, and without it is not.
+go_on="--gradient_shards=2 --device=cpu --init_from=resume --out_dir=$work/two --max_iters=0"
+env $show mpirun -np 1 "$snug" train $small $go_on >"$work/said" 2>&1 </dev/null || fail "one by mpirun: $(cat "$work/said")"
+grep -q 'mpi_show_mca_params=enviro' "$work/said" || fail "MPI_Init says nothing: $(cat "$work/said")"
+env $show "$snug" train $small $go_on >"$work/said" 2>&1 || fail "without mpirun: $(cat "$work/said")"
+! grep 'mpi_show_mca_params' "$work/said" || fail "MPI is initialised without mpirun"
+
+# ---- what steps take (P1) ----
+
+# calls STEPS: how often the program itself asks for memory in a run, the first process and the second; nothing else
+# happens in its steps
+calls() {
+    rm -f "$work/calls".*
+    timeout 100 mpirun -np 2 sh -c 'export MEMORY_OF= MEMORY_FILE="$0.$OMPI_COMM_WORLD_RANK" LD_PRELOAD="$1"; shift; exec "$@"' \
+        "$work/calls" "$(realpath "${BUILD:-build}/preload_memory.so")" "$snug" train $small --device=cpu --micro_batch_size=2 \
+        --recompute=none --log_interval=1000 --eval_interval=1000 --max_iters="$1" --out_dir="$work/calls-$1" >"$work/said" 2>&1 </dev/null ||
+        fail "counted: $(cat "$work/said")"
+    cat "$work/calls.0" "$work/calls.1"
+}
+if nm -D "$snug" 2>"$work/null" | grep -q asan; then
+    echo "SKIPPED: memory in steps: a build with sanitizers"
+else
+    few=$(calls 2) many=$(calls 12)
+    case $few in *'calls '[1-9]*'calls '[1-9]*) ;; *) fail "nothing is counted: $few" ;; esac
+    [ "$few" = "$many" ] || fail "ten steps more ask for memory: $few, $many"
+fi
+
+# ---- the same bits ----
 
 same cpu --device=cpu <<END
 2 2 --micro_batch_size=1 --recompute=block
@@ -141,7 +188,7 @@ if "$snug" devices >"$work/said" 2>&1; then
 END
     same opencl-16 --device=opencl --dtype=bfloat16 --offload=optimizer $given <<END
 2 3 --recompute=block
-1 5
+1 5 --vram_cap=2MiB
 4 8 --micro_batch_size=1
 END
 else
@@ -154,7 +201,10 @@ refuses() { # refuses WORDS PROCESSES ARGUMENTS...: exit status 1 and this one l
     words=$1
     shift
     ! by "$@" || fail "not refused: $*"
-    [ "$(grep -c '^snug: ' "$work/said")" = 1 ] && grep -q "^snug: .*$words" "$work/said" || fail "$*: $(cat "$work/said")"
+    said_once "$words"
+}
+said_once() {
+    [ "$(grep -c '^snug: ' "$work/said")" = 1 ] && grep -q "^snug: .*$1" "$work/said" || fail "'$1' is not said once: $(cat "$work/said")"
 }
 refuses "shards, which 3 processes can't share equally" 3 train $small --device=cpu --out_dir="$work/cpu" --init_from=resume
 refuses "2 shards, which 4 processes" 4 train $small --gradient_shards=2 --device=cpu --out_dir="$work/none"
@@ -163,6 +213,47 @@ refuses "device 'nosuch:[01]'" 2 train $small --device=nosuch:%r --out_dir="$wor
 refuses "n_head" 2 train $small --n_head=3 --device=cpu --out_dir="$work/none"
 [ ! -e "$work/none" ] || fail "what was refused left a folder"
 refuses "holds a run" 2 train $small --device=cpu --out_dir="$work/cpu"
+refuses "trian is not a command" 2 trian
+PMI_SIZE=2 refuses "2 processes were started" 1 train $small --device=cpu --out_dir="$work/none" # by another MPI's mpirun
+
+# ---- processes that are not alike ----
+
+# two FIRST SECOND: two processes, each with arguments of its own, that go on with what two have begun above
+two() {
+    go_on="train $small --gradient_shards=0 --device=cpu --init_from=resume --out_dir=$work/two"
+    timeout 100 mpirun -np 1 "$snug" $go_on $1 : -np 1 "$snug" $go_on $2 >"$work/said" 2>&1 </dev/null
+}
+two "--max_iters=2 --vram_cap=400KiB" "--max_iters=2 --vram_cap=250KiB --micro_batch_size=1" ||
+    fail "other caps: $(cat "$work/said")"
+grep -q '"iter":1,.*"vram_cap_bytes":256000,' "$work/two/log.jsonl" || fail "the smallest cap is not that of all"
+! two --max_iters=3 "--max_iters=3 --min_lr=1e-5" || fail "other settings are not refused"
+said_once "process 1 has min_lr = 1e-05, and the first 6e-05"
+mkdir -p "$work/0" "$work/1"
+ln -s "$work/data" "$work/0/near"
+far() { # the second process runs where there may be other files
+    timeout 100 mpirun -np 2 sh -c 'cd "$0/$OMPI_COMM_WORLD_RANK" && exec "$@"' "$work" "$(realpath "$snug")" train $small \
+        --gradient_shards=0 --device=cpu --dataset=near --out_dir="$work/none" >"$work/said" 2>&1 </dev/null
+}
+! far || fail "data that one process does not see"
+said_once "near"
+cp -r "$work/data" "$work/1/near"
+sed -i 's/"val_tokens": *[0-9]*/"val_tokens": 10000/; s/"val": *[0-9]*/"val": 10000/' "$work/1/near/meta.json"
+truncate -s 20000 "$work/1/near/val.bin"
+! far || fail "data that differ"
+said_once "all processes have to see the same files"
+
+# ---- no room ----
+
+full() { # the first process finds the disk full from the k-th call on
+    timeout 100 mpirun -np 2 env FAULTFS_K="$1" FAULTFS_STICKY=1 FAULTFS_ERRNO=28 FAULTFS_PATH="$work/two" \
+        LD_PRELOAD="$(realpath "${BUILD:-build}/preload_faultfs.so")" "$snug" train $small --gradient_shards=0 --device=cpu \
+        --init_from=resume --out_dir="$work/two" --max_iters=3 >"$work/said" 2>&1 </dev/null
+}
+before=$(weights "$work/two")
+! full 40 || fail "a full disk: $(cat "$work/said")"
+said_once "No space left"
+[ "$(weights "$work/two")" = "$before" ] || fail "a full disk: other weights"
+two --max_iters=3 --max_iters=3 || fail "after a full disk: $(cat "$work/said")"
 
 # ---- killed ----
 

@@ -87,8 +87,7 @@ static long long (*count)(int which);
 enum { LIVE, PEAK }; /* which */
 
 /* What the host takes beside the plan. Until the run is bound: the graph and the plan themselves, and 8 MiB through
-   which the first weights are drawn. In steps: a batch's losses on their way up, and what libgomp needs for each loop.
- */
+   which the first weights are drawn. In steps: what libgomp needs for each loop. */
 enum { BESIDE_THE_PLAN = 9 * MIB, BESIDE_IN_STEPS = 16 << 10 };
 
 /* In a process of its own, since a library can be preloaded only there. */

@@ -11,6 +11,9 @@
 
 #define PLAN(s, e, ...) CAPTURE(plan_run, s, e, __VA_ARGS__)
 
+/* Settings of a model so small that MiB decide what fits. */
+#define SMALL "--n_layer=4", "--n_head=2", "--n_embd=64", "--block_size=256", "--vocab_size=512", "--batch_size=4"
+
 START_TEST(json_carries_the_whole_report) {
     status s;
     error e;
@@ -103,8 +106,7 @@ END_TEST
 START_TEST(what_fits_without_the_policy_asked_for_is_a_row) {
     status s;
     error e = {""};
-    char *text = PLAN(&s, &e, "--n_layer=4", "--n_head=2", "--n_embd=64", "--block_size=256", "--vocab_size=512",
-                      "--batch_size=4", "--recompute=none", "--vram_cap=6MiB", "--offload=none", "--json=True");
+    char *text = PLAN(&s, &e, SMALL, "--recompute=none", "--vram_cap=6MiB", "--offload=none", "--json=True");
     cJSON *root = cJSON_Parse(text), *o;
     int fitting = 0, chosen = 0, row = 0;
     ck_assert_int_eq(s, NO_MEMORY);
@@ -119,8 +121,7 @@ START_TEST(what_fits_without_the_policy_asked_for_is_a_row) {
     cJSON_Delete(root);
     free(text);
     /* Under less it fits with the moments on the host, and in 16 bits with the weights there as well. */
-    text = PLAN(&s, &e, "--n_layer=4", "--n_head=2", "--n_embd=64", "--block_size=256", "--vocab_size=512",
-                "--batch_size=4", "--recompute=none", "--vram_cap=5MiB", "--json=True");
+    text = PLAN(&s, &e, SMALL, "--recompute=none", "--vram_cap=5MiB", "--json=True");
     root = cJSON_Parse(text);
     ck_assert_int_eq(s, NO_MEMORY);
     int moments = 0, optimizer = 0;

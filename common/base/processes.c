@@ -41,6 +41,9 @@ uint64_t processes_least(uint64_t value) {
 
 enum { TAG = 1 };
 
+/* Mutable global, like those above. */
+static bool joined;
+
 /* glibc lets the stream be replaced. The file descriptor stays, for what ends the process in one line. */
 static void be_quiet(void) {
     FILE *nothing = fopen("/dev/null", "w");
@@ -50,9 +53,9 @@ static void be_quiet(void) {
 
 status processes_open(error *e) {
     MPI_Comm here;
-    (void)e;
     if (!started()) return OK;
     MPI_Init(NULL, NULL);
+    joined = true;
     MPI_Comm_size(MPI_COMM_WORLD, &count);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
@@ -60,15 +63,21 @@ status processes_open(error *e) {
     MPI_Comm_rank(here, &local);
     MPI_Comm_free(&here);
     if (rank) be_quiet();
-    return OK;
+    if (started() <= count) return OK;
+    return fail(e, FAILED,
+                "%d processes were started, of which Open MPI, with which snug was built, finds %d: start them with "
+                "Open MPI's own mpirun",
+                started(), count);
 }
 
 void processes_close(void) {
-    if (started()) MPI_Finalize();
+    if (joined) MPI_Finalize();
 }
 
 void processes_fail(const char *line) {
     if (!started()) return;
+    if (!joined) processes_open(NULL); /* else each would print the line */
+    if (count == 1) return;
     if (rank) usleep(2500000u + 500000u * (unsigned)(rank < 10 ? rank : 10)); /* in which an abort takes effect */
     fflush(stdout);
     dprintf(STDERR_FILENO, "%s", line);

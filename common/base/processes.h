@@ -13,13 +13,13 @@
 #include <stdint.h>
 
 /* Joins the processes that mpirun started, if it did. All but the first lose stdout and the stream stderr, so that one
-   prints for all. FAILED: mpirun started several, and this build has no MPI. */
+   prints for all. FAILED: several were started, and this build has no MPI, or another than the mpirun's. */
 status processes_open(error *e);
 /* Waits for the others. */
 void processes_close(void);
 /* Ends all processes with exit status 1, after printing the line on stderr: the first process at once, the others
-   seconds later, one after another, so that of processes that fail alike one speaks. Returns where there is one
-   process. */
+   seconds later, one after another, so that of processes that fail alike one speaks. May come before processes_open,
+   which is then called. Returns where there is one process. */
 void processes_fail(const char *line);
 
 int processes_count(void); /* 1 without mpirun */

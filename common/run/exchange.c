@@ -37,6 +37,7 @@ struct exchange {
     pieces gradients, weights; /* in the order in which all processes handle them */
     int *cuts, n_cuts;         /* ops of micro behind which all gradients of a layer are ready */
     const pieces *now;
+    char *sums;              /* [1 + ranks][n_params] reals: this process' sums of squares, and those of each */
     passage *passages;       /* by piece of `now` */
     message *messages;       /* [pieces][ranks]: by the process at the other end */
     int done, begun, ready;  /* of `now`: those before are there; are on their way; may leave */
@@ -131,6 +132,7 @@ exchange *exchange_new(const gpt *m, backend *b) {
     size_t most = (size_t)(x->gradients.n > x->weights.n ? x->gradients.n : x->weights.n);
     x->passages = xcalloc(most, sizeof *x->passages);
     x->messages = xcalloc(most * (size_t)x->ranks, sizeof *x->messages);
+    x->sums = xcalloc((size_t)(1 + x->ranks) * (size_t)m->n_params, x->real);
     x->staging = b->host_address(b, m->staging);
     x->staging_bytes = tensor_bytes(&m->graph->tensors[m->staging], x->real) - GPT_MARKS * x->real;
     for (int i = 0; i < GPT_MARKS; i++) x->mark[i] = x->staging + x->staging_bytes + (size_t)i * x->real;
@@ -142,6 +144,7 @@ void exchange_free(exchange *x) {
     free(x->gradients.of);
     free(x->weights.of);
     free(x->cuts);
+    free(x->sums);
     free(x->passages);
     free(x->messages);
     free(x);
@@ -354,33 +357,25 @@ status exchange_weights(exchange *x, error *e) {
     return end(x, e);
 }
 
-status exchange_sums(const gpt *m, backend *b, error *e) {
-    size_t real = b->limits.real_bytes, bytes = (size_t)m->n_params * real;
-    char *own = xmalloc(bytes), *all = xmalloc((size_t)processes_count() * bytes);
-    status s = b->read(b, m->sums, own, 0, bytes, e);
-    if (s == OK) {
-        processes_gather(own, bytes, all);
-        for (tensor_id p = 1; p <= m->n_params; p++) {
-            size_t at = (size_t)(p - 1) * real;
-            memcpy(own + at, all + (size_t)m->owner[p] * bytes + at, real);
-        }
-        s = b->write(b, m->sums, own, 0, bytes, e);
+status exchange_sums(exchange *x, error *e) {
+    const gpt *m = x->m;
+    size_t bytes = (size_t)m->n_params * x->real;
+    char *own = x->sums, *all = own + bytes;
+    TRY(x->b->read(x->b, m->sums, own, 0, bytes, e));
+    processes_gather(own, bytes, all);
+    for (tensor_id p = 1; p <= m->n_params; p++) {
+        size_t at = (size_t)(p - 1) * x->real;
+        memcpy(own + at, all + (size_t)m->owner[p] * bytes + at, x->real);
     }
-    free(all);
-    free(own);
-    return s;
+    return x->b->write(x->b, m->sums, own, 0, bytes, e);
 }
 
-void exchange_losses(double *losses, int64_t sequences, int shards) {
+void exchange_losses(double *losses, double *room, int64_t sequences, int shards) {
     int n = processes_count();
     if (n == 1) return;
-    size_t bytes = (size_t)sequences * sizeof *losses;
-    char *all = xmalloc((size_t)n * bytes);
-    processes_gather(losses, bytes, all);
+    processes_gather(losses, (size_t)sequences * sizeof *losses, room);
     for (int s = 0; s < shards; s++) {
         int64_t first = gpt_shard(sequences, shards, s), end = gpt_shard(sequences, shards, s + 1);
-        memcpy(losses + first, all + (size_t)(s % n) * bytes + (size_t)first * sizeof *losses,
-               (size_t)(end - first) * sizeof *losses);
+        memcpy(losses + first, room + s % n * sequences + first, (size_t)(end - first) * sizeof *losses);
     }
-    free(all);
 }

@@ -29,11 +29,12 @@ status exchange_reach(exchange *x, int end, error *e);
 status exchange_end(exchange *x, error *e);
 
 /* All get the sums of squares that owners have made of their gradients. */
-status exchange_sums(const gpt *m, backend *b, error *e);
+status exchange_sums(exchange *x, error *e);
 /* All get the weights that owners have updated. */
 status exchange_weights(exchange *x, error *e);
-/* losses [sequences], of which each process has those of its shards: all get all. Shard s is process s % ranks'. */
-void exchange_losses(double *losses, int64_t sequences, int shards);
+/* losses [sequences], of which each process has those of its shards: all get all. Shard s is process s % ranks'.
+   room [ranks][sequences]. Needs no exchange. */
+void exchange_losses(double *losses, double *room, int64_t sequences, int shards);
 
 /* Bytes that have been sent so far: all, and of them gradients, and of these while the sender's micro-batch still ran.
  */

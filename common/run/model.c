@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 1 << 16 }; /* how many reals move between host and backend at once */
+enum { CHUNK = 1 << 15 }; /* how many reals move between host and backend at once */
 
 /* The host is asked before anything is taken, since systems promise more memory than there is, and then end whoever
    uses it. */
@@ -35,6 +35,8 @@ status model_open(model *m, backend *b, const gpt_shape *shape, const gpt_run *r
     if (s == OK) s = b->bind(b, m->gpt.graph, &m->plan, e);
     if (s == OK) m->backend = b;
     if (s == OK && m->gpt.staging) m->exchange = exchange_new(&m->gpt, b);
+    if (s == OK) m->losses = xcalloc((size_t)(1 + gpt_ranks(run)) * (size_t)run->sequences, sizeof *m->losses);
+    if (s == OK) m->chunk = xcalloc(CHUNK, sizeof *m->chunk);
     if (s != OK) model_close(m);
     return s;
 }
@@ -48,6 +50,8 @@ void model_close(model *m) {
 void model_unbind(model *m) {
     if (m->backend) m->backend->unbind(m->backend);
     exchange_free(m->exchange);
+    free(m->losses);
+    free(m->chunk);
     plan_free(&m->plan);
     gpt_free(&m->gpt);
     *m = (model){0};
@@ -58,7 +62,7 @@ static status move(model *m, tensor_id t, int64_t first, int64_t count, const do
     backend *b = m->backend;
     bool bf16 = m->gpt.graph->tensors[t].type == TYPE_BF16;
     size_t each = bf16 ? 2 : 4;
-    float *reals = xcalloc((size_t)(count < CHUNK ? count : CHUNK), sizeof *reals);
+    float *reals = m->chunk;
     uint16_t *halves = (uint16_t *)(void *)reals;
     status s = OK;
     for (int64_t i = 0; i < count && s == OK; i += CHUNK) {
@@ -72,7 +76,6 @@ static status move(model *m, tensor_id t, int64_t first, int64_t count, const do
         s = in ? b->write(b, t, reals, at, bytes, e) : b->read(b, t, reals, at, bytes, e);
         for (int64_t j = 0; j < n && out && s == OK; j++) out[i + j] = bf16 ? bf16_to_float(halves[j]) : reals[j];
     }
-    free(reals);
     return s;
 }
 
@@ -218,13 +221,12 @@ static status run_part(model *m, span what, const batch *b, const step_settings 
 
 /* Adds up the losses of all sequences of b, in order, whichever process has computed a shard. */
 static status add_losses(model *m, const batch *b, int shards, double *sum, error *e) {
-    double *losses = xcalloc((size_t)b->sequences, sizeof *losses);
-    status result = model_read(m, m->gpt.losses, 0, b->sequences, losses, e);
-    if (result == OK) exchange_losses(losses, b->sequences, shards);
+    double *losses = m->losses;
+    TRY(model_read(m, m->gpt.losses, 0, b->sequences, losses, e));
+    exchange_losses(losses, losses + b->sequences, b->sequences, shards);
     *sum = 0;
     for (int64_t i = 0; i < b->sequences; i++) *sum += losses[i];
-    free(losses);
-    return result;
+    return OK;
 }
 
 /* Runs `what` for each micro-batch of b, and adds up the losses. Each process takes a block of the sequences. */
@@ -277,7 +279,7 @@ status model_finish(model *m, const step_settings *s, double *norm, error *e) {
     for (int i = g->finish.first; i < g->finish.end; i++)
         if (g->ops[i].code == OP_GRAD_NORM) sums.end = measure.first = i, measure.end = update.first = i + 1;
     TRY(m->backend->run(m->backend, sums, &a, e));
-    if (m->exchange) TRY(exchange_sums(&m->gpt, m->backend, e));
+    if (m->exchange) TRY(exchange_sums(m->exchange, e));
     TRY(m->backend->run(m->backend, measure, &a, e));
     if (m->gpt.norm) TRY(model_read(m, m->gpt.norm, 0, 1, norm, e));
     if (!isfinite(*norm)) return OK;

@@ -14,7 +14,9 @@ typedef struct {
     gpt gpt;
     plan plan;
     backend *backend;
-    exchange *exchange;                           /* of several processes; NULL: there is one */
+    exchange *exchange; /* of several processes; NULL: there is one */
+    double *losses;     /* [1 + ranks][sequences]: a batch's, and room for those that each process has of it */
+    float *chunk;       /* reals on their way between host and backend */
     void (*progress)(void *context, double part); /* called with the part of a batch that is done, 0 to 1; or NULL */
     void *context;
 } model;

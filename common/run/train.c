@@ -371,7 +371,8 @@ status train_run(const config *c, error *e) {
     else
         stop_ignore();
     config_print(c, stdout);
-    status s = train(&r, e);
+    status s = train_same_settings(c, e);
+    if (s == OK) s = train(&r, e);
     train_close(&r);
     return s;
 }

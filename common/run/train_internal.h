@@ -44,6 +44,11 @@ status train_open_tokenizer(run *r, const char *checkpoint, error *e);
    initial weights. Whether it fails or not, train_close gives back what is open. */
 status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *e);
 void train_close(run *r);
+/* Of several processes (train_alike.c): has each the settings of the first, and does each see the files that it sees?
+   BAD_INPUT: not so. The third says so where they compute on other devices or by other builds. Nothing for one. */
+status train_same_settings(const config *c, error *e);
+status train_same_files(const run *r, error *e);
+void train_note_devices(const backend *b);
 /* Evaluates on the training and the validation data, prints and logs. *val_loss is NAN if there is no val.bin; and if a
    signal came meanwhile, when nothing is printed or logged. */
 status train_evaluate(run *r, int64_t iter, double *val_loss, error *e);

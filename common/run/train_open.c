@@ -173,6 +173,7 @@ static status open_backend(run *r, const gpt_shape *shape, int length, const cha
     }
     (*b)->limits.cap = processes_least((*b)->limits.cap);
     note_shared_device(r->c, *b);
+    train_note_devices(*b);
     return OK;
 }
 
@@ -191,6 +192,7 @@ status train_open(run *r, graph_purpose purpose, const char *checkpoint, error *
         TRY(shape_new(c, vocabulary, &shape, &length, e));
     }
     TRY(open_data(r, shape.vocabulary, length, e)); /* before the device, which may take a minute to measure */
+    TRY(train_same_files(r, e));
     open_request(c, &shape, purpose, length, effective_batch(c), &r->request);
     TRY(share_out(r, e));
     const char *products =
