@@ -93,7 +93,7 @@ BUILD_ID  := $(GIT_ID), $(CC_ID), flags $(FLAGS_ID)
 # New files are picked up by their place. cpu/*.c are compiled for float and for double, but for those two.
 
 COMMON_SRC := $(wildcard common/*.c common/*/*.c)
-CPU_ONCE   := $(wildcard cpu/backend.c cpu/lanes.c cpu/room.c)
+CPU_ONCE   := $(wildcard cpu/backend.c cpu/core_type.c cpu/lanes.c cpu/room.c)
 CPU_TWICE  := $(filter-out $(CPU_ONCE),$(wildcard cpu/*.c))
 ifeq ($(OPENCL),1)
 OPENCL_SRC := $(wildcard opencl/*.c opencl/*/*.c)
@@ -240,7 +240,7 @@ demo:
 # what valgrind can run. Script tests take the program from $SNUG. Nothing is written outside build*/.
 
 SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults memory folders resume interop \
-                option_sweep processes
+                option_sweep processes settings
 OPENCL_TESTS := strict outside_count oclgrind gpu_try products
 VALGRIND_SUITES := plan config tokenizer
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer

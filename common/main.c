@@ -10,6 +10,7 @@
 #include "text/prepare.h"
 #include "report/report.h"
 #include "run/sample.h"
+#include "run/settings.h"
 #include "run/shape.h"
 #include "run/device.h"
 #include "run/train.h"
@@ -44,26 +45,27 @@ static status command_tune(const config *c, error *e) { return tune_run(c, stdou
 static status command_help(const config *c, error *e);
 
 static const command COMMANDS[] = {
-    {"plan", "[CONFIG.py]", "the memory of a run to the byte; needs no device", 0, plan_run},
-    {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", -1,
-     command_prepare},
-    {"train", "[CONFIG.py]", "train; init_from=scratch, resume, or a folder in Hugging Face GPT-2 layout", 0,
-     train_run},
-    {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", 1, sample_run},
-    {"eval", "[DIR]", "train and val loss of a checkpoint", 1, eval_run},
-    {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", 1, grads_run},
-    {"logits", "DIR --batch=FILE --out=FILE", "the logits of a checkpoint on a given batch", 1, logits_run},
+    {"plan", "[CONFIG.py]", "the memory of a run to the byte; needs no device", 0, plan_run, false},
+    {"prepare", "PATH... --out=DIR", "text files or folders -> train.bin, val.bin, tokenizer.json", -1, command_prepare,
+     false},
+    {"train", "[CONFIG.py]", "train; init_from=scratch, resume, or a folder in Hugging Face GPT-2 layout", 0, train_run,
+     true},
+    {"sample", "[DIR]", "text from a checkpoint, or from the newest in --out_dir", 1, sample_run, true},
+    {"eval", "[DIR]", "train and val loss of a checkpoint", 1, eval_run, true},
+    {"grads", "DIR --batch=FILE", "one gradient of a checkpoint on a given batch, to --out=FILE", 1, grads_run, true},
+    {"logits", "DIR --batch=FILE --out=FILE", "the logits of a checkpoint on a given batch", 1, logits_run, true},
     {"equivalence", "[CONFIG.py]", "is training the same however the batch is split? (without a config: a small model)",
-     0, equivalence_run},
-    {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", 0, bench_run},
-    {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", 1, report_run},
-    {"devices", "", "OpenCL devices, and which one device=auto takes; --check proves one", 0, command_devices},
+     0, equivalence_run, true},
+    {"bench", "[CONFIG.py]", "where a step's time goes, beside this machine's own matrix product", 0, bench_run, true},
+    {"report", "[DIR]", "report.html from what lies in a run's folder: curves, memory map, settings", 1, report_run,
+     false},
+    {"devices", "", "OpenCL devices, and which one device=auto takes; --check proves one", 0, command_devices, true},
     {"tune", "[CONFIG.py]", "faster matrix products for an OpenCL device, once, kept for all later runs", 0,
-     command_tune},
+     command_tune, true},
     {"gradcheck", "[CONFIG.py]", "is the backward pass the derivative of the forward pass? (small models)", 0,
-     command_gradcheck},
-    {"version", "", "the program's version and build", 0, command_version},
-    {"help", "[COMMAND | OPTION]", "this text, or more about one", 1, command_help},
+     command_gradcheck, true},
+    {"version", "", "the program's version and build", 0, command_version, false},
+    {"help", "[COMMAND | OPTION]", "this text, or more about one", 1, command_help, false},
 };
 enum { N_COMMANDS = sizeof COMMANDS / sizeof *COMMANDS };
 
@@ -126,6 +128,7 @@ int main(int argc, char **argv) {
         help_print(stdout, COMMANDS, N_COMMANDS, name, &e);
         return 0;
     }
+    if (found->computes) settings_settle(argv);
     status s = join(name, &e);
     if (s != OK) return leave(&e);
     host_settle_threads(stderr);

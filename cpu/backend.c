@@ -3,6 +3,7 @@
 #include "base/bf16.h"
 #include "base/host.h"
 #include "graph/backend.h"
+#include "cpu/core_type.h"
 #include "cpu/cpu.h"
 #include <cblas.h>
 #include <omp.h>
@@ -98,7 +99,7 @@ static void release(cpu *c) {
         if (c->blocks[i]) munmap(c->blocks[i], c->p->block_bytes[i]);
     free(c->blocks);
     free(c->op_seconds);
-    free(c->turns);
+    if (c->turns) lanes_free(c->turns, c->lanes);
     c->blocks = NULL;
     c->turns = NULL;
     c->op_seconds = NULL;
@@ -340,26 +341,6 @@ backend *cpu_open(size_t real_bytes, uint64_t cap) {
     return cpu_open_as(real_bytes == 8 ? PRECISION_FLOAT64 : PRECISION_FLOAT32, cap);
 }
 
-void openblas_advice(const char *core, bool avx2, char *text, size_t size) {
-    static const char *const old[] = {"Generic",  "Core2",       "Penryn",  "Dunnington",   "Nehalem",   "Atom",
-                                      "Prescott", "Sandybridge", "Opteron", "Opteron_SSE3", "Barcelona", "Bobcat"};
-    *text = 0;
-    for (size_t i = 0; i < sizeof old / sizeof *old && avx2; i++)
-        if (!strcmp(core, old[i]))
-            snprintf(text, size,
-                     "note: this OpenBLAS does not know the processor and takes it for a slower one, %s: set "
-                     "OPENBLAS_CORETYPE=Haswell, which changes the last bits, or get a newer OpenBLAS",
-                     core);
-}
-
-static bool has_avx2(void) {
-#ifdef __x86_64__
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return false;
-#endif
-}
-
 backend *cpu_open_as(compute_precision p, uint64_t cap) {
     const backend_type *type = cpu_type(p);
     cpu *c = xcalloc(1, sizeof *c);
@@ -382,8 +363,7 @@ backend *cpu_open_as(compute_precision p, uint64_t cap) {
     openblas_set_num_threads(1);  /* R6: threads share tiles, and each product is one thread's */
     omp_set_num_threads(threads); /* which OpenBLAS has set to 1 as well */
     snprintf(c->b.device, sizeof c->b.device, "CPU, OpenBLAS %s", openblas_get_corename());
-    if (!getenv("OPENBLAS_CORETYPE")) /* which is somebody's choice */
-        openblas_advice(openblas_get_corename(), has_avx2(), c->b.advice, sizeof c->b.advice);
+    core_type_advice(c->b.advice, sizeof c->b.advice);
     c->b.threads = threads;
     return &c->b;
 }

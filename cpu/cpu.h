@@ -27,10 +27,6 @@ extern cpu_function *const cpu_functions_f32[OP_COUNT], *const cpu_functions_f64
 double cpu_gemm_rate_f32(int64_t m, int64_t n, int64_t k);
 double cpu_gemm_rate_f64(int64_t m, int64_t n, int64_t k);
 
-/* A line for the user where OpenBLAS has taken the processor for one of before 2013, as it does with those that came
-   after it: `core` is its name for that one, avx2 what the processor has. "": there is nothing to say. */
-void openblas_advice(const char *core, bool avx2, char *text, size_t size);
-
 /* Several short sequences may have their logits in memory together, up to this many numbers. */
 enum { HEAD_LOGITS = 1 << 18 };
 /* How many sequences each lane takes through the head at once. In a small model several give every thread something to
@@ -63,9 +59,9 @@ int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads);
 /* The offset of lane l's part of a tensor that the plan puts at `offset` in a block of block_bytes. */
 uint64_t lane_offset(uint64_t block_bytes, uint64_t offset, int lanes, int l);
 
-/* The state of `lanes` lanes, which free() frees. lanes_start sets it to the beginning of a span; lane_of is the state
-   of lane l. */
+/* The state of `lanes` lanes. lanes_start sets it to the beginning of a span; lane_of is the state of lane l. */
 lane *lanes_new(int lanes);
+void lanes_free(lane *all, int lanes);
 void lanes_start(lane *all, int lanes);
 lane *lane_of(lane *all, int l);
 /* Lanes add their sequences to a gradient in order. lane_wait waits until the lane before has added its own to part

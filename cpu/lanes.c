@@ -3,7 +3,7 @@
    thread has written stays in its cache. Compiled once, for both precisions. */
 #include "cpu/cpu.h"
 #include "graph/cost.h"
-#include <sched.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -53,18 +53,45 @@ int lanes_choose(const graph *g, const plan *p, size_t real_bytes, int threads) 
     return lanes;
 }
 
-/* ---- taking turns ---- */
+/* ---- taking turns ----
+   A lane looks for some microseconds whether its turn has come, and then sleeps: others may need the core, the lane
+   before among them. Both write what they have to tell before they look for what the other tells (in one order of all,
+   as C11's plain atomics have it), so that no one falls asleep unseen. */
+
+enum { LOOKS = 10000 };
 
 struct lane {
-    _Atomic int64_t done;                   /* this lane has passed all turns below it */
-    char apart[2 * LINE - sizeof(int64_t)]; /* a cache line each, since another thread watches each of them */
+    _Atomic int64_t done; /* this lane has passed all turns below it */
+    atomic_bool awaited;  /* the lane behind sleeps, or is about to */
+    pthread_mutex_t lock;
+    pthread_cond_t passed;
+    char apart[LINE]; /* no two in one cache line, since another thread watches each of them */
 };
 
-lane *lanes_new(int lanes) { return xcalloc((size_t)lanes + 1, sizeof(lane)); }
-
 /* all[0] stands for a lane before the first, which is done with everything, so that the first never waits. */
+lane *lanes_new(int lanes) {
+    lane *all = xcalloc((size_t)lanes + 1, sizeof(lane));
+    for (int l = 0; l <= lanes; l++) {
+        pthread_mutex_init(&all[l].lock, NULL);
+        pthread_cond_init(&all[l].passed, NULL);
+    }
+    lanes_start(all, lanes);
+    return all;
+}
+
+void lanes_free(lane *all, int lanes) {
+    for (int l = 0; l <= lanes; l++) {
+        pthread_mutex_destroy(&all[l].lock);
+        pthread_cond_destroy(&all[l].passed);
+    }
+    free(all);
+}
+
 void lanes_start(lane *all, int lanes) {
-    for (int l = 0; l <= lanes; l++) atomic_init(&all[l].done, l ? 0 : INT64_MAX);
+    for (int l = 0; l <= lanes; l++) {
+        atomic_init(&all[l].done, l ? 0 : INT64_MAX);
+        atomic_init(&all[l].awaited, false);
+    }
 }
 
 lane *lane_of(lane *all, int l) { return &all[l + 1]; }
@@ -72,12 +99,23 @@ lane *lane_of(lane *all, int l) { return &all[l + 1]; }
 static int64_t turn(const cpu_call *c, int64_t part) { return (int64_t)(c->o - c->g->ops) * (LANE_ALL + 1) + part + 1; }
 
 void lane_wait(const cpu_call *c, int64_t part) {
-    enum { LOOKS = 10000 }; /* for some microseconds; after that the core is offered to other threads */
     if (!c->lane) return;
-    for (int i = 0; atomic_load_explicit(&c->lane[-1].done, memory_order_acquire) < turn(c, part); i++)
-        if (i > LOOKS) sched_yield();
+    lane *before = c->lane - 1;
+    const int64_t wanted = turn(c, part);
+    for (int i = 0; i < LOOKS; i++)
+        if (atomic_load_explicit(&before->done, memory_order_acquire) >= wanted) return;
+    pthread_mutex_lock(&before->lock);
+    before->awaited = true;
+    while (before->done < wanted) pthread_cond_wait(&before->passed, &before->lock);
+    before->awaited = false;
+    pthread_mutex_unlock(&before->lock);
 }
 
 void lane_pass(const cpu_call *c, int64_t part) {
-    if (c->lane) atomic_store_explicit(&c->lane->done, turn(c, part), memory_order_release);
+    if (!c->lane) return;
+    c->lane->done = turn(c, part);
+    if (!c->lane->awaited) return;
+    pthread_mutex_lock(&c->lane->lock);
+    pthread_cond_signal(&c->lane->passed);
+    pthread_mutex_unlock(&c->lane->lock);
 }

@@ -1,4 +1,5 @@
 /* main.c: runs every Check suite of tests/test_*.c, or those named as arguments. The Makefile writes suites.h. */
+#include "run/settings.h"
 #include <check.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ static bool wanted(const char *name, int n, char **names) {
 }
 
 int main(int argc, char **argv) {
+    settings_settle(argv);
     SRunner *runner = srunner_create(NULL);
     int added = 0;
     for (int i = 0; suites[i].name; i++)

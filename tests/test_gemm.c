@@ -1,5 +1,6 @@
 /* test_gemm.c: the CPU's product for few rows against sums in double, at every kind of edge; and its promise that a
    row's bits don't depend on the rows that are multiplied with it. */
+#include "cpu/core_type.h"
 #include "cpu/ops.h"
 #include <check.h>
 #include <math.h>
@@ -117,14 +118,12 @@ START_TEST(few_rows_are_right_whatever_stands_beside_them) {
 END_TEST
 
 /* OpenBLAS 0.3.21 takes processors that came after it for Prescott, of 2004. */
-START_TEST(an_old_name_for_a_new_processor_is_told) {
-    char text[256];
-    openblas_advice("Prescott", true, text, sizeof text);
-    ck_assert(strstr(text, "takes it for a slower one, Prescott: set OPENBLAS_CORETYPE=Haswell"));
-    openblas_advice("Prescott", false, text, sizeof text); /* it may be one */
-    ck_assert_str_eq(text, "");
-    openblas_advice("SkylakeX", true, text, sizeof text);
-    ck_assert_str_eq(text, "");
+START_TEST(a_new_processor_gets_the_kernels_that_fit_it) {
+    ck_assert_str_eq(core_type_for("Prescott", true, true), "SkylakeX");
+    ck_assert_str_eq(core_type_for("Prescott", true, false), "Haswell");
+    ck_assert_ptr_null(core_type_for("Prescott", false, false)); /* it may be one */
+    ck_assert_ptr_null(core_type_for("Haswell", true, true));
+    ck_assert_ptr_null(core_type_for("SkylakeX", true, true));
 }
 END_TEST
 
@@ -136,7 +135,7 @@ Suite *gemm_suite(void) {
     tcase_add_loop_test(t, products_in_several_blocks, 0, 4);
     tcase_add_loop_test(t, joined_rows_keep_their_bits, 0, 2);
     tcase_add_loop_test(t, few_rows_are_right_whatever_stands_beside_them, 0, 2);
-    tcase_add_test(t, an_old_name_for_a_new_processor_is_told);
+    tcase_add_test(t, a_new_processor_gets_the_kernels_that_fit_it);
     suite_add_tcase(s, t);
     return s;
 }

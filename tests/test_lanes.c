@@ -6,6 +6,8 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 /* T = 64: the logits of four sequences exist at once, fewer than a micro-batch of 8 has. */
 enum { N = 11, T = 64 };
@@ -128,6 +130,56 @@ START_TEST(lanes_share_the_block_without_overlap) {
 }
 END_TEST
 
+/* ---- taking turns ---- */
+
+/* How often this thread has given its core away to wait for something; looking and yielding do not count. */
+static long thread_sleeps(void) {
+    struct rusage r;
+    getrusage(RUSAGE_THREAD, &r);
+    return r.ru_nvcsw;
+}
+
+static void sleep_for(long nanoseconds) { nanosleep(&(struct timespec){0, nanoseconds}, NULL); }
+
+/* The first lane passes `parts` turns, and rests before each `rests`-th; the second waits for each of them, and rests
+   now and then itself. Returns the processor's seconds that the second took. */
+static double take_turns(int parts, int rests, bool both, long nanoseconds) {
+    op ops[1] = {{.code = OP_LINEAR_DW}};
+    graph g = {.ops = ops, .n_ops = 1};
+    lane *all = lanes_new(2);
+    _Atomic int passed = 0;
+    long sleeps = 0;
+    lanes_start(all, 2);
+#pragma omp parallel num_threads(2) shared(passed, sleeps)
+    {
+        cpu_call c = {.g = &g, .o = ops, .lanes = 2, .lane = lane_of(all, omp_get_thread_num())};
+        long since = thread_sleeps();
+        for (int i = 0; i < parts; i++)
+            if (omp_get_thread_num() == 0) {
+                if (i % rests == 0) sleep_for(nanoseconds);
+                passed = i + 1;
+                lane_pass(&c, i);
+            } else {
+                if (both && i % rests == rests / 2) sleep_for(nanoseconds);
+                lane_wait(&c, i);
+                ck_assert_int_gt(passed, i);
+            }
+        if (omp_get_thread_num() == 1) sleeps = thread_sleeps() - since;
+    }
+    lanes_free(all, 2);
+    return sleeps;
+}
+
+/* What never wakes would end here by the test's limit of time. */
+START_TEST(no_lane_goes_on_before_its_turn_or_sleeps_after_it) { take_turns(30000, 50, true, 20000); }
+END_TEST
+
+START_TEST(a_lane_that_waits_leaves_its_core_to_others) {
+    long sleeps = take_turns(5, 1, false, 50000000);
+    ck_assert_msg(sleeps >= 4, "five turns that came after 50 ms, and slept %ld times", sleeps);
+}
+END_TEST
+
 Suite *lanes_suite(void);
 Suite *lanes_suite(void) {
     Suite *s = suite_create("lanes");
@@ -137,6 +189,8 @@ Suite *lanes_suite(void) {
     tcase_add_test(t, every_op_gives_and_shows_the_same_in_lanes);
     tcase_add_test(t, lanes_are_for_small_models_that_divide);
     tcase_add_test(t, lanes_share_the_block_without_overlap);
+    tcase_add_test(t, no_lane_goes_on_before_its_turn_or_sleeps_after_it);
+    tcase_add_test(t, a_lane_that_waits_leaves_its_core_to_others);
     suite_add_tcase(s, bits);
     suite_add_tcase(s, t);
     return s;

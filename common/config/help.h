@@ -9,6 +9,7 @@ typedef struct {
     const char *name, *arguments, *help; /* "plan", "[CONFIG.py]", one line */
     int words;                           /* arguments without -- that it takes; -1: any number */
     status (*run)(const config *, error *);
+    bool computes; /* with all threads, for more than a moment */
 } command;
 
 /* topic NULL: all commands and all options; a command or an option: what there is to know about it; "man": the man page

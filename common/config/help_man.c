@@ -78,6 +78,12 @@ static void put_files(FILE *f) {
     section(f, "ENVIRONMENT");
     item(f, "NO_COLOR", "", "Set to anything: no colours.");
     item(f, "OMP_NUM_THREADS", "", "Threads of the CPU backend. Results don't depend on it.");
+    item(f, "OMP_WAIT_POLICY, GOMP_SPINCOUNT", "",
+         "How threads wait for each other. With neither set, they look for some 50 microseconds and then sleep.");
+    item(f, "OPENBLAS_CORETYPE", "",
+         "The processor whose kernels OpenBLAS uses, on which the last bits of results on the CPU depend. Where it is "
+         "not "
+         "set and OpenBLAS does not know the processor, Haswell or SkylakeX.");
     item(f, "OCL_ICD_VENDORS", "", "Which OpenCL drivers are looked for: see ocl\\-icd's documentation.");
 }
 
