@@ -112,10 +112,11 @@ void lane_wait(const cpu_call *c, int64_t part) {
 }
 
 void lane_pass(const cpu_call *c, int64_t part) {
-    if (!c->lane) return;
-    c->lane->done = turn(c, part);
-    if (!c->lane->awaited) return;
-    pthread_mutex_lock(&c->lane->lock);
-    pthread_cond_signal(&c->lane->passed);
-    pthread_mutex_unlock(&c->lane->lock);
+    lane *own = c->lane;
+    if (!own) return;
+    own->done = turn(c, part);
+    if (!own->awaited) return;
+    pthread_mutex_lock(&own->lock);
+    pthread_cond_signal(&own->passed);
+    pthread_mutex_unlock(&own->lock);
 }
