@@ -207,6 +207,73 @@ static void compare(const trial *t, int s, int h, double tolerance, char why[128
     free(r.factor);
 }
 
+/* ---- one new position ---- */
+
+/* How far `out` [C] is from float64's for the last position of sequence s, all heads, relative to its norm. */
+static double last_row_off(const trial *t, int s, const float *out) {
+    double off = 0, size = 0;
+    for (int h = 0; h < t->H; h++) {
+        const reference r = {.t = t, .s = s, .h = h};
+        double p[POSITIONS], largest = -INFINITY, sum = 0;
+        for (int j = 0; j < t->T; j++) {
+            p[j] = dot(&r, t->qkv, t->T - 1, 3, 0, t->qkv, j, 3, 1) / sqrt(t->D);
+            largest = fmax(largest, p[j]);
+        }
+        for (int j = 0; j < t->T; j++) sum += p[j] = exp(p[j] - largest);
+        for (int d = 0; d < t->D; d++) {
+            double want = 0;
+            for (int j = 0; j < t->T; j++) want += p[j] / sum * at(t->qkv, &r, j, 3, 2, d);
+            add_up(&off, &size, out[h * t->D + d], want);
+        }
+    }
+    return sqrt(off / size);
+}
+
+/* Runs ATTENTION_ONE, op `index`, for the last position of up to two texts, each a sequence of the trial whose keys and
+   values have been kept; what lies behind those is no number. */
+static status run_last(const trial *t, opencl *b, int index, int texts, float *out /* [texts,C] */, error *e) {
+    const op *o = &b->graph->ops[index];
+    const int64_t C = (int64_t)t->H * t->D, room = b->graph->tensors[o->arg[2]].dim[1];
+    const int64_t n = ((texts - 1) * room + t->T) * 2 * C;
+    const step_args args = {.sequences = texts, .length = 1, .before = t->T - 1};
+    float *kept = xcalloc((size_t)n, sizeof *kept), *qkv = xcalloc((size_t)(texts * 3 * C), sizeof *qkv);
+    spoil(kept, n);
+    spoil(out, texts * C);
+    for (int text = 0; text < texts; text++) {
+        const float *from = t->qkv + (int64_t)(text % t->B) * t->T * 3 * C;
+        for (int j = 0; j < t->T; j++)
+            memcpy(kept + (text * room + j) * 2 * C, from + (j * 3 + 1) * C, sizeof *kept * (size_t)(2 * C));
+        memcpy(qkv + text * 3 * C, from + (int64_t)(t->T - 1) * 3 * C, sizeof *qkv * (size_t)(3 * C));
+    }
+    status s = floats_write(b, o->arg[0], out, texts * C, e);
+    if (s == OK) s = floats_write(b, o->arg[1], qkv, texts * 3 * C, e);
+    if (s == OK) s = floats_write(b, o->arg[2], kept, n, e);
+    if (s == OK) s = b->base.run(&b->base, (span){index, index + 1}, &args, e);
+    if (s == OK) s = floats_read(b, o->arg[0], out, texts * C, e);
+    memset(kept, 0, sizeof *kept * (size_t)n);
+    if (s == OK) s = floats_write(b, o->arg[2], kept, n, e); /* as bind leaves what lasts */
+    free(kept);
+    free(qkv);
+    return s;
+}
+
+static status prove_one(const trial *t, opencl *b, double tolerance, char why[128], error *e) {
+    const graph *g = b->graph;
+    int index = 0;
+    while (index < g->n_ops && g->ops[index].code != OP_ATTENTION_ONE) index++;
+    if (index == g->n_ops) return OK;
+    const int64_t C = (int64_t)t->H * t->D;
+    const int texts = g->tensors[g->ops[index].arg[2]].dim[0] > 1 ? 2 : 1;
+    float *out = xcalloc((size_t)(texts * C), sizeof *out);
+    status s = run_last(t, b, index, texts, out, e);
+    for (int text = 0; text < texts && s == OK && !why[0]; text++) {
+        double off = last_row_off(t, text % t->B, out + text * C);
+        if (!(off <= tolerance)) snprintf(why, 128, "of one new position it is off by %.2g", off);
+    }
+    free(out);
+    return s;
+}
+
 /* ---- the gate ---- */
 
 status attention_prove(opencl *b, error *e) {
@@ -223,6 +290,7 @@ status attention_prove(opencl *b, error *e) {
     if (has_act16(b)) allowed = fmax(allowed, 1e-2);
     if (s == OK) compare(&t, 0, 0, allowed, why);
     if (s == OK && !why[0]) compare(&t, t.B - 1, t.H - 1, allowed, why);
+    if (s == OK && !why[0]) s = prove_one(&t, b, allowed, why, e);
     trial_free(&t);
     b->base.profile = profile, b->base.products_only = products_only, b->base.launches = launches;
     if (s != OK || !why[0]) return s;

@@ -44,7 +44,14 @@ has GOMP_SPINCOUNT 77
 starts 1 "$snug" report 'no where'
 linker=$(ldd "$snug" | sed -n 's/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\).*/\1/p')
 [ -z "$linker" ] || starts 1 "$linker" "$snug" eval 'no where'
-unset OPENBLAS_CORETYPE OMP_DISPLAY_ENV
+# Nor can one be whose program has been deleted: it goes on as it is.
+unset OPENBLAS_CORETYPE
+cp "$snug" "$work/copy"
+exec 9<"$work/copy"
+rm "$work/copy"
+starts 1 /proc/self/fd/9 eval 'no where'
+exec 9<&-
+unset OMP_DISPLAY_ENV
 
 # In a waiting thread's processor time, the tests' own start having made the settings.
 [ ! -x "$build/tests" ] || "$build/tests" settings || fail "threads that wait spin"

@@ -47,10 +47,10 @@ void restart_with(char **argv, const setting *list, int n) {
     }
     if (any && length > 0 && !names_set() && can_start()) {
         path[length] = 0;
+        bool marked = setenv(MARK, names, 1) == 0; /* without it there would be no end */
         for (int i = 0; i < n; i++)
             if (ours[i]) setenv(list[i].name, list[i].value, 1);
-        setenv(MARK, names, 1);
-        execv(path, argv);
+        if (marked) execv(path, argv);
         for (int i = 0; i < n; i++)
             if (ours[i]) unsetenv(list[i].name);
         unsetenv(MARK);

@@ -82,8 +82,7 @@ static void put_files(FILE *f) {
          "How threads wait for each other. With neither set, they look for some 50 microseconds and then sleep.");
     item(f, "OPENBLAS_CORETYPE", "",
          "The processor whose kernels OpenBLAS uses, on which the last bits of results on the CPU depend. Where it is "
-         "not "
-         "set and OpenBLAS does not know the processor, Haswell or SkylakeX.");
+         "not set and OpenBLAS does not know the processor, Haswell or SkylakeX.");
     item(f, "OCL_ICD_VENDORS", "", "Which OpenCL drivers are looked for: see ocl\\-icd's documentation.");
 }
 

@@ -140,20 +140,56 @@ static int *sizes_of(int64_t n, int *count) {
     return sizes;
 }
 
-/* How many of the ascending sizes have a lower bound of at most `limit` bytes (0: any) under a policy. */
-static status count_below(const fit_request *r, const recompute_policy *policy, const int *sizes, int n, uint64_t limit,
-                          int *count, error *e) {
-    int low = limit || r->limits.max_block ? 0 : n, high = n; /* sizes[0 .. low) are below, sizes[high ..) are not */
-    while (low < high) {
-        int middle = low + (high - low) / 2;
-        fit_option o = option_of(r, sizes[middle], policy);
-        uint64_t bytes = 0;
-        status s = lower_bound(r, &o, &bytes, e);
-        if (s == FAILED) return s;
-        if (s == OK && (!limit || bytes <= limit))
-            low = middle + 1;
+/* The lower bounds of ascending sizes under one policy, as far as they have been asked for. */
+typedef struct {
+    const fit_request *r;
+    const recompute_policy *policy;
+    const int *sizes;
+    int n;
+    uint64_t *bytes; /* 0: not known; UINT64_MAX: a tensor is larger than the device's largest allocation */
+} bound_list;
+
+static status bound_at(bound_list *x, int i, error *e) {
+    fit_option o = option_of(x->r, x->sizes[i], x->policy);
+    if (x->bytes[i]) return OK;
+    status s = lower_bound(x->r, &o, &x->bytes[i], e);
+    if (s == BAD_INPUT) x->bytes[i] = UINT64_MAX;
+    return s == FAILED ? s : OK;
+}
+
+/* Where in [low, high) the bounds may pass the limit, those of low - 1 and high being below and above it: first the ends
+   of the list, then on the straight line between the two, since bounds are nearly linear in the size. */
+static int guess(const bound_list *x, uint64_t limit, int low, int high) {
+    if (low == 0) return 0;
+    if (high == x->n) return x->n - 1;
+    uint64_t below = x->bytes[low - 1], above = x->bytes[high];
+    if (above == UINT64_MAX) return low + (high - low) / 2;
+    double share = (double)(limit - below) / (double)(above - below);
+    double size = x->sizes[low - 1] + share * (x->sizes[high] - x->sizes[low - 1]);
+    while (low + 1 < high && x->sizes[low + 1] <= size) low++;
+    return low;
+}
+
+/* How many of the sizes have a lower bound of at most `limit` bytes (0: any). */
+static status count_below(bound_list *x, uint64_t limit, int *count, error *e) {
+    enum { GUESSES = 6 }; /* then the middle, so that it takes few in any case */
+    const bool any = !limit && !x->r->limits.max_block;
+    int low = any ? x->n : 0, high = x->n; /* sizes[0 .. low) are below, sizes[high ..) are not */
+    if (!limit) limit = UINT64_MAX - 1;
+    for (int i = 0; i < high; i++) {
+        if (!x->bytes[i]) continue;
+        if (x->bytes[i] <= limit)
+            low = i + 1;
         else
-            high = middle;
+            high = i;
+    }
+    for (int tries = 0; low < high; tries++) {
+        int at = tries < GUESSES ? guess(x, limit, low, high) : low + (high - low) / 2;
+        TRY(bound_at(x, at, e));
+        if (x->bytes[at] <= limit)
+            low = at + 1;
+        else
+            high = at;
     }
     *count = low;
     return OK;
@@ -161,20 +197,20 @@ static status count_below(const fit_request *r, const recompute_policy *policy, 
 
 /* Adds all sizes whose lower bound fits under one policy. Times are filled in; peaks are left to pick, which measures
    only those that matter. */
-static status search_policy(const fit_request *r, const recompute_policy *policy, const int *sizes, int n,
-                            candidates *c, error *e) {
+static status search_policy(bound_list *x, candidates *c, error *e) {
+    const fit_request *r = x->r;
     int fitting, roomy = 0;
-    TRY(count_below(r, policy, sizes, n, r->limits.cap, &fitting, e));
+    TRY(count_below(x, r->limits.cap, &fitting, e));
     if (!fitting) return OK;
-    if (all_but_reserve(r)) TRY(count_below(r, policy, sizes, fitting, all_but_reserve(r), &roomy, e));
-    fit_option o = option_of(r, sizes[0], policy);
+    if (all_but_reserve(r)) TRY(count_below(x, all_but_reserve(r), &roomy, e));
+    fit_option o = option_of(r, x->sizes[0], x->policy);
     gpt m;
     TRY(build(r, &o, &m, e)); /* one graph serves all sizes, since operations and traffic are functions of sequences */
     step_ops ops = step_ops_of(m.graph);
     for (int i = 0; i < fitting; i++) {
-        o.micro_batch = sizes[i];
-        o.parts_are_even = parts_are_even(r, sizes[i]);
-        o.seconds = step_seconds(&ops, &r->run, sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
+        o.micro_batch = x->sizes[i];
+        o.parts_are_even = parts_are_even(r, x->sizes[i]);
+        o.seconds = step_seconds(&ops, &r->run, x->sizes[i], &r->cost, r->limits.real_bytes, &o.flops);
         add_candidate(c, (candidate){o, i < roomy});
     }
     free(ops.classes);
@@ -357,9 +393,13 @@ static status choose(const fit_request *r, fit_option *best, error *e) {
     status s = OK;
     bool found = false;
     double fastest = 0;
-    for (int i = 0; i < RECOMPUTE_POLICIES && s == OK; i++)
-        if (!r->policy || r->policy == &recompute_policies[i])
-            s = search_policy(r, &recompute_policies[i], sizes, n, &c, e);
+    for (int i = 0; i < RECOMPUTE_POLICIES && s == OK; i++) {
+        bound_list x = {r, &recompute_policies[i], sizes, n, NULL};
+        if (r->policy && r->policy != x.policy) continue;
+        x.bytes = xcalloc((size_t)n, sizeof *x.bytes);
+        s = search_policy(&x, &c, e);
+        free(x.bytes);
+    }
     if (s == OK) s = pick(r, &c, best, &fastest, &found, e);
     if (s == OK && !found) best->micro_batch = sizes[0];
     if (s == OK && r->limits.cap && !r->policy) s = keep_some(r, fastest, best, &found, e);
@@ -382,27 +422,6 @@ status fit_choose(const fit_request *r, fit_option *best, error *e) {
         s = choose(&q, best, e);
     }
     return s;
-}
-
-char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size) {
-    char peak[32], cap[32] = "no cap";
-    if (r->limits.cap) bytes_print(r->limits.cap, cap, sizeof cap);
-    int64_t n = r->run.sequences, parts = fit_parts(r, o->micro_batch);
-    char last[64] = "", host[160] = "", there[96], bytes[32], policy[48];
-    recompute_say(o->policy, o->layers, r->shape.layers, policy, sizeof policy);
-    if (r->run.shards > 1)
-        snprintf(last, sizeof last, r->run.ranks > 1 ? " in %d shards by %d processes" : " in %d shards", r->run.shards,
-                 r->run.ranks);
-    else if (n % o->micro_batch)
-        snprintf(last, sizeof last, " (the last one %lld)", (long long)(n % o->micro_batch));
-    if (o->host)
-        snprintf(host, sizeof host, ", %s in %s of the host's memory",
-                 home_print(o->offload, gpt_ranks(&r->run) > 1, there, sizeof there),
-                 bytes_print(o->host, bytes, sizeof bytes));
-    snprintf(text, size, "micro-batch %d x %lld%s, recompute %s, %s of %s%s%s", o->micro_batch, (long long)parts, last,
-             policy, bytes_print(o->peak, peak, sizeof peak), cap, host,
-             o->one_upload ? "" : ", no room for the tokens of a whole step");
-    return text;
 }
 
 status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
