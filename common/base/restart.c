@@ -33,6 +33,11 @@ static bool can_start(void) {
     return getauxval(AT_BASE) && !(preloaded && strstr(preloaded, "vgpreload"));
 }
 
+/* A program that went on without a setting would have other results than one that had the memory for it. */
+static void set(const char *name, const char *value) {
+    if (setenv(name, value, 1) != 0) out_of_memory(0);
+}
+
 void restart_with(char **argv, const setting *list, int n) {
     char path[PATH_MAX + 1], *names = xprintf("%ld ", (long)getpid());
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX); /* its own name, so that ps shows that */
@@ -47,10 +52,10 @@ void restart_with(char **argv, const setting *list, int n) {
     }
     if (any && length > 0 && !names_set() && can_start()) {
         path[length] = 0;
-        bool marked = setenv(MARK, names, 1) == 0; /* without it there would be no end */
+        set(MARK, names); /* first, since without it there would be no end */
         for (int i = 0; i < n; i++)
-            if (ours[i]) setenv(list[i].name, list[i].value, 1);
-        if (marked) execv(path, argv);
+            if (ours[i]) set(list[i].name, list[i].value);
+        execv(path, argv);
         for (int i = 0; i < n; i++)
             if (ours[i]) unsetenv(list[i].name);
         unsetenv(MARK);
