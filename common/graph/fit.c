@@ -157,8 +157,8 @@ static status bound_at(bound_list *x, int i, error *e) {
     return s == FAILED ? s : OK;
 }
 
-/* Where in [low, high) the bounds may pass the limit, those of low - 1 and high being below and above it: first the ends
-   of the list, then on the straight line between the two, since bounds are nearly linear in the size. */
+/* Where in [low, high) the bounds may pass the limit, those of low - 1 and high being below and above it: first the
+   ends of the list, then on the straight line between the two, since bounds are nearly linear in the size. */
 static int guess(const bound_list *x, uint64_t limit, int low, int high) {
     if (low == 0) return 0;
     if (high == x->n) return x->n - 1;
