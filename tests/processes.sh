@@ -186,6 +186,11 @@ if "$snug" devices >"$work/said" 2>&1; then
 1 5
 2 8 --device=opencl:%r
 END
+    ! grep 'note: process' "$work/said" || fail "two of one device"
+    timeout 100 mpirun -np 1 "$snug" train $small --device=cpu --out_dir="$work/mixed" --max_iters=1 $given : \
+        -np 1 "$snug" train $small --device=opencl --out_dir="$work/mixed" --max_iters=1 $given >"$work/said" 2>&1 </dev/null ||
+        fail "two kinds of devices: $(cat "$work/said")"
+    grep -q "note: process 1 computes on '.*, driver .*the first on 'CPU, " "$work/said" || fail "no note: $(cat "$work/said")"
     same opencl-16 --device=opencl --dtype=bfloat16 --offload=optimizer $given <<END
 2 3 --recompute=block
 1 5 --vram_cap=2MiB
