@@ -141,10 +141,11 @@ bool processes_ended(message *m) {
 
 status processes_open(error *e) {
     if (started() < 2) return OK;
-    return fail(e, FAILED,
-                "mpirun started %d processes, and this build has no MPI (MPI=0): start one, or type  make "
-                "deps  and  make MPI=1",
-                started());
+    return fail(
+        e, FAILED,
+        "mpirun started %d processes, and this build has no MPI (MPI=0): start one, or install Open MPI (Debian: "
+        "libopenmpi-dev) and type  make MPI=1",
+        started());
 }
 
 void processes_close(void) {}
