@@ -30,6 +30,10 @@ check_help() {
         "$snug" "$c" --help | cmp -s - "$work/help" || fail "'snug $c --help' is not 'snug help $c'"
         ! grep -q '.\{101\}' "$work/help" || fail "'snug help $c': a line is longer than 100 columns"
     done
+    for o in recompute micro_batch_size; do # the two that are asked most: five lines each
+        n=$("$snug" help $o | awk 'NF == 0 { inside = 1; next } /^  read by/ { exit } inside { n++ } END { print n + 0 }')
+        [ "$n" -ge 3 ] && [ "$n" -le 5 ] || fail "'snug help $o' says it in $n lines, not in 3 to 5"
+    done
     if "$snug" help no_such_thing 2>/dev/null; then fail "help on nothing succeeds"; fi
     # Bits depend on the build, so that what a run records must say which one it was.
     ! "$snug" version | grep -q unknown || fail "'snug version' does not know its build: $("$snug" version)"

@@ -200,6 +200,23 @@ START_TEST(text_fits_in_100_columns_without_colors) {
 }
 END_TEST
 
+/* Weights of (64 + 32 + 12 x 32) x 32 + 3 x 32 numbers of 4 bytes, and what alignment adds: 60.4 KiB and some; tokens
+   would be 0.02 MiB. */
+START_TEST(parts_of_a_small_plan_have_digits_that_tell) {
+    status s;
+    error e;
+    char *text = PLAN(&s, &e, "--n_layer=1", "--n_head=1", "--n_embd=32", "--block_size=32", "--vocab_size=64",
+                      "--batch_size=4", "--gradient_accumulation_steps=1", "--vram_cap=1GiB", "--recompute=none");
+    double weights = 0;
+    char unit[4] = "";
+    const char *at = strstr(text, "  weights ");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(sscanf(at, " weights %lf %3s", &weights, unit), 2);
+    ck_assert_msg(!strcmp(unit, "KiB") && weights > 60.37 && weights < 80, "%g %s", weights, unit);
+    free(text);
+}
+END_TEST
+
 START_TEST(the_map_draws_every_tensor_of_a_step_once) {
     status s;
     error e;
@@ -233,6 +250,7 @@ Suite *plan_command_suite(void) {
     tcase_add_test(t, a_batch_of_two_can_be_halved);
     tcase_add_test(t, giving_up_equal_bits_is_offered_where_it_helps);
     tcase_add_test(t, text_fits_in_100_columns_without_colors);
+    tcase_add_test(t, parts_of_a_small_plan_have_digits_that_tell);
     tcase_add_test(t, the_map_draws_every_tensor_of_a_step_once);
     suite_add_tcase(s, t);
     return s;

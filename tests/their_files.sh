@@ -60,6 +60,7 @@ grep -q "vocabulary .*$letters" said || fail "plan does not know the $letters le
 works "$snug" train config/char.py
 grep -q '"sample"' out-char/log.jsonl || fail "the log of a run on meta.pkl has no samples"
 grep -q tokenizer err && fail "train on nanoGPT's data has notes: $(cat err)"
+grep -q '<h2>Samples</h2>' out-char/report.html || fail "the report of a run on meta.pkl has no samples"
 works "$snug" sample --out_dir=out-char --device=cpu --start="hello " --num_samples=1 --max_new_tokens=40
 grep -q '^hello ' said || fail "sample does not begin with its start: $(cat said)"
 for name in bpe owt; do

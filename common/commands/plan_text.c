@@ -44,7 +44,7 @@ typedef struct {
     const char *name;
 } unit;
 
-/* The unit in which `bytes` has digits that tell, MiB or, for a table of large plans, GiB at most. */
+/* The largest unit of which there is one at least in `bytes`: MiB or, for a table of large plans, GiB at most. */
 static unit unit_of(uint64_t bytes, double largest) {
     const unit units[] = {{0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}};
     int u = 0;
@@ -147,10 +147,11 @@ static void print_verdict(const plan_report *p, const screen *s) {
 
 /* Where the cap is many times the peak, bars as long as their share of it would all be one block. */
 static void print_bars(const plan_report *p, const screen *s) {
-    enum { TOO_SMALL = 5 };
+    enum { TOO_SMALL = 5, SMALL_PART = 10 }; /* so that what is a hundredth of it has two digits */
     uint64_t cap = p->request.limits.cap, peak = p->asked.peak, before = 0;
     bool alone = cap / TOO_SMALL >= peak;
-    bar_scale z = {.full = cap > peak && !alone ? cap : peak, .cap = alone ? 0 : cap, .in = unit_of(peak, 1 << 20)};
+    bar_scale z = {
+        .full = cap > peak && !alone ? cap : peak, .cap = alone ? 0 : cap, .in = unit_of(peak / SMALL_PART, 1 << 20)};
     print_verdict(p, s);
     fprintf(s->f, "Alive at its peak (%s)%s:\n", p->peak_op,
             alone && cap ? "; the bars are shares of the peak, since the cap is far away" : "");

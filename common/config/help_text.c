@@ -92,20 +92,19 @@ const help_text *help_text_of(const char *command) {
 const char *help_of_option(option_id id) {
     switch ((int)id) {
     case OPTION_micro_batch_size:
-        return "How many sequences of a step are on the device at once. Memory grows with it; the step, batch_size x "
-               "gradient_accumulation_steps sequences, and the weights stay the same to the bit. 0: of all settings "
-               "within 5 % of the fastest that fits, the largest micro-batch with the least recomputation that leaves "
-               "a fifth of vram_cap free (on the CPU, where none was given, half of the memory), since few sequences "
-               "at once use a device badly; where none leaves so much, the least memory. Then the last layers may keep "
-               "everything (recompute=block:7), as many as fit, where that saves 1 % of a step.";
+        return "How many sequences are on the device at once. Memory grows with it; the step, batch_size x "
+               "gradient_accumulation_steps, and the bits stay the same. 0: of all settings within 5 % of the fastest "
+               "that fits, the largest with the least recomputation that leaves a fifth of vram_cap free (on the CPU "
+               "without a cap, half of the memory), since few sequences use a device badly; else the least memory. "
+               "Then "
+               "the last layers keep everything (block:7) where that fits and saves 1 %.";
     case OPTION_recompute:
-        return "The backward pass needs what the forward pass computed. What is not kept for it is computed twice: "
-               "less memory, more arithmetic, the same weights to the bit. none keeps all; gelu drops GELU's outputs, "
-               "norm layer norms too (next to no time), attention queries, keys, values and attention too (some 8 % "
-               "more operations), block all but each block's input (some 16 %). block:7 does so in the first 7 layers "
-               "alone, and the others keep everything; so with gelu, norm and attention. auto takes what goes with the "
-               "largest micro-batch, and of the layers as few as fit, where that saves 1 % of a step: see "
-               "micro_batch_size.";
+        return "What the backward pass needs and is not kept is computed twice: less memory, more time, the same bits. "
+               "none keeps all; gelu drops GELU's outputs, norm layer norms too (next to no time), attention queries, "
+               "keys, values and attention too (some 8 % more operations), block all but each block's input (16 %). "
+               "block:7 does so in the first 7 layers alone; so with gelu, norm and attention. auto takes what goes "
+               "with "
+               "the largest micro-batch, in as few layers as fit: see micro_batch_size.";
     default: return NULL;
     }
 }
