@@ -86,8 +86,10 @@ START_TEST(page_has_every_curve_and_sample_of_the_log) {
         "<b>3.3750</b>"};
     for (size_t i = 0; i < sizeof says / sizeof *says; i++)
         ck_assert_msg(strstr(text, says[i]) != NULL, "the page lacks: %s", says[i]);
-    ck_assert_int_eq(count(text, "class=\"chart\""), 5); /* the loss twice: desktop and phone */
-    ck_assert_int_eq(count(text, "class=\"mark\""), 0);  /* there is no cap */
+    ck_assert_int_eq(count(text, "class=\"chart\""), 5);         /* the loss twice: desktop and phone */
+    ck_assert_int_eq(count(text, "class=\"mark\""), 0);          /* there is no cap */
+    ck_assert_int_eq(count(text, "stroke-dashoffset=\"0\""), 2); /* train, twice, and val in its gaps */
+    ck_assert_int_eq(count(text, "stroke-dashoffset=\"-9\""), 2);
     free(text);
 }
 END_TEST

@@ -116,15 +116,17 @@ static void put_one(FILE *f, const curve *c, const char *title, const char *unit
 
 static void put_loss(FILE *f, const report_data *d, int width, int height) {
     drawing *points = xcalloc(3, sizeof *points);
+    const int dashes = d->val_loss.n ? 2 : 0; /* in turn: the two often lie on top of each other */
     const chart_series s[] = {
         series_of(
             &d->loss, &points[0],
             (chart_series){
                 .name = "of each step's batch", .color = 4, .width = d->loss.n == 1 ? 3 : 1, .dots = d->loss.n == 1}),
         series_of(&d->train_loss, &points[1],
-                  (chart_series){.name = "train, evaluated", .color = 0, .width = 2, .dots = true}),
+                  (chart_series){.name = "train, evaluated", .color = 0, .width = 2, .dots = true, .dashes = dashes}),
         series_of(&d->val_loss, &points[2],
-                  (chart_series){.name = "val, evaluated", .color = 1, .width = 2, .dots = true})};
+                  (chart_series){
+                      .name = "val, evaluated", .color = 1, .width = 2, .dots = true, .dash = 1, .dashes = dashes})};
     chart_draw(f, &(chart){"Loss", "optimizer step", "nats per token", s, 3, false, false, 0, NULL}, width, height);
     free(points);
 }
