@@ -10,9 +10,11 @@ set -u
 folder=build/parts seconds=tests/part_seconds.txt
 
 if [ $# = 0 ]; then
-    # Here "build/parts/results" has a line a part: its name, what became of it, its seconds, and how much it skipped.
+    # Here "build/parts/results" has a line a part: its name, what became of it, its seconds, how much it skipped, and
+    # the processor seconds that it took.
     awk -v parts="$PARTS" -v began="$(cat $folder/began)" -v now="$(date +%s)" '
         { n[$2]++; names[$2] = names[$2] " " $1; ran[$1] = 1 }
+        { cpu += $5 }
         $2 == "passed" && $4 { within += $4; where = where ", " $1 " " $4 }
         END {
             for (i = split(parts, part); i > 0; i--) if (!ran[part[i]]) { n["left"]++; names["left"] = " " part[i] names["left"] }
@@ -20,7 +22,7 @@ if [ $# = 0 ]; then
                 n["FAILED"], names["FAILED"] ? " (" substr(names["FAILED"], 2) ")" : ""
             if (n["left"]) printf ", %d not begun (%s)", n["left"], substr(names["left"], 2)
             if (within) printf "; %d skipped within parts that passed (%s)", within, substr(where, 3)
-            printf "; %d s\n", now - began
+            printf "; %d s, %d of processor time\n", now - began, cpu
             exit n["FAILED"] || n["left"]
         }' $folder/results || { echo "== FAILED (alone again: make test-run PARTS=...)" >&2; exit 1; }
     echo "== all passed that ran"
@@ -39,7 +41,9 @@ case $code in
 77) word=skipped ;;
 *) word=FAILED ;;
 esac
-echo "$name $word $took $(grep -i skipped "$log" | grep -vc '^note: ')" >>$folder/results
+times >"$folder/$name.times" # not in a pipe: that would be another process's
+cpu=$(awk 'NR == 2 { split($1 "m" $2, t, /[ms]+/); print int(60 * (t[1] + t[3]) + t[2] + t[4] + 0.5) }' "$folder/$name.times")
+echo "$name $word $took $(grep -i skipped "$log" | grep -vc '^note: ') $cpu" >>$folder/results
 far=$(awk -v parts="$PARTS" -v cores="$PART_CORES" '
     FILENAME ~ /results$/ { done[$1] = 1; next }
     { expected[$1] = $2 }
@@ -55,6 +59,6 @@ printf '%s\n' "$({
     else
         grep -E '^[0-9]+%: Checks: |[Ss][Kk][Ii][Pp][Pp][Ee][Dd]' "$log"
     fi
-    echo "-- $name $word, $took s; $far"
+    echo "-- $name $word, $took s ($cpu of processor time); $far"
 })"
 [ $word != FAILED ]

@@ -165,6 +165,8 @@ Suite *opencl_home_suite(void) {
     Suite *suite = suite_create("opencl_home");
     TCase *bits = tcase_create("bits"), *t = tcase_create("opencl_home");
     tcase_set_tags(bits, "once");
+    tcase_add_checked_fixture(bits, compile_quickly, NULL);
+    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(bits, 600);
     tcase_set_timeout(t, 600);
     tcase_add_test(bits, no_home_changes_a_bit);

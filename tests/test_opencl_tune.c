@@ -79,7 +79,7 @@ END_TEST
 
 /* ---- the cache ---- */
 
-static char folder[] = "/tmp/snug-tune-XXXXXX";
+static char folder[32];
 
 /* For snug alone: PoCL keeps its compiled kernels where it always does, or every test would compile them anew. */
 static void own_cache(void) {
@@ -87,7 +87,8 @@ static void own_cache(void) {
     char *pocl = xdg ? xprintf("%s/pocl/kcache", xdg) : xprintf("%s/.cache/pocl/kcache", home ? home : "/tmp");
     setenv("POCL_CACHE_DIR", pocl, 0);
     free(pocl);
-    strcpy(folder + strlen(folder) - 6, "XXXXXX");
+    /* hundreds of fsyncs: in memory where there is such a place */
+    strcpy(folder, access("/dev/shm", W_OK) ? "/tmp/snug-tune-XXXXXX" : "/dev/shm/snug-tune-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("XDG_CACHE_HOME", folder, 1);
 }
@@ -176,7 +177,7 @@ END_TEST
 /* ---- right and wrong ---- */
 
 static const gpt_shape small = {
-    .layers = 2, .heads = 2, .channels = 128, .positions = 64, .vocabulary = 384, .bias = true, .norm_epsilon = 1e-5};
+    .layers = 1, .heads = 2, .channels = 128, .positions = 64, .vocabulary = 384, .bias = true, .norm_epsilon = 1e-5};
 
 static gpt_run run_of(int micro_batch) {
     gpt_run run = steps_run(6, 64, micro_batch, 0);
@@ -330,7 +331,7 @@ END_TEST
 
 /* ---- runs ---- */
 
-/* Three steps on a device opened with `gemm`; the weights' hash, and what the backend says it went by. */
+/* Two steps on a device opened with `gemm`; the weights' hash, and what the backend says it went by. */
 static void train(const char *gemm, int micro_batch, char hash[65], char went_by[GEMM_TEXT_MAX]) {
     error e = {""};
     backend *b;
@@ -343,7 +344,7 @@ static void train(const char *gemm, int micro_batch, char hash[65], char went_by
     ck_assert_msg(model_open(&m, b, &small, &run, &e) == OK, "%s", e.text);
     ck_assert_msg(model_init(&m, 7, &e) == OK, "%s", e.text);
     batch x = batch_new(6, 64);
-    for (int step = 0; step < 3; step++) {
+    for (int step = 0; step < 2; step++) {
         for (int i = 0; i < 6 * 64; i++) x.x[i] = (i * 7 + step) % 384, x.y[i] = (i * 5 + 3 * step) % 384;
         step_settings s = {.step = step, .lr = 1e-2};
         ck_assert_msg(model_gradients(&m, &x, &s, &loss, &e) == OK, "%s", e.text);
@@ -362,7 +363,7 @@ START_TEST(tuned_parameters_keep_the_bits_for_every_split) {
     gemm_params_print(&p, text);
     train(text, 6, first, by);
     ck_assert_str_eq(by, text);
-    for (int micro_batch = 1; micro_batch < 6; micro_batch += micro_batch == 2 ? 2 : 1) {
+    for (int micro_batch = 1; micro_batch < 6; micro_batch += 3) {
         train(text, micro_batch, hash, by);
         ck_assert_msg(!strcmp(first, hash), "micro-batches of %d change the weights", micro_batch);
     }
