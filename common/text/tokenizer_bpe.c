@@ -1,6 +1,7 @@
 /* tokenizer_bpe.c: byte-level BPE encoding (Sennrich et al., arXiv 1508.07909, on bytes as GPT-2 does it): blocks of
    the text in parallel, with a cache of words for each thread. */
 #include "text/tokenizer_internal.h"
+#include "base/fnv.h"
 #include "base/utf8.h"
 #include <omp.h>
 #include <stdlib.h>
@@ -17,8 +18,7 @@ enum {
 /* ---- merges ---- */
 
 uint64_t text_hash(const char *bytes, size_t n) {
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a, whose bits are mixed once more at the end */
-    for (size_t i = 0; i < n; i++) h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+    uint64_t h = fnv_add(FNV_START, bytes, n); /* its bits are mixed once more, for a table's low ones */
     return h ^ h >> 29;
 }
 

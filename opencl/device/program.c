@@ -3,6 +3,7 @@
    cached: PoCL keeps what it builds itself, and when it is asked for a binary it compiles each kernel once more. */
 #include "opencl/device/cl.h"
 #include "base/files.h"
+#include "base/fnv.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,20 +17,14 @@ typedef struct {
     uint64_t key[2], bytes, checksum;
 } cache_header;
 
-/* FNV-1a; two different starts make a key of 128 bits. */
-static uint64_t fnv(uint64_t h, const void *data, size_t n) {
-    const unsigned char *p = data;
-    for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 0x100000001b3u;
-    return h;
-}
-
+/* Two different starts make a key of 128 bits. */
 static void make_key(const device *d, const char *const *texts, int count, const char *options, uint64_t key[2]) {
     const char *more[] = {options,        d->info.name,    d->info.vendor,
                           d->info.driver, d->info.version, d->info.platform_name};
     for (int k = 0; k < 2; k++) {
-        uint64_t h = k ? 0x9e3779b97f4a7c15u : 0xcbf29ce484222325u;
-        for (int i = 0; i < count; i++) h = fnv(h, texts[i], strlen(texts[i]) + 1);
-        for (size_t i = 0; i < sizeof more / sizeof *more; i++) h = fnv(h, more[i], strlen(more[i]) + 1);
+        uint64_t h = k ? 0x9e3779b97f4a7c15u : FNV_START;
+        for (int i = 0; i < count; i++) h = fnv_add(h, texts[i], strlen(texts[i]) + 1);
+        for (size_t i = 0; i < sizeof more / sizeof *more; i++) h = fnv_add(h, more[i], strlen(more[i]) + 1);
         key[k] = h;
     }
 }
@@ -54,7 +49,7 @@ static unsigned char *cache_read(const char *path, const uint64_t key[2], size_t
         (uint64_t)st.st_size == sizeof h + h.bytes && h.bytes > 0) {
         data = xcalloc(h.bytes, 1);
         *bytes = h.bytes;
-        if (fread(data, 1, h.bytes, f) != h.bytes || fnv(key[0], data, h.bytes) != h.checksum) {
+        if (fread(data, 1, h.bytes, f) != h.bytes || fnv_add(key[0], data, h.bytes) != h.checksum) {
             free(data);
             data = NULL;
         }
@@ -72,7 +67,7 @@ static void cache_write(const char *path, const uint64_t key[2], cl_program prog
     FILE *f = NULL;
     if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS &&
         (f = xfound(fopen(temporary, "wb")))) {
-        cache_header h = {.key = {key[0], key[1]}, .bytes = bytes, .checksum = fnv(key[0], data, bytes)};
+        cache_header h = {.key = {key[0], key[1]}, .bytes = bytes, .checksum = fnv_add(key[0], data, bytes)};
         memcpy(h.magic, magic, sizeof magic);
         bool good = fwrite(&h, sizeof h, 1, f) == 1 && fwrite(data, 1, bytes, f) == bytes;
         good = fclose(f) == 0 && good;

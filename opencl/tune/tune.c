@@ -6,6 +6,7 @@
    what is timed is then in force whatever was tried before, and all else is CLBlast's own as it will be in later runs.
    */
 #include "opencl/tune/tune.h"
+#include "base/fnv.h"
 #include "base/sort.h"
 #include "base/progress.h"
 #include <math.h>
@@ -150,9 +151,8 @@ static void settle(size_t *v) {
 
 static bool is_new(tuner *t, const gemm_params *p) {
     char text[GEMM_TEXT_MAX];
-    uint64_t h = 0xcbf29ce484222325u;
     gemm_params_print(p, text);
-    for (const char *c = text; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    uint64_t h = fnv_add(FNV_START, text, strlen(text));
     for (int i = 0; i < t->n_tried; i++)
         if (t->tried[i] == h) return false;
     if (t->n_tried < TRIED_MAX) t->tried[t->n_tried++] = h;
