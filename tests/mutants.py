@@ -60,7 +60,7 @@ KNOWING = [
     ("common/graph/precision", "bf16 plan/gpt2"), ("common/graph/cost", "plan/gpt2 schedule choice/rule plan_command"),
     ("common/graph/gpt_params", "rng golden_runs/train checkpoint plan/gpt2"), ("common/graph", "plan golden_runs/train choice/rule"),
     ("common/text/pickle", "meta_pickle"), ("common/text/meta_pickle", "meta_pickle"),
-    ("common/text/tokenizer", "tokenizer_folder tokenizer data"), ("common/text/word_counts", "data tokenizer"),
+    ("common/text/tokenizer", "tokenizer_folder tokenizer tokenizer_files data"), ("common/text/word_counts", "data tokenizer"),
     ("common/text", "data token_file words"),
     ("common/save/run_log", "run_log"), ("common/save/safetensors", "safetensors"),
     ("common/save/checkpoint", "checkpoint runs golden_runs/train"), ("common/save", "runs resume run_log script/folders"),
