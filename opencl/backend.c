@@ -342,7 +342,8 @@ status opencl_open(const opencl_options *o, backend **out, error *e) {
         b->base.limits = limits_of(d, o->cap, own);
         b->base.memory = d->memory;
         b->base.memory_free = d->free;
-        snprintf(b->base.device, sizeof b->base.device, "%.120s, driver %.60s", why, d->driver);
+        snprintf(b->base.device, sizeof b->base.device, "%s, driver %.100s", d->name, d->driver);
+        snprintf(b->base.chosen, sizeof b->base.chosen, "%s", why);
         bool any = o->gemm && !strcmp(o->gemm, PRODUCTS_CLBLAST);
         s = own ? product_open(b, o, e) : gemm_open(b, any ? NULL : o->gemm, o->min_indirect, e);
     }

@@ -8,6 +8,7 @@ typedef struct backend backend;
 struct backend {
     const backend_type *type;
     char device[256]; /* in words, all of the device that bits depend on (P4): "CPU, OpenBLAS Haswell" */
+    char chosen[512]; /* why it is this one: "the only GPU that OpenCL has here"; "" if there was nothing to choose */
     int alike;        /* how many devices of its name there are to be shared out to processes; 0: it was named itself */
     int threads;      /* how many threads share its work, which changes no bit; 0: that is the device's business */
     memory_limits limits;

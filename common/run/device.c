@@ -137,7 +137,8 @@ status backend_open_as(const config *c, const char *gemm, backend **b, FILE *rep
         TRY(cpu_check_room(e));
         *b = cpu_open_as(precision_of(c), c->vram_cap);
     }
-    if (report) text_print(report, "device: %s\n", backend_print(*b, text));
+    const char *why = (*b)->chosen;
+    if (report) text_print(report, "device: %s%s%s\n", backend_print(*b, text), why[0] ? ": " : "", why);
     if (report) print_cap(c, *b, report);
     if (report && (*b)->advice[0]) text_print(report, "%s\n", (*b)->advice);
     return OK;

@@ -45,17 +45,10 @@ status train_same_files(const run *r, error *e) {
                 processes_rank(), own[0], own[1], r->folder, first[0], first[1]);
 }
 
-/* "'a card, driver 1.2' by build 'b'": the device's words have why it was chosen between its name and its driver. */
-static void name_device(const backend *b, char *text, size_t size) {
-    const char *why = strstr(b->device, ": "), *driver = strstr(b->device, ", driver ");
-    size_t name = why && driver ? (size_t)(why - b->device) : strlen(b->device);
-    snprintf(text, size, "'%.*s%s' by build '%s'", (int)name, b->device, why && driver ? driver : "", snug_build());
-}
-
 void train_note_devices(const backend *b) {
     enum { MAX = 512 };
     char own[MAX] = "", *all = xcalloc((size_t)processes_count(), MAX);
-    name_device(b, own, sizeof own);
+    snprintf(own, sizeof own, "'%s' by build '%s'", b->device, snug_build());
     processes_gather(own, sizeof own, all);
     for (int r = 1; r < processes_count(); r++) {
         if (!strcmp(all + r * MAX, all)) continue;

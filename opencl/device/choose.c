@@ -107,9 +107,9 @@ static void explain_gpu(const device_info *list, int count, int chosen, char *wh
             other = i;
         }
     if (!others)
-        snprintf(why, size, "%s: the only GPU that OpenCL has here", list[chosen].name);
+        snprintf(why, size, "the only GPU that OpenCL has here");
     else
-        snprintf(why, size, "%s: the %s with most memory; --device=opencl:%d is %s%s", list[chosen].name,
+        snprintf(why, size, "the %s with most memory; --device=opencl:%d is %s%s",
                  list[chosen].unified ? "GPU" : "discrete GPU", other, list[other].name,
                  others > 1 ? ", see `snug devices` for more" : "");
 }
@@ -138,7 +138,7 @@ static status choose_by_kind(const device_info *list, int count, const char *sel
     if (gpu >= 0)
         explain_gpu(list, count, gpu, why, size);
     else
-        snprintf(why, size, "%s: no GPU, the first OpenCL device", list[0].name);
+        snprintf(why, size, "no GPU, the first OpenCL device");
     return OK;
 }
 
@@ -157,7 +157,7 @@ static status choose_by_name(const device_info *list, int count, const char *sel
         return fail(e, BAD_INPUT, "device '%s' is part of %d device names: give more of one; see `snug devices`",
                     selector, matches);
     *index = found;
-    snprintf(why, size, "%s: chosen by name", list[*index].name);
+    snprintf(why, size, "chosen by name");
     return OK;
 }
 
@@ -188,6 +188,6 @@ status devices_choose(const device_info *list, int count, const char *selector, 
         return fail(e, BAD_INPUT, "device '%s': there are %d OpenCL devices, counted from 0; see `snug devices`",
                     selector, count);
     *index = (int)n;
-    snprintf(why, size, "%s: chosen by number", list[n].name);
+    snprintf(why, size, "chosen by number");
     return OK;
 }

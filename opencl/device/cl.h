@@ -27,7 +27,7 @@ typedef struct {
 /* All devices of all platforms, in their order: index N is `opencl:N`. *list is the caller's to free. 0 devices is not
    a failure. */
 status devices_list(device_info **list, int *count, error *e);
-/* The index of the device that the selector means, and in `why` a line on why it was chosen. BAD_INPUT: there is no
+/* The index of the device that the selector means, and in `why` some words on why it was chosen. BAD_INPUT: there is no
    such device; e says what there is instead, and for auto, cuda and opencl so does `why`. Looks at nothing but the
    list, and at this machine's device files if the list has no GPU. choose.c */
 status devices_choose(const device_info *list, int count, const char *selector, int *index, char *why, size_t size,

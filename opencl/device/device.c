@@ -198,13 +198,14 @@ status devices_print(const char *selector, FILE *f, error *e) {
     TRY(devices_list(&list, &count, e));
     for (int i = 0; i < count; i++) print_device(&list[i], i, f);
     if (count == 0 && !cpu) return devices_choose(NULL, 0, "opencl", &index, why, sizeof why, e);
-    bool gpu = opencl_has_gpu(why, sizeof why);
-    text_print(f, "auto takes %s%s\n", gpu ? "" : "the CPU backend: ", why);
+    error none = {""};
+    bool gpu = devices_choose(list, count, "auto", &index, why, sizeof why, &none) == OK;
+    text_print(f, "auto takes %s: %s\n", gpu ? list[index].name : "the CPU backend", why);
     if (cpu) {
         text_print(f, "cpu takes the CPU backend, which needs no OpenCL\n");
     } else if (strcmp(selector, "auto") != 0) {
         s = devices_choose(list, count, selector, &index, why, sizeof why, e);
-        if (s == OK) text_print(f, "%s takes opencl:%d, %s\n", selector, index, why);
+        if (s == OK) text_print(f, "%s takes opencl:%d, %s: %s\n", selector, index, list[index].name, why);
     }
     free(list);
     return s;
