@@ -77,6 +77,17 @@ static status measure(const fit_request *r, fit_option *o, uint64_t *above, erro
     return s;
 }
 
+/* o->seconds alone, which needs no plan. */
+static status measure_time(const fit_request *r, fit_option *o, error *e) {
+    gpt m;
+    TRY(build(r, o, &m, e));
+    step_ops ops = step_ops_of(m.graph);
+    o->seconds = step_seconds(&ops, &r->run, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
+    free(ops.classes);
+    gpt_free(&m);
+    return OK;
+}
+
 status fit_measure_as(const fit_request *r, fit_option *o, error *e) {
     uint64_t unused;
     return measure(r, o, &unused, e);
@@ -296,8 +307,9 @@ static status pick(const fit_request *r, candidates *c, fit_option *best, double
 enum { NEARLY_ALL = 2 };
 
 /* For how many of the first layers o's policy has to be, at least, so that the plan has at most `most` bytes; o->layers
-   = 0: no such number. The fewer, the more the other layers keep. */
-static status fewest_layers(const fit_request *r, fit_option *o, uint64_t most, error *e) {
+   = 0: no such number, or not in less than `limit` seconds. The fewer, the more the other layers keep, and the faster
+   it is. */
+static status fewest_layers(const fit_request *r, fit_option *o, uint64_t most, double limit, error *e) {
     int layers = r->shape.layers, low = 0, high = 0;
     uint64_t bytes;
     for (o->layers = layers - 1; o->layers > 0 && o->layers >= layers - NEARLY_ALL && !high; o->layers--) {
@@ -310,6 +322,8 @@ static status fewest_layers(const fit_request *r, fit_option *o, uint64_t most, 
         *(bytes <= most ? &high : &low) = o->layers;
     }
     for (o->layers = high; o->layers && o->layers < layers; o->layers++) { /* plans may be above their bound */
+        TRY(measure_time(r, o, e));
+        if (o->seconds >= limit) break;
         TRY(fit_measure(r, o, e));
         if (o->peak <= most) return OK;
     }
@@ -323,11 +337,11 @@ static status keep_some(const fit_request *r, double fastest, fit_option *best, 
     uint64_t most = *found && fit_leaves_reserve(r, best->peak) ? all_but_reserve(r) : r->limits.cap;
     double limit = (1 - FIT_GAIN_PERCENT / 100.0) * fastest;
     fit_option none = option_of(r, best->micro_batch, &recompute_policies[0]);
-    TRY(fit_measure(r, &none, e));
+    TRY(measure_time(r, &none, e));
     for (int i = 1; i < RECOMPUTE_POLICIES && none.seconds < limit; i++) { /* nothing is faster than to keep all */
         fit_option o = option_of(r, none.micro_batch, &recompute_policies[i]);
-        TRY(fewest_layers(r, &o, most, e));
-        if (!o.layers || o.seconds >= limit) continue;
+        TRY(fewest_layers(r, &o, most, limit, e));
+        if (!o.layers) continue;
         *best = o;
         *found = true;
         limit = o.seconds;

@@ -5,6 +5,7 @@
 #include "graph/precision.h"
 #include "graph/recompute.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- building ---- */
 
@@ -63,7 +64,9 @@ static void add_params(builder *b) {
 static tensor_id like_param(const builder *b, tensor_id p, const char *prefix, tensor_role role, tensor_kind kind) {
     tensor t = b->g->tensors[p];
     char name[sizeof t.name + 16];
-    snprintf(name, sizeof name, "%s%s", prefix, t.name);
+    size_t before = strlen(prefix); /* most tensors are made here, fifty times for a choice: no snprintf */
+    memcpy(name, prefix, before);
+    memcpy(name + before, t.name, strlen(t.name) + 1);
     tensor_id id = graph_tensor(b->g, name, t.layer, role, kind, TYPE_REAL, t.rank, t.dim);
     b->g->tensors[id].of = p;
     return id;

@@ -32,7 +32,7 @@ graph *graph_new(graph_purpose purpose, int micro_batch, int length, bool batch_
     g->micro_batch = micro_batch;
     g->length = length;
     g->batch_invariant = batch_invariant;
-    g->tensor_room = 64;
+    g->tensor_room = 1024; /* GPT-2 with 12 layers has some 1500 */
     g->tensors = xcalloc((size_t)g->tensor_room, sizeof *g->tensors);
     g->n_tensors = 1;
     return g;
@@ -62,7 +62,7 @@ tensor_id graph_tensor(graph *g, const char *name, int layer, tensor_role role, 
 
 op_attr *graph_op(graph *g, op_code code, const tensor_id *arguments) {
     if (g->n_ops == g->op_room) {
-        g->op_room = g->op_room ? 2 * g->op_room : 64;
+        g->op_room = g->op_room ? 2 * g->op_room : 1024;
         g->ops = xrealloc(g->ops, (size_t)g->op_room * sizeof *g->ops);
     }
     op *o = &g->ops[g->n_ops++];
