@@ -148,9 +148,10 @@ static status time_all(const opencl_options *o, const product_samples *samples, 
 }
 
 /* Measures both ways with small samples first. These say how large the samples may be, and end the measurement if one
-   way is far behind. */
-static status measure(const opencl_options *o, product_list *all, opencl_choice *c, error *e) {
+   way is far behind: on a CPU at once, since small samples are what keeps a GPU waiting for launches. */
+static status measure(const opencl_options *o, const device_info *d, product_list *all, opencl_choice *c, error *e) {
     static const int64_t sides[] = {4096, 2048, 1024, 512, 256};
+    const bool cpu = d->type & CL_DEVICE_TYPE_CPU;
     const double seconds = 0.3, hopeless = 2;
     product_samples samples;
     int side = 4;
@@ -162,7 +163,7 @@ static status measure(const opencl_options *o, product_list *all, opencl_choice 
         TRY(time_all(&ways[0], &samples, &c->own, e));
         TRY(time_all(&ways[1], &samples, &c->clblast, e));
         double slower = c->own < c->clblast ? c->own : c->clblast, faster = c->own + c->clblast - slower;
-        if (faster > hopeless * slower && sides[side] > 256) break;
+        if (faster > hopeless * slower && (cpu || sides[side] > 256)) break;
         if (round) break;
         for (side = 0; side < 4; side++) {
             samples_take(&samples, all, sides[side]);
@@ -206,7 +207,7 @@ status opencl_choose(const opencl_options *o, const graph *g, FILE *report, open
         model_key(&all, model);
         bool known = recall(&device, model, c);
         if (!known && report) fprintf(report, "measuring matrix products on this device, once for this model\n");
-        if (!known) s = measure(o, &all, c, e);
+        if (!known) s = measure(o, &device, &all, c, e);
         if (!known && s == OK) keep(&device, model, c);
         if (s == OK) decide(&device, c);
         if (s == NO_MEMORY) s = OK; /* the cap is too small to measure in */
