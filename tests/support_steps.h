@@ -10,7 +10,7 @@
 gpt_run steps_run(int64_t sequences, int length, int micro_batch, unsigned recompute);
 /* Random tokens of a step; about one target in seven is ignored, unequally over the sequences. */
 void steps_batch(batch *b, int64_t vocabulary, int step);
-/* Five steps on b, which is closed; the hash of the weights and (may be NULL) the last loss. */
+/* Three steps on b, which is closed; the hash of the weights and (may be NULL) the last loss. */
 void steps_train(backend *b, const gpt_shape *shape, const gpt_run *run, char hash[HASH_HEX], double *loss);
 
 #endif

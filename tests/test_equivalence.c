@@ -61,7 +61,6 @@ static char folder[] = "/tmp/snug-test-XXXXXX", out_option[64];
 static void make_folder(void) {
     omp_set_num_threads(1); /* so that the processor's time counts work, not waiting */
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    setenv("XDG_CACHE_HOME", folder, 1);
     snprintf(out_option, sizeof out_option, "--out_dir=%s/out", folder);
 }
 static void remove_folder(void) { ck_assert_int_eq(folder_remove(folder, NULL), OK); }
