@@ -244,7 +244,7 @@ START_TEST(operands_stored_as_bf16_come_out_exactly) {
     error e = {""};
     gemm_bench t;
     int tile = 1 + _i % 2;
-    backend *base = _i / 2 ? open_own(PRECISION_BFLOAT16, tile == 1, tile)
+    backend *base = _i / 2 ? open_own(PRECISION_BFLOAT16, false, tile)
                            : open_device_with((opencl_options){
                                  .precision = PRECISION_BFLOAT16, .product_tile = tile, .mma = MMA_EMULATED});
     ck_assert_msg(gemm_bench_open(&t, (opencl *)base, NULL, 0, &e) == OK, "%s", e.text);
@@ -393,7 +393,8 @@ Suite *opencl_product_suite(void) {
     tcase_add_loop_test(t, whole_numbers_come_out_exactly, 0, 6);
     tcase_add_loop_test(t, nan_and_infinity_stay_in_their_rows, 0, 6);
     suite_add_tcase(suite, t);
-    t = tcase_create("stored");
+    t = tcase_create("stored"); /* many kernels, each for a few products */
+    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 3, 4);
     tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 4);
