@@ -40,6 +40,7 @@ starts 1 env OMP_WAIT_POLICY=active "$snug" eval 'no where'
 has OMP_WAIT_POLICY ACTIVE
 starts 1 env GOMP_SPINCOUNT=77 "$snug" eval 'no where'
 has GOMP_SPINCOUNT 77
+starts 1 env OMP_WAIT_POLICY=active OPENBLAS_CORETYPE=Prescott "$snug" eval 'no where'
 # A command that computes nothing, and a start by the dynamic linker, which can't be repeated.
 starts 1 "$snug" report 'no where'
 linker=$(ldd "$snug" | sed -n 's/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\).*/\1/p')
