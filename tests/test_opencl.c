@@ -428,7 +428,6 @@ Suite *opencl_suite(void) {
     tcase_add_loop_test(t, every_op_at_toy_size, 0, 4);
     suite_add_tcase(suite, t);
     t = tcase_create("limits");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, more_rows_than_groups_in_a_dimension, 0, 2);
     tcase_add_test(t, bind_says_what_a_device_has_too_little_of);
