@@ -6,9 +6,9 @@ set -u
 program=$1 xml=${CK_XML_LOG_FILE_NAME:-} failed=0 number=0
 shift
 while [ $# -gt 0 ]; do
-    few= number=$((number + 1))
-    for i in 1 2 3 4 5; do
-        if [ $# = 0 ]; then break; fi
+    few=''
+    number=$((number + 1))
+    while [ $# -gt 0 ] && [ "$(echo "$few" | wc -w)" -lt 5 ]; do
         few="$few $1"
         shift
     done
