@@ -306,7 +306,8 @@ part-portable:    RUN = $(ONCE) build-portable/tests $(PLAIN_SUITES)
 part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 $(ONCE) sh tests/apart.sh build-asan/tests $(PLAIN_SUITES)
 part-asan-opencl: RUN = $(SANITIZER_ENV)=0 $(ONCE) sh tests/apart.sh build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
 part-planted:     RUN = OPENCL=$(OPENCL) MAKE="$(MAKE) -j1" sh tests/planted_errors.sh quick
-part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_TIMEOUT_MULTIPLIER=10 $(ONCE) \
+# In one process: each that valgrind starts costs it a third of a second.
+part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_FORK=no CK_TIMEOUT_MULTIPLIER=10 $(ONCE) \
                       valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
                       build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; exit $(SKIPPED); fi
 # A minute each: make fuzz-run
