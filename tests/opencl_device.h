@@ -68,7 +68,8 @@ static inline bool newer_pocl(char *device, size_t size) {
 }
 
 /* Matrix units are emulated by kernels that no run uses. PoCL 6.0 (Debian 13) compiles those of attention wrongly,
-   which PoCL 3.1, an interpreter of the PTX and a card have right: nothing is to be learned from them there. Says so.
+   not every time and not each time the same, which PoCL 3.1, an interpreter of the PTX and a card have right: nothing
+   is to be learned from them there. Says so.
  */
 static inline bool emulates_wrongly(const char *test) {
     char device[sizeof((backend *)0)->device];
