@@ -16,7 +16,6 @@ trap 'chmod -R u+rwx "$work" 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 export LC_ALL=C OMP_NUM_THREADS=1 HOME="$work/home" XDG_CACHE_HOME="$work/tmp/cache"
 export ASAN_OPTIONS=detect_leaks=1:verify_asan_link_order=0:exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
-export LSAN_OPTIONS="suppressions=$top/tests/lsan.supp:print_suppressions=0"
 program=
 
 # ---- what rows are made of ------------------------------------------------------------------------------------------
