@@ -14,6 +14,8 @@ fi
 . tests/support_run.sh
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
 export OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 TERM=dumb TMPDIR="$work"
+# The same for Open MPI 5, whose mpirun is PRRTE's.
+export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_default_binding_policy=none
 small="$small --batch_size=5 --gradient_shards=4" # shards of 2, 3, 2 and 3 sequences
 
 by() { # by PROCESSES ARGUMENTS...; one is without mpirun
