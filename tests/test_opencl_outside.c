@@ -241,7 +241,7 @@ Suite *opencl_outside_suite(void) {
     TCase *t = tcase_create("opencl_outside");
     tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
-    tcase_add_loop_test(t, outside_peak_is_the_plan_and_nothing_comes_late, 0, 16);
+    tcase_add_loop_test(t, outside_peak_is_the_plan_and_nothing_comes_late, 0, 24);
     tcase_add_loop_test(t, outside_peak_of_texts_is_the_plan, 0, 8);
     tcase_add_test(t, a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits);
     tcase_add_test(t, a_driver_that_refuses_pinned_memory_gets_pageable_memory);
