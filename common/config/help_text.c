@@ -96,15 +96,13 @@ const char *help_of_option(option_id id) {
                "gradient_accumulation_steps, and the bits stay the same. 0: of all settings within 5 % of the fastest "
                "that fits, the largest with the least recomputation that leaves a fifth of vram_cap free (on the CPU "
                "without a cap, half of the memory), since few sequences use a device badly; else the least memory. "
-               "Then "
-               "the last layers keep everything (block:7) where that fits and saves 1 %.";
+               "Then the last layers keep everything (block:7) where that fits and saves 1 %.";
     case OPTION_recompute:
-        return "What the backward pass needs and is not kept is computed twice: less memory, more time, the same bits. "
-               "none keeps all; gelu drops GELU's outputs, norm layer norms too (next to no time), attention queries, "
-               "keys, values and attention too (some 8 % more operations), block all but each block's input (16 %). "
-               "block:7 does so in the first 7 layers alone; so with gelu, norm and attention. auto takes what goes "
-               "with "
-               "the largest micro-batch, in as few layers as fit: see micro_batch_size.";
+        return "What the backward pass needs and is not kept is computed twice: less memory, more time, the same "
+               "bits. none keeps all; gelu drops GELU's outputs, norm layer norms too (next to no time), attention "
+               "queries, keys, values and attention too (some 8 % more operations), block all but each block's input "
+               "(16 %). block:7 does so in the first 7 layers alone; so with gelu, norm and attention. auto takes "
+               "what goes with the largest micro-batch, in as few layers as fit: see micro_batch_size.";
     default: return NULL;
     }
 }

@@ -56,6 +56,13 @@ int64_t fit_parts(const fit_request *r, int micro_batch) {
            (shards - larger) * ((least + micro_batch - 1) / micro_batch);
 }
 
+/* o->seconds, by its graph. */
+static void add_time(const fit_request *r, const graph *g, fit_option *o) {
+    step_ops ops = step_ops_of(g);
+    o->seconds = step_seconds(&ops, &r->run, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
+    free(ops.classes);
+}
+
 /* *above: by how many bytes the plan's transients are above their lower bound. */
 static status measure(const fit_request *r, fit_option *o, uint64_t *above, error *e) {
     gpt m;
@@ -68,9 +75,7 @@ static status measure(const fit_request *r, fit_option *o, uint64_t *above, erro
         o->host = p.host_total;
         *above = p.transient - p.transient_live_peak;
         o->parts_are_even = parts_are_even(r, o->micro_batch);
-        step_ops ops = step_ops_of(m.graph);
-        o->seconds = step_seconds(&ops, &r->run, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
-        free(ops.classes);
+        add_time(r, m.graph, o);
         plan_free(&p);
     }
     gpt_free(&m);
@@ -81,9 +86,7 @@ static status measure(const fit_request *r, fit_option *o, uint64_t *above, erro
 static status measure_time(const fit_request *r, fit_option *o, error *e) {
     gpt m;
     TRY(build(r, o, &m, e));
-    step_ops ops = step_ops_of(m.graph);
-    o->seconds = step_seconds(&ops, &r->run, o->micro_batch, &r->cost, r->limits.real_bytes, &o->flops);
-    free(ops.classes);
+    add_time(r, m.graph, o);
     gpt_free(&m);
     return OK;
 }

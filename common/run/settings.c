@@ -4,7 +4,8 @@
 #include "cpu/core_type.h"
 #include <stdlib.h>
 
-/* Looks at what it waits for that libgomp's threads take before they sleep: measured in docs/performance.md. */
+/* Looks at what it waits for that a thread of libgomp takes before it sleeps: see docs/notebook.md, also for what has not
+   been measured. */
 #define SPINS "1000"
 
 void settings_settle(char **argv) {
