@@ -151,17 +151,6 @@ START_TEST(devices_check_says_all_its_lines_of_the_cpu) {
 }
 END_TEST
 
-/* Kernels of models so small run for less time than PoCL's optimiser takes. */
-static void compile_quickly_if_there_is_opencl(void) {
-#ifdef OPENCL
-    device_info *list;
-    int count;
-    error e = {""};
-    if (devices_list(&list, &count, &e) == OK && count) compile_quickly();
-    free(list);
-#endif
-}
-
 Suite *gradcheck_suite(void);
 Suite *gradcheck_suite(void) {
     Suite *s = suite_create("gradcheck");
@@ -170,7 +159,9 @@ Suite *gradcheck_suite(void) {
     tcase_set_timeout(c, 300);
     tcase_set_timeout(opencl, 300);
     tcase_add_loop_test(c, the_backward_pass_is_the_derivative_of_the_forward_pass, 0, VARIANTS);
-    tcase_add_checked_fixture(opencl, compile_quickly_if_there_is_opencl, NULL);
+#ifdef OPENCL
+    tcase_add_checked_fixture(opencl, compile_quickly, NULL);
+#endif
     tcase_add_loop_test(opencl, opencl_float32_gradients_are_the_cpus_float64_gradients, 0, 2);
     tcase_add_loop_test(opencl, bfloat16_gradients_are_near_the_cpus_float64_gradients, 0, 2);
     tcase_add_test(c, models_that_are_too_large_or_cannot_be_are_refused);
