@@ -4,6 +4,7 @@
 #define SNUG_TEST_SUPPORT_CONFIG_H
 
 #include "config/config.h"
+#include "support_clear.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,13 +51,6 @@ static inline bool has_note(const config *c, const char *words) {
     for (int i = 0; i < c->n_notes; i++)
         if (strstr(c->notes[i], words)) return true;
     return false;
-}
-
-/* One line of readable length, without the newline, that contains `says`. */
-static inline void assert_clear(const error *e, const char *says, const char *input) {
-    ck_assert_msg(strstr(e->text, says) != NULL, "for <%s>: <%s> does not say <%s>", input, e->text, says);
-    ck_assert_msg(strpbrk(e->text, "\n\r") == NULL, "more than one line: <%s>", e->text);
-    ck_assert_msg(strlen(e->text) < 400, "long-winded: <%s>", e->text);
 }
 
 #endif

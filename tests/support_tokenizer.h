@@ -1,40 +1,19 @@
-/* support_tokenizer.h: for tests of tokenizers: a folder as a fixture (begin, end), text of every sort, and a tokenizer
-   that was trained on it. */
+/* support_tokenizer.h: for tests of tokenizers: files in a folder (support_folder.h), text of every sort, and a
+   tokenizer that was trained on it. */
 #ifndef SNUG_TEST_SUPPORT_TOKENIZER_H
 #define SNUG_TEST_SUPPORT_TOKENIZER_H
 
-#include "base/files.h"
+#include "support_folder.h"
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "text/tokenizer_internal.h"
-#include <check.h>
-#include <stdlib.h>
-#include <string.h>
 
 #undef fail /* Check has a macro of this name */
-#define ROWS(table) ((int)(sizeof table / sizeof *table))
-
-static char folder[64];
-static error e;
-
-static inline void begin(void) {
-    strcpy(folder, "/tmp/snug-tokenizer-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    e.text[0] = 0;
-}
-
-static inline void end(void) { ck_assert(folder_remove(folder, NULL) == OK); }
 
 static inline void put(const char *name, const char *text) {
-    char *path = xprintf("%s/%s", folder, name);
+    char *path = inside(name);
     ck_assert(file_write(path, text, strlen(text), false, NULL, &e) == OK);
     free(path);
-}
-
-static inline void assert_clear(const char *says) {
-    ck_assert_msg(strstr(e.text, says) != NULL, "<%s> does not say <%s>", e.text, says);
-    ck_assert_msg(strpbrk(e.text, "\n\r") == NULL, "more than one line: <%s>", e.text);
-    ck_assert_msg(strlen(e.text) < 400, "long-winded: <%s>", e.text);
 }
 
 static inline uint32_t draw(uint64_t seed, uint32_t i, uint32_t below) {

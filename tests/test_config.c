@@ -97,7 +97,7 @@ START_TEST(bad_input_gets_one_clear_line) {
     error e;
     status s = parse(&c, bad[_i].text, bad[_i].argument, NULL, NULL, &e);
     ck_assert_msg(s == BAD_INPUT, "accepted: <%s>", bad[_i].text ? bad[_i].text : bad[_i].argument);
-    assert_clear(&e, bad[_i].says, bad[_i].text ? bad[_i].text : bad[_i].argument);
+    assert_clear_of(&e, bad[_i].says, bad[_i].text ? bad[_i].text : bad[_i].argument);
     ck_assert_ptr_null(c.positional);
     config_free(&c);
 }
@@ -107,9 +107,9 @@ START_TEST(a_value_after_a_space_is_answered_with_the_right_spelling) {
     config c;
     error e;
     ck_assert_int_eq(parse(&c, NULL, "--n_layer", "12", NULL, &e), BAD_INPUT);
-    assert_clear(&e, "without a space: write --n_layer=12", "--n_layer 12");
+    assert_clear_of(&e, "without a space: write --n_layer=12", "--n_layer 12");
     ck_assert_int_eq(parse(&c, NULL, "--bias", "False", NULL, &e), BAD_INPUT);
-    assert_clear(&e, "write --bias=False", "--bias False");
+    assert_clear_of(&e, "write --bias=False", "--bias False");
 }
 END_TEST
 
@@ -122,7 +122,7 @@ static void assert_damaged(const char *part, size_t bytes, size_t count, const c
     write_file(text, bytes * count);
     free(text);
     ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
-    assert_clear(&e, says, part);
+    assert_clear_of(&e, says, part);
 }
 
 START_TEST(damaged_and_hostile_files_get_one_clear_line) {
@@ -150,7 +150,7 @@ static void assert_value_refused(const char *key, const char *part, size_t count
     for (size_t i = 0; i < count; i++) memcpy(text + n + i * bytes, part, bytes);
     config_defaults(&c);
     ck_assert_int_eq(config_read_text(&c, "run.py", text, n + bytes * count, &e), BAD_INPUT);
-    assert_clear(&e, says, key);
+    assert_clear_of(&e, says, key);
     config_free(&c);
     free(text);
 }
@@ -174,17 +174,17 @@ START_TEST(what_is_no_file_is_named) {
     char *argv[] = {path};
     ck_assert_int_eq(mkdir(path, 0700), 0);
     ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
-    assert_clear(&e, "run.py: this is a folder: give the path of a config file", path);
+    assert_clear_of(&e, "run.py: this is a folder: give the path of a config file", path);
     rmdir(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
-    assert_clear(&e, "not a regular file", path);
+    assert_clear_of(&e, "not a regular file", path);
     unlink(path);
     if (geteuid() == 0) return; /* root may read everything */
     write_file("n_layer = 3", 11);
     chmod(path, 0);
     ck_assert_int_eq(config_parse(&c, 1, argv, &e), BAD_INPUT);
-    assert_clear(&e, "Permission denied: make it readable", path);
+    assert_clear_of(&e, "Permission denied: make it readable", path);
 }
 END_TEST
 
@@ -200,7 +200,7 @@ START_TEST(any_prefix_and_any_flipped_byte_is_read_or_refused) {
             memcpy(copy, text, n);
             if (n) copy[n - 1] ^= (char)flip;
             config_defaults(&c);
-            if (config_read_text(&c, "run.py", copy, n, &e) != OK) assert_clear(&e, "run.py:", copy);
+            if (config_read_text(&c, "run.py", copy, n, &e) != OK) assert_clear_of(&e, "run.py:", copy);
             config_free(&c);
             free(copy);
         }

@@ -79,7 +79,7 @@ START_TEST(options_that_contradict_each_other_are_refused) {
     status s = config_check(&c, &e);
     if (s == OK) s = shape_check_source(&c, &e);
     ck_assert_int_eq(s, BAD_INPUT);
-    assert_clear(&e, conflicts[_i].says, conflicts[_i].a);
+    assert_clear_of(&e, conflicts[_i].says, conflicts[_i].a);
     config_free(&c);
 }
 END_TEST

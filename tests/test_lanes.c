@@ -142,8 +142,8 @@ static long thread_sleeps(void) {
 static void sleep_for(long nanoseconds) { nanosleep(&(struct timespec){0, nanoseconds}, NULL); }
 
 /* The first lane passes `parts` turns, and rests before each `rests`-th; the second waits for each of them, and rests
-   now and then itself. Returns the processor's seconds that the second took. */
-static double take_turns(int parts, int rests, bool both, long nanoseconds) {
+   now and then itself. Returns how often the second has slept. */
+static long take_turns(int parts, int rests, bool both, long nanoseconds) {
     op ops[1] = {{.code = OP_LINEAR_DW}};
     graph g = {.ops = ops, .n_ops = 1};
     lane *all = lanes_new(2);
