@@ -4,8 +4,8 @@
 #include "cpu/core_type.h"
 #include <stdlib.h>
 
-/* Looks at what it waits for that a thread of libgomp takes before it sleeps: see docs/notebook.md, also for what has not
-   been measured. */
+/* Looks at what it waits for that a thread of libgomp takes before it sleeps: see docs/notebook.md, also for what has
+   not been measured. */
 #define SPINS "1000"
 
 void settings_settle(char **argv) {
