@@ -27,6 +27,15 @@ by() { # by PROCESSES ARGUMENTS...; one is without mpirun
         timeout 100 mpirun -np "$processes" "$snug" "$@" >"$work/said" 2>&1 </dev/null
     fi
 }
+# unlike FIRST SECOND ARGUMENTS...: two processes with these arguments, and with words of its own each. Both run one command,
+# which looks which it is: the mpirun of Debian 13 crashes when it is given two (`mpirun -np 1 true : -np 1 true`).
+unlike() {
+    first=$1 second=$2
+    shift 2
+    # shellcheck disable=SC2016
+    timeout 100 mpirun -np 2 sh -c 'own=$1; [ "$OMPI_COMM_WORLD_RANK" = 0 ] || own=$2; shift 2; exec "$@" $own' sh "$first" "$second" \
+        "$snug" "$@" >"$work/said" 2>&1 </dev/null
+}
 # Kills one of four processes after the other, as often as $kills says, by turns while all start and after some step of
 # theirs, and goes on each time.
 killed() {
@@ -191,8 +200,7 @@ if "$snug" devices >"$work/said" 2>&1; then
 2 8 --device=opencl:%r
 END
     ! grep 'note: process' "$work/said" || fail "two of one device"
-    timeout 100 mpirun -np 1 "$snug" train $small --device=cpu --out_dir="$work/mixed" --max_iters=1 $given : \
-        -np 1 "$snug" train $small --device=opencl --out_dir="$work/mixed" --max_iters=1 $given >"$work/said" 2>&1 </dev/null ||
+    unlike --device=cpu --device=opencl train $small --out_dir="$work/mixed" --max_iters=1 $given ||
         fail "two kinds of devices: $(cat "$work/said")"
     grep -q "note: process 1 computes on '.*, driver .*the first on 'CPU, " "$work/said" || fail "no note: $(cat "$work/said")"
     same opencl-16 --device=opencl --dtype=bfloat16 --offload=optimizer $given <<END
@@ -228,10 +236,7 @@ PMI_SIZE=2 refuses "2 processes were started" 1 train $small --device=cpu --out_
 # ---- processes that are not alike ----
 
 # two FIRST SECOND: two processes, each with arguments of its own, that go on with what two have begun above
-two() {
-    go_on="train $small --gradient_shards=0 --device=cpu --init_from=resume --out_dir=$work/two"
-    timeout 100 mpirun -np 1 "$snug" $go_on $1 : -np 1 "$snug" $go_on $2 >"$work/said" 2>&1 </dev/null
-}
+two() { unlike "$1" "$2" train $small --gradient_shards=0 --device=cpu --init_from=resume --out_dir="$work/two"; }
 two "--max_iters=2 --vram_cap=400KiB" "--max_iters=2 --vram_cap=250KiB --micro_batch_size=1" ||
     fail "other caps: $(cat "$work/said")"
 grep -q '"iter":1,.*"vram_cap_bytes":256000,' "$work/two/log.jsonl" || fail "the smallest cap is not that of all"
