@@ -244,7 +244,7 @@ demo:
 SCRIPT_TESTS := wings bad_input their_files kill docs bench saving stopping terminal limits faults memory folders resume interop \
                 option_sweep processes settings
 OPENCL_TESTS := strict outside_count oclgrind gpu_try products
-VALGRIND_SUITES := plan config config_show tokenizer tokenizer_files
+VALGRIND_SUITES := plan plan_check config config_show tokenizer tokenizer_files
 # Under the sanitizers the suites run in two parts. Leaks are looked for where no OpenCL driver is loaded: LeakSanitizer
 # stops all threads of a process at its exit and reads their stacks, and it crashes now and then over the threads and
 # the unloaded code of a driver. The OpenCL suites (those in tests/test_opencl*.c) run without that search; what they
