@@ -83,10 +83,12 @@ static void *next_of(const char *name) {
     static __typeof__(&function) real;                                                                                 \
     if (!real) *(void **)&real = next_of(#function)
 
-/* Whose call is it? Asked of the address that a function returns to. */
+/* Whose call is it? Asked of the address that a function returns to. A function of the program that has a name of
+   OpenCL's passes on what CLBlast has asked (opencl/device/binaries.c). */
 static bool is_ours(const void *address) {
     Dl_info info;
-    return !dladdr(address, &info) || !info.dli_fname || !strstr(info.dli_fname, "libclblast");
+    if (!dladdr(address, &info) || !info.dli_fname) return true;
+    return !strstr(info.dli_fname, "libclblast") && (!info.dli_sname || strncmp(info.dli_sname, "cl", 2) != 0);
 }
 #define OURS is_ours(__builtin_return_address(0))
 

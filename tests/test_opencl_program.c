@@ -1,6 +1,7 @@
-/* test_opencl_program.c: the cache of built kernels. */
+/* test_opencl_program.c: the cache of built kernels, and what CLBlast gets for binaries. */
 #include "opencl/device/cl.h"
 #include "base/files.h"
+#include "opencl/tune/tune.h"
 #include "opencl_device.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -163,6 +164,56 @@ START_TEST(a_cpu_leaves_the_cache_to_its_driver) {
 }
 END_TEST
 
+/* ---- binaries ---- */
+
+/* PoCL's cache in the test's folder, where it is asked to be. */
+static void start_all(void) {
+    start();
+    setenv("POCL_CACHE_DIR", folder, 1);
+    compile_quickly();
+}
+
+/* How many folders and files below the test's folder have that name. */
+static int count_named(const char *name) {
+    char line[256];
+    int n = -1;
+    snprintf(line, sizeof line, "find '%s' -name '%s' | wc -l", folder, name);
+    FILE *f = popen(line, "r");
+    ck_assert_int_eq(fscanf(f, "%d", &n), 1);
+    pclose(f);
+    return n;
+}
+
+/* CLBlast builds from source in the first context, and in the second one, while the first is there, from the binary
+   that it has asked for. For that PoCL compiles nothing: what it compiles for any local size is called 0-0-0 in its
+   cache. */
+START_TEST(clblasts_programs_are_compiled_once_and_build_in_a_second_context) {
+    enum { SIDE = 16 };
+    const product p = {.m = SIDE, .n = SIDE, .k = SIDE};
+    error e = {""};
+    backend *b[2];
+    gemm_bench t[2];
+    float x[SIDE * SIDE];
+    double seconds;
+    for (int i = 0; i < 2; i++) {
+        b[i] = open_device(ALWAYS_DIRECT, 0);
+        ck_assert_msg(gemm_bench_open(&t[i], (opencl *)b[i], NULL, 0, &e) == OK, "%s", e.text);
+        for (int j = 0; j < SIDE * SIDE; j++) x[j] = (float)(1 + i);
+        for (int j = 0; j < 3; j++) ck_assert_int_eq(b[i]->write(b[i], t[i].operand[j], x, 0, sizeof x, &e), OK);
+        ck_assert_msg(gemm_bench_time(&t[i], &p, 1, &seconds, &e) == OK, "%s", e.text);
+    }
+    for (int i = 0; i < 2; i++) {
+        ck_assert_msg(b[i]->read(b[i], t[i].operand[2], x, 0, sizeof x, &e) == OK, "%s", e.text);
+        for (int j = 0; j < SIDE * SIDE; j++) ck_assert_float_eq(x[j], (float)(SIDE * (1 + i) * (1 + i)));
+    }
+    for (int i = 0; i < 2; i++) {
+        b[i]->close(b[i]);
+        gemm_bench_close(&t[i]);
+    }
+    ck_assert_int_eq(count_named("0-0-0"), 0);
+}
+END_TEST
+
 Suite *opencl_program_suite(void);
 Suite *opencl_program_suite(void) {
     Suite *suite = suite_create("opencl_program");
@@ -171,6 +222,11 @@ Suite *opencl_program_suite(void) {
     tcase_add_checked_fixture(t, start, finish);
     tcase_add_test(t, damaged_and_foreign_cache_files_are_rebuilt);
     tcase_add_test(t, a_cpu_leaves_the_cache_to_its_driver);
+    suite_add_tcase(suite, t);
+    t = tcase_create("binaries");
+    tcase_set_timeout(t, 600);
+    tcase_add_checked_fixture(t, start_all, finish);
+    tcase_add_test(t, clblasts_programs_are_compiled_once_and_build_in_a_second_context);
     suite_add_tcase(suite, t);
     return suite;
 }
