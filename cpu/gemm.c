@@ -66,6 +66,7 @@ void R(matmul)(const real *a, const real *b, bool tb, int64_t ldb, const real *b
 void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, const real *d, int64_t ldd, int pieces,
                    int64_t piece_rows, int64_t k, int64_t n) {
     tiling t = tiling_of(k, n, piece_rows, LEAST_WORK_ADDED);
+    bool own = R(gemm_short_adds)(piece_rows);
     share_out((double)pieces * (double)piece_rows * (double)n * (double)k);
 #pragma omp parallel for collapse(2) schedule(runtime)
     for (int64_t i = 0; i < t.down; i++)
@@ -75,7 +76,11 @@ void R(matmul_add)(const cpu_call *turns, real *w, const real *a, int64_t lda, c
             if (turns) lane_wait(turns, i * t.across + j);
             for (int64_t row = 0; row < pieces * piece_rows; row += piece_rows) {
                 const real *from = a + row * lda + k0, *by = d + row * ldd + n0;
-                R(gemm)(true, false, nk, nn, piece_rows, 1, from, lda, by, ldd, 1, w + k0 * n + n0, n);
+                real *to = w + k0 * n + n0;
+                if (own)
+                    R(gemm_short)(true, false, nk, nn, piece_rows, 1, from, lda, by, ldd, true, to, n);
+                else
+                    R(gemm)(true, false, nk, nn, piece_rows, 1, from, lda, by, ldd, 1, to, n);
             }
             if (turns) lane_pass(turns, i * t.across + j);
         }

@@ -1,24 +1,39 @@
 /* gemm_short.c: a product of our own for few rows (short sequences, blocks of attention), on which OpenBLAS spends much
    of its time with copies and calls. Each element is one sum over k in one order, whichever rows and columns are
-   computed with it, so that the rows of several sequences can be joined without changing bits (R6). float32 on AVX2.
-   b, and a as well if there are more than a few columns, are copied into the order in which the tile in registers reads
-   them (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008). */
+   computed with it, so that the rows of several sequences can be joined without changing bits (R6). float32 on AVX2 and
+   AVX-512. b, and on AVX2 a as well if there are more than a few columns, are copied into the order in which the tile
+   in registers reads them (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3),
+   2008). */
 #include "cpu/ops.h"
 
-/* Not used with AVX-512, on which OpenBLAS's own small products are fast (docs/notebook.md). */
-#if REAL_BYTES == 4 && defined(__AVX2__) && defined(__FMA__) && !defined(__AVX512F__)
+#if REAL_BYTES == 4 && defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
+#include <limits.h>
+
+/* A tile, held in registers, has TILE_ROWS rows of two vectors. With FEW_COLUMNS or less, a copy of a costs more than
+   it saves; on AVX-512, whose tile multiplies each number of a by twice as many of b, always. Only there are weight
+   gradients, which are added to, faster than OpenBLAS's (docs/notebook.md). */
+#ifdef __AVX512F__
+typedef __m512 vector;
+#define V(name) _mm512_##name##_ps
+enum { VECTOR = 16, TILE_ROWS = 8, FEW_COLUMNS = INT_MAX, WEIGHT_GRADIENTS = 1 };
+#else
+typedef __m256 vector;
+#define V(name) _mm256_##name##_ps
+enum { VECTOR = 8, TILE_ROWS = 6, FEW_COLUMNS = 128, WEIGHT_GRADIENTS = 0 };
+#endif
+/* DEPTH steps of k are taken at a time, so that a panel of b (16 or 32 KB) stays in the first cache; and PACKED numbers
+   of a (192 KB) stay in the second. */
+enum { TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH };
 
 bool R(gemm_joins)(int64_t rows) { return rows >= 8 && rows <= 128; }
 
-/* A tile, held in registers, has 6 rows of two vectors. DEPTH steps of k are taken at a time, so that a panel of b
-   (16 KB) stays in the first cache; and PACKED numbers of a (192 KB) stay in the second. With FEW_COLUMNS or less, a
-   copy of a costs more than it saves. */
-enum { VECTOR = 8, TILE_ROWS = 6, TILE_COLUMNS = 2 * VECTOR, DEPTH = 256, PACKED = 192 * DEPTH, FEW_COLUMNS = 128 };
+bool R(gemm_short_adds)(int64_t rows) { return WEIGHT_GRADIENTS && R(gemm_joins)(rows); }
 
 /* out[k][TILE_ROWS] = a[m,k]^T, where a[i,p] lies at a[i * row + p * step]; rows beyond m become zeros. */
 static void pack_a(const real *a, int64_t row, int64_t step, int64_t m, int64_t k, real *out) {
     int64_t p = 0;
+#ifndef __AVX512F__ /* there only the last few rows come here */
     for (; m == TILE_ROWS && step == 1 && p + 4 <= k; p += 4, out += 4 * TILE_ROWS) {
         const real *at = a + p;
         __m128 r0 = _mm_loadu_ps(at), r1 = _mm_loadu_ps(at + row), r2 = _mm_loadu_ps(at + 2 * row);
@@ -34,6 +49,7 @@ static void pack_a(const real *a, int64_t row, int64_t step, int64_t m, int64_t 
         _mm_storeu_ps(out + 18, r3);
         _mm_storeh_pi((__m64 *)(out + 22), high);
     }
+#endif
     for (; p < k; p++)
         for (int64_t i = 0; i < TILE_ROWS; i++) *out++ = i < m ? a[i * row + p * step] : 0;
 }
@@ -63,46 +79,45 @@ static void pack_b(bool tb, const real *b, int64_t ldb, int64_t k, int64_t n, re
     int64_t p = 0;
     if (n == TILE_COLUMNS && tb)
         for (; p + 8 <= k; p += 8) {
-            transpose(b + p, ldb, out + p * TILE_COLUMNS);
-            transpose(b + p + 8 * ldb, ldb, out + p * TILE_COLUMNS + 8);
+            for (int64_t j = 0; j < TILE_COLUMNS; j += 8) transpose(b + p + j * ldb, ldb, out + p * TILE_COLUMNS + j);
         }
     else if (n == TILE_COLUMNS)
         for (; p < k; p++) {
             _mm_prefetch((const char *)(b + (p + 16) * ldb), _MM_HINT_T0);
-            _mm256_store_ps(out + p * TILE_COLUMNS, _mm256_loadu_ps(b + p * ldb));
-            _mm256_store_ps(out + p * TILE_COLUMNS + VECTOR, _mm256_loadu_ps(b + p * ldb + VECTOR));
+            V(store)(out + p * TILE_COLUMNS, V(loadu)(b + p * ldb));
+            V(store)(out + p * TILE_COLUMNS + VECTOR, V(loadu)(b + p * ldb + VECTOR));
         }
     for (; p < k; p++)
         for (int64_t j = 0; j < TILE_COLUMNS; j++)
             out[p * TILE_COLUMNS + j] = j < n ? (tb ? b[j * ldb + p] : b[p * ldb + j]) : 0;
 }
 
-/* c[6,16] = alpha a b, plus c if `add`; a[i,p] lies at a[i * row + p * step], and b as pack_b leaves it. */
+/* c[TILE_ROWS,TILE_COLUMNS] = alpha a b, plus c if `add`; a[i,p] lies at a[i * row + p * step], b as pack_b puts it. */
 static void tile(int64_t k, real alpha, const real *a, int64_t row, int64_t step, const real *b, bool add, real *c,
                  int64_t ldc) {
-    __m256 x[TILE_ROWS][2], factor = _mm256_set1_ps(alpha);
-#pragma GCC unroll 6
+    vector x[TILE_ROWS][2], factor = V(set1)(alpha);
+#pragma GCC unroll 8
     for (int i = 0; i < TILE_ROWS; i++) {
-        x[i][0] = x[i][1] = _mm256_setzero_ps();
+        x[i][0] = x[i][1] = V(setzero)();
         _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
     }
 #pragma GCC unroll 4
     for (int64_t p = 0; p < k; p++, a += step, b += TILE_COLUMNS) {
-        __m256 left = _mm256_load_ps(b), right = _mm256_load_ps(b + VECTOR);
-#pragma GCC unroll 6
+        vector left = V(load)(b), right = V(load)(b + VECTOR);
+#pragma GCC unroll 8
         for (int i = 0; i < TILE_ROWS; i++) {
-            __m256 s = _mm256_broadcast_ss(a + i * row);
-            x[i][0] = _mm256_fmadd_ps(s, left, x[i][0]);
-            x[i][1] = _mm256_fmadd_ps(s, right, x[i][1]);
+            vector s = V(set1)(a[i * row]);
+            x[i][0] = V(fmadd)(s, left, x[i][0]);
+            x[i][1] = V(fmadd)(s, right, x[i][1]);
         }
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < TILE_ROWS; i++)
 #pragma GCC unroll 2
         for (int j = 0; j < 2; j++) {
             real *out = c + i * ldc + j * VECTOR;
-            __m256 y = _mm256_mul_ps(x[i][j], factor);
-            _mm256_storeu_ps(out, add ? _mm256_add_ps(y, _mm256_loadu_ps(out)) : y);
+            vector y = V(mul)(x[i][j], factor);
+            V(storeu)(out, add ? V(add)(y, V(loadu)(out)) : y);
         }
 }
 
@@ -155,6 +170,11 @@ void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha
 
 #else
 bool R(gemm_joins)(int64_t rows) {
+    (void)rows;
+    return false;
+}
+
+bool R(gemm_short_adds)(int64_t rows) {
     (void)rows;
     return false;
 }

@@ -23,6 +23,8 @@ static inline void R(gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, re
 void R(gemm_short)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
                    const real *b, int64_t ldb, bool add, real *c, int64_t ldc);
 bool R(gemm_joins)(int64_t rows);
+/* Whether it is faster than OpenBLAS at the weight gradient of a piece of so many rows as well. */
+bool R(gemm_short_adds)(int64_t rows);
 
 /* c[m,n] = a op(b), plus bias [n] if it is not NULL, for so few rows that reading b takes the time: b is read once for
    up to ROWS_AT_ONCE rows. Each element is one sum in an order that depends on k alone, whatever the other rows and the

@@ -15,7 +15,6 @@ opencl=${OPENCL:-1}
 export CK_FORK=yes CK_VERBOSITY=normal OMP_NUM_THREADS=1
 # Whether this processor gets cpu/gemm_short.c's own kernel: the condition that stands there.
 case $(${CC:-cc} -march=native -dM -E - 2>/dev/null </dev/null) in
-*__AVX512F__*) short=false ;;
 *__AVX2__*) short=true ;;
 *) short=false ;;
 esac
