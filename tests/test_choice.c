@@ -318,13 +318,13 @@ END_TEST
 START_TEST(of_two_measurements_the_less_counts_and_a_busy_moment_shows) {
     cost_model a = {.launch = 2, .flop = {1, 1, 1, 1}, .byte = 1},
                b = {.launch = 1, .flop = {1.2, 0.9, 1, 1}, .byte = 1.1};
-    ck_assert(calibrate_merge(&a, &b));
+    ck_assert_uint_eq(calibrate_merge(&a, &b), 0);
     ck_assert(a.launch == 1 && a.flop[0] == 1 && a.flop[1] == 0.9 && a.byte == 1);
     b.flop[2] = 40;
-    ck_assert(!calibrate_merge(&a, &b) && a.flop[2] == 1);
+    ck_assert(calibrate_merge(&a, &b) == 1 << 2 && a.flop[2] == 1);
     b = a;
     a.byte = 9;
-    ck_assert(!calibrate_merge(&a, &b) && a.byte == 1 && calibrate_merge(&a, &b));
+    ck_assert(calibrate_merge(&a, &b) == 1 << WORK_KINDS && a.byte == 1 && !calibrate_merge(&a, &b));
 }
 END_TEST
 

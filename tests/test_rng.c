@@ -1,8 +1,11 @@
 /* test_rng.c: Philox4x32-10 against the published known answers, and the distributions made of it. */
+#include "base/fnv.h"
 #include "base/rng.h"
 #include "support_memory_backend.h"
+#include "support_steps.h"
 #include <check.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Random123's kat_vectors, philox4x32 with 10 rounds. */
@@ -86,6 +89,26 @@ START_TEST(normals_are_box_and_mullers) {
 }
 END_TEST
 
+/* Many draws at a time or one by one, whatever processor the build is for: so that a seed means the same weights. The
+   hash is of a build without vectors or fused multiplication (NATIVE=0). */
+START_TEST(normals_have_the_same_bits_in_every_build) {
+    enum { DRAWS = 5000 };
+    static double many[2 * DRAWS];
+    uint64_t h = FNV_START;
+    rng_normals(1337, 0xfffffff0u, 3, 4, DRAWS, many);
+    for (int i = 0; i < DRAWS; i++) {
+        uint64_t draw = 0xfffffff0u + (uint64_t)i;
+        uint32_t w[4];
+        double z[2];
+        philox(1337, (uint32_t)draw, (uint32_t)(draw >> 32), 3, 4, w);
+        rng_normal(w, z);
+        ck_assert_mem_eq(z, many + 2 * i, sizeof z);
+    }
+    h = fnv_add(h, many, sizeof many);
+    ck_assert_msg(h == 0x9594c2f9ffe407bau, "%llx", (unsigned long long)h);
+}
+END_TEST
+
 START_TEST(normals_are_finite_at_the_ends) {
     double z[2];
     rng_normal((uint32_t[4]){0xffffffff, 0xffffffff, 0, 0}, z);
@@ -115,6 +138,32 @@ START_TEST(initial_weights_go_by_their_place_alone) {
 END_TEST
 
 /* ---- a new model's weights ---- */
+
+/* By all threads and piece by piece, as by one; more than a piece and less than two. */
+START_TEST(threads_draw_the_weights_that_one_would) {
+    gpt_shape shape = {
+        .layers = 1, .heads = 1, .channels = 48, .positions = 33, .vocabulary = 12000, .norm_epsilon = 1e-5};
+    gpt_run run = steps_run(1, 33, 1, 0);
+    error e = {""};
+    for (int real = 4; real <= 8; real += 4) {
+        model m;
+        ck_assert_msg(model_open(&m, cpu_open((size_t)real, 0), &shape, &run, &e) == OK, "%s", e.text);
+        ck_assert_msg(model_init(&m, 3, &e) == OK, "%s", e.text);
+        for (tensor_id p = 1; p <= m.gpt.n_params; p++) {
+            int64_t n = tensor_elements(&m.gpt.graph->tensors[p]);
+            double *want = xcalloc((size_t)n, sizeof *want), *got = xcalloc((size_t)n, sizeof *got);
+            gpt_init(&shape, m.gpt.graph, p, 3, 0, n, want);
+            ck_assert_int_eq(model_read(&m, p, 0, n, got, &e), OK);
+            for (int64_t i = 0; i < n; i++)
+                ck_assert_msg(got[i] == (real == 4 ? (float)want[i] : want[i]), "tensor %d, element %lld", p,
+                              (long long)i);
+            free(want);
+            free(got);
+        }
+        model_close(&m);
+    }
+}
+END_TEST
 
 /* The first elements of every tensor, by its name. */
 enum { LAYERS = 3, DRAWN = 4000 };
@@ -175,8 +224,10 @@ Suite *rng_suite(void) {
     tcase_add_test(t, uniform_covers_zero_to_one_without_one);
     tcase_add_test(t, normals_are_standard_and_independent);
     tcase_add_test(t, normals_are_box_and_mullers);
+    tcase_add_test(t, normals_have_the_same_bits_in_every_build);
     tcase_add_test(t, normals_are_finite_at_the_ends);
     tcase_add_test(t, initial_weights_go_by_their_place_alone);
+    tcase_add_test(t, threads_draw_the_weights_that_one_would);
     tcase_add_test(t, initial_weights_have_gpt2s_moments_and_no_two_tensors_share_a_stream);
     suite_add_tcase(s, t);
     return s;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -144,3 +145,14 @@ bool host_load_is_high(const char *folder, double processors) {
 }
 
 bool host_is_busy(void) { return host_load_is_high("/proc", (double)sysconf(_SC_NPROCESSORS_ONLN)); }
+
+bool host_find_pages(char *at, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = (uintptr_t)at, from = (first + page - 1) / page * page, end = (first + bytes) / page * page;
+    return end <= from || madvise(at + (from - first), end - from, MADV_POPULATE_WRITE) == 0;
+#else
+    (void)at, (void)bytes;
+    return false;
+#endif
+}

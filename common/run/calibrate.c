@@ -23,15 +23,18 @@ typedef struct {
     double launch;
 } bench;
 
-/* Seconds for running an op `times` times in a row and waiting for the last: the least of three tries. */
+/* Seconds for running an op `times` times in a row and waiting for the last: the least of three tries, or of fewer as
+   soon as they have taken enough, since what comes and goes more quickly disturbs the short ones. */
 static status time_op(bench *t, int op_index, int times, double *seconds, error *e) {
+    const double enough = 5e-3;
     backend *b = t->m.backend;
-    double least = INFINITY, one;
-    for (int i = 0; i < 3; i++) {
+    double least = INFINITY, all = 0, one;
+    for (int i = 0; i < 3 && all < enough; i++) {
         double start = seconds_now();
         for (int k = 0; k < times; k++) TRY(b->run(b, (span){op_index, op_index + 1}, &t->step, e));
         TRY(model_read(&t->m, t->m.gpt.norm, 0, 1, &one, e));
         double took = seconds_now() - start;
+        all += took;
         if (took < least) least = took;
     }
     *seconds = least;
@@ -64,6 +67,8 @@ static int sort_of(op_code code) {
     }
 }
 
+static double *constant_of(cost_model *c, int sort) { return sort == BYTES ? &c->byte : &c->flop[sort]; }
+
 /* The optimizer is timed on the largest tensor only, since small ones lie in the processor's cache. */
 static bool is_worth_timing(const graph *g, int i) {
     const op *o = &g->ops[i];
@@ -71,7 +76,8 @@ static bool is_worth_timing(const graph *g, int i) {
     return o->code != OP_ADAMW || o->arg[0] == 1;
 }
 
-static status measure_ops(bench *t, cost_model *out, error *e) {
+/* Measures the constants of `sorts`, a bit each; the others stay as they are. */
+static status measure_ops(bench *t, unsigned sorts, cost_model *out, error *e) {
     const graph *g = t->m.gpt.graph;
     size_t real = t->m.backend->limits.real_bytes;
     double seconds[SORTS] = {0}, counts[SORTS] = {0}, one;
@@ -82,15 +88,15 @@ static status measure_ops(bench *t, cost_model *out, error *e) {
     TRY(op_time(t, tiny, &out->launch, e));
     for (int i = g->micro.first; i < g->finish.end; i++) {
         const op *o = &g->ops[i];
-        if (!is_worth_timing(g, i)) continue;
-        TRY(op_time(t, i, &one, e));
         int sort = sort_of(o->code);
+        if (!is_worth_timing(g, i) || !(sorts >> sort & 1)) continue;
+        TRY(op_time(t, i, &one, e));
         double net = one - out->launch * cost_launches(g, o, t->step.sequences, out);
         seconds[sort] += net > 0.2 * one ? net : 0.2 * one; /* launches may overlap, so take away 80 % at most */
         counts[sort] += sort == BYTES ? op_traffic(g, o, t->step.sequences, real) : op_flops(g, o, t->step.sequences);
     }
-    for (int w = 0; w < WORK_KINDS; w++) out->flop[w] = seconds[w] / counts[w];
-    out->byte = seconds[BYTES] / counts[BYTES];
+    for (int w = 0; w <= BYTES; w++)
+        if (counts[w] > 0) *constant_of(out, w) = seconds[w] / counts[w];
     /* When the same op is run again and again, its threads wait for each other hardly at all; in a step they do. */
     const backend_type *type = t->m.backend->type;
     if (type->kind == BACKEND_CPU && out->launch < type->cost.launch) out->launch = type->cost.launch;
@@ -144,36 +150,40 @@ static status open_size(bench *t, backend *b, const bench_size *z, offload_polic
     return model_open(&t->m, b, &shape, &run, e);
 }
 
-bool calibrate_merge(cost_model *least, const cost_model *other) {
+unsigned calibrate_merge(cost_model *least, const cost_model *other) {
     const double agree = 1.25;
-    bool same = true;
-    for (int w = 0; w <= WORK_KINDS; w++) {
-        double *a = w < WORK_KINDS ? &least->flop[w] : &least->byte, b = w < WORK_KINDS ? other->flop[w] : other->byte;
-        same = same && *a <= agree * b && b <= agree * *a;
-        if (b < *a) *a = b;
+    cost_model b = *other;
+    unsigned apart = 0;
+    for (int w = 0; w <= BYTES; w++) {
+        double *x = constant_of(least, w), y = *constant_of(&b, w);
+        if (*x > agree * y || y > agree * *x) apart |= 1u << w;
+        if (y < *x) *x = y;
     }
     if (other->launch < least->launch) least->launch = other->launch;
-    return same;
+    return apart;
 }
 
-/* Measures one size on b, which stays open: up to `most` times, until two measurements agree, and takes the least.
- *agree, of most > 1: some two are the same. */
+/* Measures one size on b, which stays open: each constant up to `most` times, until two measurements agree, and takes
+   the least. *agree, of most > 1: all have been measured twice with the same result. */
 static status measure_size(backend *b, const bench_size *z, int most, cost_model *out, bool *agree, error *e) {
     bench t;
+    double unused;
+    unsigned open = (2u << BYTES) - 1;
     *out = b->type->cost; /* what is not measured */
-    cost_model again = *out;
-    *agree = false;
     TRY(open_size(&t, b, z, OFFLOAD_NONE, e));
     const graph *g = t.m.gpt.graph;
     status s = fill_weights(&t.m, e);
     if (s == OK) s = b->run(b, g->begin, &t.step, e); /* all ops once, so that kernels are built and memory is used */
     if (s == OK) s = b->run(b, g->micro, &t.step, e);
     if (s == OK) s = b->run(b, g->finish, &t.step, e);
-    if (s == OK) s = measure_ops(&t, out, e);
-    for (int i = 1; i < most && s == OK && !*agree; i++) {
-        s = measure_ops(&t, &again, e);
-        if (s == OK) *agree = calibrate_merge(out, &again);
+    if (s == OK) s = model_read(&t.m, t.m.gpt.norm, 0, 1, &unused, e); /* which waits for them */
+    if (s == OK) s = measure_ops(&t, open, out, e);
+    for (int i = 1; i < most && s == OK && open; i++) {
+        cost_model again = *out;
+        s = measure_ops(&t, open, &again, e);
+        if (s == OK) open = calibrate_merge(out, &again);
     }
+    *agree = !open;
     model_unbind(&t.m);
     return s;
 }
@@ -303,7 +313,7 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
         bool agree;
-        status s = measure_size(b, &SIZES[i], 3, &m, &agree, e);
+        status s = measure_size(b, &SIZES[i], 5, &m, &agree, e);
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);
         *out = m;

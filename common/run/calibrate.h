@@ -23,9 +23,10 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
    longer than predicted prove nothing, since the device may be busy now; and steps of less than 20 ms prove little. */
 bool calibrate_doubt(const config *c, const backend *b, double predicted, double took);
 
-/* Makes *least the less of two measurements, constant by constant, since what disturbs only adds time. False: they are
-   further apart than a quarter, so that something did. */
-bool calibrate_merge(cost_model *least, const cost_model *other);
+/* Makes *least the less of two measurements, constant by constant, since what disturbs only adds time. Returns those
+   that are further apart than a quarter, so that something did: 1 << the work_kind, and 1 << WORK_KINDS for the byte.
+ */
+unsigned calibrate_merge(cost_model *least, const cost_model *other);
 
 /* Measures with b, which is not bound yet, within its cap, and closes it. NO_MEMORY: the cap is too small. */
 status calibrate_measure(backend *b, cost_model *out, error *e);

@@ -91,22 +91,32 @@ status model_write(model *m, tensor_id t, int64_t first, int64_t count, const do
     return move(m, t, first, count, in, NULL, e);
 }
 
-/* All threads draw: an element's number goes by its place alone. */
+/* All threads draw, and store as the backend does: an element's number goes by its place alone. Large pieces, since an
+   OpenCL driver takes its time for each. */
 status model_init(model *m, uint64_t seed, error *e) {
-    enum { DRAWN = 16 * CHUNK };
-    double *part = xcalloc(DRAWN, sizeof *part);
+    enum { PIECE = 1024, DRAWN = 1 << 19 };
+    const size_t real = m->backend->limits.real_bytes;
+    char *drawn = xcalloc(DRAWN, real);
     status s = OK;
     for (tensor_id p = 1; p <= m->gpt.n_params && s == OK; p++) {
         int64_t n = tensor_elements(&m->gpt.graph->tensors[p]);
         for (int64_t i = 0; i < n && s == OK; i += DRAWN) {
             int64_t some = n - i < DRAWN ? n - i : DRAWN;
-#pragma omp parallel for
-            for (int64_t k = 0; k < some; k += CHUNK)
-                gpt_init(&m->shape, m->gpt.graph, p, seed, i + k, some - k < CHUNK ? some - k : CHUNK, part + k);
-            s = model_write(m, p, i, some, part, e);
+#pragma omp parallel for schedule(static)
+            for (int64_t k = 0; k < some; k += PIECE) {
+                double x[PIECE];
+                int64_t count = some - k < PIECE ? some - k : PIECE;
+                gpt_init(&m->shape, m->gpt.graph, p, seed, i + k, count, x);
+                for (int64_t j = 0; j < count; j++)
+                    if (real == 8)
+                        ((double *)(void *)drawn)[k + j] = x[j];
+                    else
+                        ((float *)(void *)drawn)[k + j] = (float)x[j];
+            }
+            s = m->backend->write(m->backend, p, drawn, (size_t)i * real, (size_t)some * real, e);
         }
     }
-    free(part);
+    free(drawn);
     return s;
 }
 
