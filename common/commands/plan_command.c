@@ -42,13 +42,9 @@ static bool is_same_setting(const fit_option *a, const fit_option *b) {
 
 /* fit_measure; but what has been measured for the report is not measured again. */
 static status measure(const plan_report *p, const fit_request *r, fit_option *o, error *e) {
-    const fit_option *known[] = {&p->chosen, &p->asked};
-    for (int i = 0; i < 2 && is_same(r, &p->request); i++)
-        if (known[i]->peak && is_same_setting(known[i], o) && known[i]->offload == r->run.offload) {
-            *o = *known[i];
-            return OK;
-        }
-    return fit_measure(r, o, e);
+    fit_request q = *r;
+    if (is_same(r, &p->request)) q.known[0] = &p->chosen, q.known[1] = &p->asked;
+    return fit_measure(&q, o, e);
 }
 
 /* ---- as asked ---- */
@@ -56,6 +52,7 @@ static status measure(const plan_report *p, const fit_request *r, fit_option *o,
 static status find_asked(plan_report *p, error *e) {
     fit_request r = p->request;
     r.micro_batch = p->asked_micro_batch;
+    r.known[0] = &p->chosen;
     status s = fit_choose(&r, &p->asked, e);
     p->asked_fits = s == OK;
     p->asked_known = s == OK || s == NO_MEMORY;
@@ -63,9 +60,9 @@ static status find_asked(plan_report *p, error *e) {
     if (s == FAILED) return s;
     gpt m;
     plan made;
-    TRY(fit_plan(&r, &p->asked, &m, &made, e));
+    TRY(fit_lifetimes(&r, &p->asked, &m, &made, e));
     plan_alive(m.graph, &made, made.peak_op, p->alive);
-    p->gaps = made.total;
+    p->gaps = p->asked.peak;
     for (int k = 0; k < KIND_COUNT; k++) p->gaps -= p->alive[k];
     const op *o = &m.graph->ops[made.peak_op];
     if (o->attr.layer < 0)

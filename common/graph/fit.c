@@ -96,9 +96,22 @@ status fit_measure_as(const fit_request *r, fit_option *o, error *e) {
     return measure(r, o, &unused, e);
 }
 
+static bool recall(const fit_request *r, fit_option *o) {
+    for (int i = 0; i < 2; i++) {
+        const fit_option *k = r->known[i];
+        if (!k || !k->peak || k->micro_batch != o->micro_batch || k->policy != o->policy || k->layers != o->layers ||
+            k->offload != r->run.offload)
+            continue;
+        *o = *k;
+        return true;
+    }
+    return false;
+}
+
 /* The tokens do not lie in the arena, so that fewer of them change nothing there, and no second plan is needed. */
 status fit_measure(const fit_request *r, fit_option *o, error *e) {
     uint64_t above;
+    if (recall(r, o)) return OK;
     o->one_upload = true;
     status s = measure(r, o, &above, e);
     if ((s == OK && fits(r, o->peak)) || s == FAILED || o->micro_batch >= r->run.sequences) return s;
@@ -380,28 +393,6 @@ static status smallest(const fit_request *r, int micro_batch, fit_option *best, 
     return found ? OK : BAD_INPUT;
 }
 
-/* Says how much is missing, and the cap that would do, in hundredths of a MiB, below it of a KiB, rounded up, so that
-   it can be typed as it stands. */
-static status nothing_fits(const fit_request *r, const fit_option *o, error *e) {
-    char cap[32], offload[32] = "", policy[32];
-    recompute_print(o->policy, o->layers, r->shape.layers, policy, sizeof policy);
-    bytes_print(r->limits.cap, cap, sizeof cap);
-    if (o->offload) snprintf(offload, sizeof offload, ", offload=%s", offload_table[o->offload].name);
-    unsigned long long missing = o->peak - r->limits.cap;
-    bool small = o->peak < 1 << 20;
-    double enough = ceil((double)o->peak / (small ? 1 << 10 : 1 << 20) * 100) / 100;
-    const char *unit = small ? "KiB" : "MiB";
-    if (r->micro_batch)
-        return fail(e, NO_MEMORY,
-                    "micro_batch_size %d does not fit in %s: with recompute=%s%s it needs %llu bytes more, "
-                    "--vram_cap=%.2f%s; leave it out to have it fitted",
-                    o->micro_batch, cap, policy, offload, missing, enough, unit);
-    return fail(e, NO_MEMORY,
-                "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
-                "recompute=%s%s, needs %llu bytes more, --vram_cap=%.2f%s",
-                cap, o->micro_batch, policy, offload, missing, enough, unit);
-}
-
 /* fit_choose with r->run.offload as it is. */
 static status choose(const fit_request *r, fit_option *best, error *e) {
     candidates c = {0};
@@ -423,7 +414,7 @@ static status choose(const fit_request *r, fit_option *best, error *e) {
     if (s == BAD_INPUT && !found) s = OK; /* smallest says the same */
     if (s == OK && !found) {
         s = smallest(r, sizes[0], best, e);
-        if (s == OK) s = nothing_fits(r, best, e);
+        if (s == OK) s = fit_refuse(r, best, e);
     }
     if (!forced) free(sizes);
     free(c.list);
@@ -442,9 +433,15 @@ status fit_choose(const fit_request *r, fit_option *best, error *e) {
 }
 
 status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
-    gpt_run run = fit_run(r, o);
-    TRY(gpt_build(&r->shape, &run, r->type->scratch, r->limits.real_bytes, m, e));
+    TRY(build(r, o, m, e));
     status s = plan_make(m->graph, &r->limits, p, e);
+    if (s != OK) gpt_free(m);
+    return s;
+}
+
+status fit_lifetimes(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e) {
+    TRY(build(r, o, m, e));
+    status s = plan_lifetimes(m->graph, &r->limits, p, e);
     if (s != OK) gpt_free(m);
     return s;
 }

@@ -13,13 +13,14 @@ typedef struct {
     memory_limits limits; /* the cap among them; 0: any size fits */
     const backend_type *type; /* whose ops' working space is counted */
     cost_model cost;
-    bool may_offload;               /* run.offload may be raised where nothing fits with it */
-    int micro_batch;                /* 0 = to be found */
-    const recompute_policy *policy; /* NULL = to be found */
-    int layers;                     /* that the policy given is for, the first ones; 0 = all */
+    bool may_offload;                  /* run.offload may be raised where nothing fits with it */
+    int micro_batch;                   /* 0 = to be found */
+    const recompute_policy *policy;    /* NULL = to be found */
+    int layers;                        /* that the policy given is for, the first ones; 0 = all */
+    const struct fit_option *known[2]; /* what was measured by a request that asks for the same training; or NULL */
 } fit_request;
 
-typedef struct {
+typedef struct fit_option {
     int micro_batch;
     const recompute_policy *policy;
     int layers;          /* that the policy is for, the first ones; the others keep everything. 0 = it is for all */
@@ -62,9 +63,13 @@ status fit_measure_as(const fit_request *r, fit_option *o, error *e);
 int64_t fit_parts(const fit_request *r, int micro_batch);
 /* r->run with what o has chosen, for gpt_build and model_open. */
 gpt_run fit_run(const fit_request *r, const fit_option *o);
-/* The graph and the plan of one setting, to draw or dump them; the caller frees both, by plan_free and gpt_free. */
+/* The graph of one setting and its plan, or of that the lifetimes alone; the caller frees both, by plan_free and
+   gpt_free. */
 status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e);
+status fit_lifetimes(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e);
 /* "micro-batch 8 x 64, recompute gelu, 4.91 of 12.00 GiB" */
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size);
+/* NO_MEMORY, with a line that says how much is missing for o, the smallest that there is, and which cap would do. */
+status fit_refuse(const fit_request *r, const fit_option *o, error *e);
 
 #endif

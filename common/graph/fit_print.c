@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "graph/fit.h"
 #include "graph/home.h"
+#include <math.h>
 
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size) {
     char peak[32], cap[32] = "no cap";
@@ -22,4 +23,25 @@ char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t si
              policy, bytes_print(o->peak, peak, sizeof peak), cap, host,
              o->one_upload ? "" : ", no room for the tokens of a whole step");
     return text;
+}
+
+/* The cap in hundredths of a MiB, below it of a KiB, rounded up, so that it can be typed as it stands. */
+status fit_refuse(const fit_request *r, const fit_option *o, error *e) {
+    char cap[32], offload[32] = "", policy[32];
+    recompute_print(o->policy, o->layers, r->shape.layers, policy, sizeof policy);
+    bytes_print(r->limits.cap, cap, sizeof cap);
+    if (o->offload) snprintf(offload, sizeof offload, ", offload=%s", offload_table[o->offload].name);
+    unsigned long long missing = o->peak - r->limits.cap;
+    bool small = o->peak < 1 << 20;
+    double enough = ceil((double)o->peak / (small ? 1 << 10 : 1 << 20) * 100) / 100;
+    const char *unit = small ? "KiB" : "MiB";
+    if (r->micro_batch)
+        return fail(e, NO_MEMORY,
+                    "micro_batch_size %d does not fit in %s: with recompute=%s%s it needs %llu bytes more, "
+                    "--vram_cap=%.2f%s; leave it out to have it fitted",
+                    o->micro_batch, cap, policy, offload, missing, enough, unit);
+    return fail(e, NO_MEMORY,
+                "nothing that keeps the effective batch fits in %s: the smallest plan, micro-batch %d with "
+                "recompute=%s%s, needs %llu bytes more, --vram_cap=%.2f%s",
+                cap, o->micro_batch, policy, offload, missing, enough, unit);
 }

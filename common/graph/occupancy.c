@@ -14,10 +14,14 @@ typedef struct {
     int next;
 } range;
 
-enum { UNIONS_MAX = 128 }; /* that one question can need: at each level two nodes at most, of 31 levels at most */
+enum { FAN = 8, LEVELS = 12 }; /* children of a node; more levels than 2^31 times need */
+enum {
+    UNIONS_MAX = LEVELS * (1 + 2 * FAN)
+}; /* that one question can need: of each level a node above it, and at
+      either end all children but one */
 
 struct occupancy {
-    int leaves;              /* a power of two; node n has the children 2 n and 2 n + 1, leaf t is leaves + t */
+    int times, nodes;        /* of the root, node 0: a power of FAN; and what is below it, with it */
     int *all, *some;         /* by node: the first range */
     range *ranges;           /* of all lists; ranges[0] is unused */
     int n_ranges, room;      /* in use or given back */
@@ -27,20 +31,26 @@ struct occupancy {
     uint64_t at; /* gaps before it have been given */
 };
 
+/* For so many times. */
+static void size(occupancy *o, int times) {
+    for (o->times = o->nodes = 1; o->times < times; o->nodes += o->times) o->times *= FAN;
+}
+
 occupancy *occupancy_new(int times) {
     occupancy *o = xcalloc(1, sizeof *o);
-    for (o->leaves = 1; o->leaves < times;) o->leaves *= 2;
-    o->all = xcalloc(2 * (size_t)o->leaves, sizeof *o->all);
-    o->some = xcalloc(2 * (size_t)o->leaves, sizeof *o->some);
+    size(o, times);
+    o->all = xcalloc((size_t)o->nodes, sizeof *o->all);
+    o->some = xcalloc((size_t)o->nodes, sizeof *o->some);
     o->room = 1024;
     o->ranges = xcalloc((size_t)o->room, sizeof *o->ranges);
     o->n_ranges = 1;
     return o;
 }
 
-void occupancy_clear(occupancy *o) {
-    memset(o->all, 0, 2 * (size_t)o->leaves * sizeof *o->all);
-    memset(o->some, 0, 2 * (size_t)o->leaves * sizeof *o->some);
+void occupancy_clear(occupancy *o, int times) {
+    size(o, times);
+    memset(o->all, 0, (size_t)o->nodes * sizeof *o->all);
+    memset(o->some, 0, (size_t)o->nodes * sizeof *o->some);
     o->n_ranges = 1;
     o->spare = 0;
 }
@@ -51,6 +61,8 @@ void occupancy_free(occupancy *o) {
     free(o->ranges);
     free(o);
 }
+
+static int child(int node, int i) { return FAN * node + 1 + i; }
 
 /* ---- taking ---- */
 
@@ -102,13 +114,12 @@ static void take(occupancy *o, int node, int start, int times, const taking *t) 
         unite(o, &o->all[node], t->from, t->to);
         return;
     }
-    int half = times / 2;
-    if (t->first < start + half) take(o, 2 * node, start, half, t);
-    if (t->last >= start + half) take(o, 2 * node + 1, start + half, half, t);
+    int part = times / FAN, i = t->first > start ? (t->first - start) / part : 0;
+    for (; i < FAN && start + i * part <= t->last; i++) take(o, child(node, i), start + i * part, part, t);
 }
 
 void occupancy_take(occupancy *o, int first, int last, uint64_t from, uint64_t to) {
-    if (from < to) take(o, 1, 0, o->leaves, &(taking){first, last, from, to});
+    if (from < to) take(o, 0, 0, o->times, &(taking){first, last, from, to});
 }
 
 /* ---- asking ---- */
@@ -120,15 +131,14 @@ static void ask(occupancy *o, int node, int start, int times, int first, int las
         return;
     }
     if (o->all[node]) o->asked[o->n_asked++] = o->ranges[o->all[node]];
-    int half = times / 2;
-    if (first < start + half) ask(o, 2 * node, start, half, first, last);
-    if (last >= start + half) ask(o, 2 * node + 1, start + half, half, first, last);
+    int part = times / FAN, i = first > start ? (first - start) / part : 0;
+    for (; i < FAN && start + i * part <= last; i++) ask(o, child(node, i), start + i * part, part, first, last);
 }
 
 void occupancy_ask(occupancy *o, int first, int last) {
     o->n_asked = 0;
     o->at = 0;
-    ask(o, 1, 0, o->leaves, first, last);
+    ask(o, 0, 0, o->times, first, last);
 }
 
 void occupancy_gap(occupancy *o, uint64_t *start, uint64_t *end) {

@@ -7,9 +7,9 @@
 
 typedef struct occupancy occupancy;
 
-/* For times 0 .. times - 1, nothing taken. occupancy_clear makes it so again. */
+/* For times 0 .. times - 1, nothing taken. occupancy_clear makes it so again, for as many times or fewer. */
 occupancy *occupancy_new(int times);
-void occupancy_clear(occupancy *o);
+void occupancy_clear(occupancy *o, int times);
 void occupancy_free(occupancy *o);
 
 /* Bytes [from, to) are taken at the times first .. last. */

@@ -67,10 +67,40 @@ static uint64_t live_peak(const graph *g, const slot *slots, int *peak_op) {
 typedef enum { BY_SIZE, BY_TIME, BY_AREA, BY_END, N_ORDERS } placing_order;
 typedef struct {
     int id, first, last;
+    int stretch, ops; /* the op at which its stretch of time begins (-1: it is the busiest op's), and the ops of that */
     uint64_t bytes, offset;
     bool first_in_block;
     placing_order order;
 } item;
+
+/* Cuts time into stretches, so that no item lives in two: what lies in one never meets what lies in another. An item's
+   times count from where its stretch begins then, which `busy` does too. Returns the ops of the longest. */
+static int cut_into_stretches(item *items, int n, int ops, int *busy) {
+    int *until = xcalloc((size_t)ops + 1, sizeof *until); /* the last op of the items that begin at this one */
+    int *start = xcalloc((size_t)ops + 1, sizeof *start), *length = xcalloc((size_t)ops + 1, sizeof *length);
+    int from = 0, last = -1, longest = 0, home = -1;
+    for (int i = 0; i < n; i++)
+        if (items[i].last > until[items[i].first]) until[items[i].first] = items[i].last;
+    for (int t = 0; t < ops; t++) {
+        if (t > last) from = t;
+        if (until[t] > last) last = until[t];
+        start[t] = from;
+        if (++length[from] > longest) longest = length[from];
+    }
+    if (*busy >= 0) home = start[*busy], *busy -= home;
+    for (int i = 0; i < n; i++) {
+        item *it = &items[i];
+        from = start[it->first];
+        it->stretch = from == home ? -1 : from;
+        it->ops = length[from];
+        it->first -= from;
+        it->last -= from;
+    }
+    free(until);
+    free(start);
+    free(length);
+    return longest;
+}
 
 /* Big ones first: greedy by size stays within a few per cent of the lower bound on transformer graphs (Pisarchyk & Lee,
    arXiv 2001.03288). By start or end of life it behaves like a stack, which fits graphs that keep everything. Before
@@ -79,6 +109,7 @@ static int compare_items(const void *pa, const void *pb) {
     const item *a = pa, *b = pb;
     uint64_t life_a = (uint64_t)(a->last - a->first + 1), life_b = (uint64_t)(b->last - b->first + 1);
     uint64_t key_a = a->bytes, key_b = b->bytes;
+    if (a->stretch != b->stretch) return a->stretch < b->stretch ? -1 : 1;
     if (a->first_in_block != b->first_in_block) return a->first_in_block ? -1 : 1;
     if (a->order == BY_AREA) {
         key_a = a->bytes / 64 * life_a;
@@ -99,14 +130,14 @@ static bool is_hopeless(const item *items, int placed, int n, occupancy *taken, 
     for (occupancy_gap(taken, &from, &to); to != UINT64_MAX; occupancy_gap(taken, &from, &to))
         if (to - from > largest_gap) largest_gap = to - from;
     uint64_t end = from;
-    for (int i = placed; i < n; i++)
+    for (int i = placed; i < n && items[i].stretch < 0; i++)
         if (items[i].first <= busy && busy <= items[i].last && items[i].bytes > largest_gap) end += items[i].bytes;
     return end >= give_up;
 }
 
 /* Gives each item the lowest offset (or, with best_fit, the tightest gap) at which it overlaps none that is alive with
-   it. `taken` is empty; busy: the op at which most is alive. Returns the end of the highest, or UINT64_MAX as soon as
-   it is sure to reach `give_up`, so that hopeless orders cost little. */
+   it. The first stretch is that of the busiest op, number `busy` of it. Returns the end of the highest, or UINT64_MAX
+   as soon as it is sure to reach `give_up`, so that hopeless orders cost little. */
 static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, bool best_fit, int busy,
                       uint64_t give_up) {
     uint64_t top = 0;
@@ -115,6 +146,7 @@ static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, 
         item *it = &items[i];
         uint64_t from, to, best_gap = UINT64_MAX;
         bool found = false;
+        if (!i || it->stretch != it[-1].stretch) occupancy_clear(taken, it->ops);
         occupancy_ask(taken, it->first, it->last);
         do {
             occupancy_gap(taken, &from, &to);
@@ -127,7 +159,7 @@ static uint64_t place(item *items, int n, occupancy *taken, uint64_t max_block, 
         if (it->offset + it->bytes > top) top = it->offset + it->bytes;
         if (top >= give_up) return UINT64_MAX;
         occupancy_take(taken, it->first, it->last, it->offset, it->offset + it->bytes);
-        if (i == next_look) {
+        if (i == next_look && it->stretch < 0) {
             next_look += next_look / 4;
             if (is_hopeless(items, i + 1, n, taken, busy, give_up)) return UINT64_MAX;
         }
@@ -145,7 +177,6 @@ enum { ALL_ORDERS_MAX = 4600 };
 static uint64_t place_transients(const graph *g, const memory_limits *limits, slot *slots, uint64_t max_block,
                                  uint64_t bound, int busy) {
     item *items = xcalloc((size_t)g->n_tensors, sizeof *items);
-    occupancy *taken = occupancy_new(g->n_ops);
     int n = 0;
     for (int t = 1; t < g->n_tensors; t++)
         if (is_placed_in_arena(g, slots, t))
@@ -154,12 +185,12 @@ static uint64_t place_transients(const graph *g, const memory_limits *limits, sl
                                 .last = slots[t].last_op,
                                 .bytes = slots[t].bytes,
                                 .first_in_block = is_first_in_block(g, limits, t)};
+    occupancy *taken = occupancy_new(cut_into_stretches(items, n, g->n_ops, &busy));
     uint64_t extent = UINT64_MAX;
     for (int pass = 0; pass < 2 * N_ORDERS && extent > bound; pass++) {
         if (n > ALL_ORDERS_MAX && pass != 2 * BY_SIZE && pass != 2 * BY_TIME) continue;
         for (int i = 0; i < n; i++) items[i].order = (placing_order)(pass / 2);
         if (pass % 2 == 0) qsort(items, (size_t)n, sizeof *items, compare_items);
-        occupancy_clear(taken);
         uint64_t top = place(items, n, taken, max_block, pass % 2, busy, extent);
         if (top >= extent) continue;
         extent = top;
@@ -240,6 +271,12 @@ static status measure(const graph *g, const memory_limits *limits, uint64_t max_
 
 static uint64_t whole_slots(const memory_limits *limits) {
     return limits->max_block / limits->alignment * limits->alignment;
+}
+
+status plan_lifetimes(const graph *g, const memory_limits *limits, plan *p, error *e) {
+    TRY(measure(g, limits, whole_slots(limits), p, e));
+    p->total = p->persistent;
+    return OK;
 }
 
 status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e) {

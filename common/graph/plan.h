@@ -36,6 +36,9 @@ typedef struct {
    which the caller compares plan.total. plan_free releases what p owns. */
 status plan_make(const graph *g, const memory_limits *limits, plan *p, error *e);
 void plan_free(plan *p);
+/* The same but for the places of transients, which take most of the time: their sizes and lifetimes are there, and
+   total is that of the persistent blocks alone. */
+status plan_lifetimes(const graph *g, const memory_limits *limits, plan *p, error *e);
 /* Bytes below which no plan of g can be: the persistent ones, and the transients of the op that needs most. Much faster
    than plan_make; fails as it does. */
 status plan_bound(const graph *g, const memory_limits *limits, uint64_t *bytes, error *e);

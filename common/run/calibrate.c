@@ -2,6 +2,7 @@
    bytes. */
 #include "run/calibrate.h"
 #include "base/files.h"
+#include "base/fnv.h"
 #include "base/host.h"
 #include "base/json_file.h"
 #include "base/json_value.h"
@@ -231,12 +232,11 @@ static bool is_quick(const bench_size *z, const cost_model *c) {
 
 /* The file for this kind of device, choice of device, precision and build; NULL if there is no folder for caches. */
 static char *cache_path(const config *c, const backend_type *type) {
-    char hex[HASH_HEX];
     char *key = xprintf("%s|%s|%s|%s|%s|%s", type->name, c->device, c->dtype, c->matmul_precision, snug_version(),
                         snug_build());
-    hash_bytes(key, strlen(key), hex);
+    unsigned long long hash = fnv_add(FNV_START, key, strlen(key)); /* `plan` has no time to load libcrypto's */
     free(key);
-    char *name = xprintf("cost-%.16s.json", hex), *path = file_cache_path(name);
+    char *name = xprintf("cost-%016llx.json", hash), *path = file_cache_path(name);
     free(name);
     return path;
 }
