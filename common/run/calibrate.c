@@ -313,7 +313,7 @@ status calibrate_ensure(const config *c, backend *b, FILE *report, cost_model *o
         cost_model m;
         if (i && !is_quick(&SIZES[i], out)) break;
         bool agree;
-        status s = measure_size(b, &SIZES[i], 5, &m, &agree, e);
+        status s = measure_size(b, &SIZES[i], busy ? 2 : 5, &m, &agree, e); /* busy: again the next time anyway */
         if (s == NO_MEMORY || s == BAD_INPUT) break; /* the cap, or the largest allocation, is too small for it */
         TRY(s);
         *out = m;
