@@ -89,7 +89,7 @@ enum { LIVE, PEAK }; /* which */
 /* What the host takes beside the plan. Until the run is bound: the graph and the plan themselves, and 8 MiB through
    which the first weights are drawn. From then on: the graph, with room for 1024 tensors and ops, and the 128 KiB
    through which numbers come and go. In steps: what libgomp needs for each loop. */
-enum { BESIDE_THE_PLAN = 9 * MIB, BESIDE_BETWEEN_STEPS = 400 << 10, BESIDE_IN_STEPS = 16 << 10 };
+enum { BESIDE_THE_PLAN = 3 * MIB, BESIDE_BETWEEN_STEPS = 400 << 10, BESIDE_IN_STEPS = 16 << 10 };
 
 /* In a process of its own, since a library can be preloaded only there. */
 static void repeat_under_the_library(void) {
