@@ -32,12 +32,14 @@ static inline backend *open_device_with(opencl_options o) {
     return b;
 }
 
-/* With snug's own products in precision p: by the device's own matrix units, or where it has none by emulated ones.
-   tile: opencl_options'. */
+/* With snug's own products in precision p: by the device's own matrix units, or where it has none by emulated ones; in
+   bfloat16 without them, and then a device that is refused fails the test: its products were wrong. tile:
+   opencl_options'. */
 static inline backend *open_own(compute_precision p, bool prove, int tile) {
     backend *b;
     opencl_options o = {.selector = test_device(), .precision = p, .product_tile = tile, .gemm = PRODUCTS_OWN};
     if (p == PRECISION_FLOAT32 && !prove) o.mma = MMA_EMULATED; /* only leaves out the proof */
+    if (p == PRECISION_BFLOAT16) return open_device_with(o);
     if (opencl_open(&o, &b, NULL) == OK) return b;
     o.mma = prove ? MMA_EMULATED_AND_PROVED : MMA_EMULATED;
     return open_device_with(o);
