@@ -257,6 +257,8 @@ PLAIN_SUITES  := $(call suites_of,$(filter-out tests/test_opencl%,$(TEST_SRC)))
 # cases with the tag "once": the same code over and over, with all combinations of settings.
 KERNEL_SUITES := opencl_attention opencl_bf16 opencl_ends opencl_generate opencl_product opencl_golden opencl_outside opencl_batch
 ONCE := CK_EXCLUDE_TAGS=once
+# Under valgrind also nothing whose point is its size (the tag "large").
+VALGRIND_ENV := CK_FORK=no CK_TIMEOUT_MULTIPLIER=10 CK_EXCLUDE_TAGS="once large"
 SANITIZER_ENV := CK_TIMEOUT_MULTIPLIER=3 UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks
 FUZZ_SHORT := 2
 SKIPPED := 77
@@ -304,10 +306,10 @@ part-cpu:         RUN = build/tests $(PLAIN_SUITES)
 part-opencl:      RUN = sh tests/strict.sh build/tests $(OPENCL_SUITES)
 part-portable:    RUN = $(ONCE) build-portable/tests $(PLAIN_SUITES)
 part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 $(ONCE) sh tests/apart.sh build-asan/tests $(PLAIN_SUITES)
-part-asan-opencl: RUN = $(SANITIZER_ENV)=0 $(ONCE) sh tests/apart.sh build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
+part-asan-opencl: RUN = $(SANITIZER_ENV)=0 $(ONCE) FORKED="$(OPENCL_SUITES)" sh tests/apart.sh build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
 part-planted:     RUN = OPENCL=$(OPENCL) MAKE="$(MAKE) -j1" sh tests/planted_errors.sh quick
 # In one process: each that valgrind starts costs it a third of a second.
-part-valgrind:    RUN = if command -v valgrind >/dev/null; then CK_FORK=no CK_TIMEOUT_MULTIPLIER=10 $(ONCE) \
+part-valgrind:    RUN = if command -v valgrind >/dev/null; then $(VALGRIND_ENV) \
                       valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
                       build-portable/tests $(VALGRIND_SUITES); else echo "no valgrind here, skipped"; exit $(SKIPPED); fi
 # A minute each: make fuzz-run

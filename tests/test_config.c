@@ -411,14 +411,17 @@ END_TEST
 Suite *config_suite(void);
 Suite *config_suite(void) {
     Suite *suite = suite_create("config");
-    TCase *t = tcase_create("config");
+    TCase *t = tcase_create("config"), *large = tcase_create("large");
     tcase_add_checked_fixture(t, make_folder, remove_folder);
+    tcase_add_checked_fixture(large, make_folder, remove_folder);
     tcase_set_timeout(t, 60);
+    tcase_set_timeout(large, 60);
+    tcase_set_tags(large, "large");
 #define ROWS(table) (int)(sizeof table / sizeof *table)
     tcase_add_loop_test(t, bad_input_gets_one_clear_line, 0, ROWS(bad));
     tcase_add_test(t, a_value_after_a_space_is_answered_with_the_right_spelling);
     tcase_add_test(t, damaged_and_hostile_files_get_one_clear_line);
-    tcase_add_test(t, values_without_end_cannot_exhaust_the_stack);
+    tcase_add_test(large, values_without_end_cannot_exhaust_the_stack);
     tcase_add_test(t, what_is_no_file_is_named);
     tcase_add_test(t, any_prefix_and_any_flipped_byte_is_read_or_refused);
     tcase_add_loop_test(t, arithmetic_is_pythons, 0, ROWS(arithmetic));
@@ -432,5 +435,6 @@ Suite *config_suite(void) {
     tcase_add_test(t, other_arguments_are_positional_and_all_after_two_dashes);
     tcase_add_test(t, what_takes_effect_is_said_once);
     suite_add_tcase(suite, t);
+    suite_add_tcase(suite, large);
     return suite;
 }

@@ -57,9 +57,10 @@ END_TEST
 
 /* ---- the command ---- */
 
-static char folder[] = "/tmp/snug-test-XXXXXX", out_option[64];
+static char folder[32], out_option[64];
 static void make_folder(void) {
     omp_set_num_threads(1); /* so that the processor's time counts work, not waiting */
+    strcpy(folder, "/tmp/snug-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(out_option, sizeof out_option, "--out_dir=%s/out", folder);
 }

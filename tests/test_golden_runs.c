@@ -15,11 +15,12 @@
 
 #define GOLDEN "tests/golden/runs"
 
-static char folder[] = "/tmp/snug-test-XXXXXX", out_option[64];
+static char folder[32], out_option[64];
 static error e;
 
 static void make_folder(void) {
     omp_set_num_threads(1);
+    strcpy(folder, "/tmp/snug-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("XDG_CACHE_HOME", folder, 1);
     snprintf(out_option, sizeof out_option, "--out_dir=%s/out", folder);

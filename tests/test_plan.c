@@ -392,10 +392,8 @@ END_TEST
 
 Suite *plan_suite(void) {
     Suite *s = suite_create("plan");
-    TCase *random = tcase_create("random"), *gpt2 = tcase_create("gpt2");
+    TCase *random = tcase_create("random"), *gpt2 = tcase_create("gpt2"), *large = tcase_create("large");
     tcase_add_test(random, plans_of_random_graphs_never_lose_a_value);
-    tcase_add_test(gpt2, plans_of_gpt2_are_tight_aligned_and_within_blocks);
-    tcase_add_test(gpt2, plans_of_many_layers_are_tight_too);
     tcase_add_test(gpt2, gpt_steps_survive_in_the_planned_memory);
     tcase_add_test(gpt2, recomputing_gives_the_same_values);
     tcase_add_test(gpt2, what_a_policy_drops_does_not_live_into_the_backward_pass);
@@ -404,8 +402,11 @@ Suite *plan_suite(void) {
     tcase_add_test(gpt2, the_last_layers_keep_what_the_first_compute_again);
     tcase_add_test(gpt2, policies_come_in_order_of_memory);
     tcase_add_test(gpt2, an_embedding_moves_the_rows_of_its_tokens);
-    tcase_set_tags(gpt2, "large");
+    tcase_set_tags(large, "large");
+    tcase_add_test(large, plans_of_gpt2_are_tight_aligned_and_within_blocks);
+    tcase_add_test(large, plans_of_many_layers_are_tight_too);
     suite_add_tcase(s, random);
     suite_add_tcase(s, gpt2);
+    suite_add_tcase(s, large);
     return s;
 }

@@ -317,19 +317,23 @@ END_TEST
 Suite *tokenizer_suite(void);
 Suite *tokenizer_suite(void) {
     Suite *s = suite_create("tokenizer");
-    TCase *t = tcase_create("tokenizer");
+    TCase *t = tcase_create("tokenizer"), *large = tcase_create("large");
     tcase_add_checked_fixture(t, begin, end);
+    tcase_add_checked_fixture(large, begin, end);
     tcase_set_timeout(t, 60);
+    tcase_set_timeout(large, 60);
+    tcase_set_tags(large, "large");
     tcase_add_test(t, characters_are_numbered_by_code_point);
     tcase_add_test(t, utf8_that_is_none_is_refused);
     tcase_add_test(t, every_byte_is_its_own_id_and_letter);
     tcase_add_loop_test(t, words_are_those_of_gpt2, 0, ROWS(splits));
     tcase_add_test(t, cutting_a_text_never_changes_its_words);
     tcase_add_test(t, encoding_is_that_of_the_definition);
-    tcase_add_test(t, long_texts_are_encoded_as_short_ones);
-    tcase_add_test(t, a_huge_word_takes_no_quadratic_time);
+    tcase_add_test(large, long_texts_are_encoded_as_short_ones);
+    tcase_add_test(large, a_huge_word_takes_no_quadratic_time);
     tcase_add_test(t, training_merges_the_most_frequent_pair_first);
     tcase_add_test(t, many_different_pairs_are_merged_by_the_definition);
     suite_add_tcase(s, t);
+    suite_add_tcase(s, large);
     return s;
 }
