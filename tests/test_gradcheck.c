@@ -159,9 +159,6 @@ Suite *gradcheck_suite(void) {
     tcase_set_timeout(c, 300);
     tcase_set_timeout(opencl, 300);
     tcase_add_loop_test(c, the_backward_pass_is_the_derivative_of_the_forward_pass, 0, VARIANTS);
-#ifdef OPENCL
-    tcase_add_checked_fixture(opencl, compile_quickly, NULL);
-#endif
     tcase_add_loop_test(opencl, opencl_float32_gradients_are_the_cpus_float64_gradients, 0, 2);
     tcase_add_loop_test(opencl, bfloat16_gradients_are_near_the_cpus_float64_gradients, 0, 2);
     tcase_add_test(c, models_that_are_too_large_or_cannot_be_are_refused);

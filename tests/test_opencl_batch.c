@@ -230,7 +230,6 @@ Suite *opencl_batch_suite(void) {
     TCase *shards = tcase_create("shards"), *devices = tcase_create("devices");
     tcase_add_test(devices, every_device_is_listed_and_a_selector_says_which_it_takes);
     tcase_set_timeout(shards, 600);
-    tcase_add_checked_fixture(shards, compile_quickly, NULL);
     tcase_add_test(shards, shards_have_bits_of_their_own_and_no_split_changes_them);
     tcase_add_loop_test(shards, planned_bytes_are_allocated_bytes, 0, 2);
     tcase_add_test(shards, many_blocks_hold_the_same_run_as_one);

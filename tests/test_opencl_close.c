@@ -94,7 +94,6 @@ END_TEST
 Suite *opencl_close_suite(void) {
     Suite *suite = suite_create("opencl_close");
     TCase *t = tcase_create("opencl_close");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_test(t, a_hundred_rounds_leave_no_handle_and_no_memory);
     suite_add_tcase(suite, t);

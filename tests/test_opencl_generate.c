@@ -63,7 +63,6 @@ Suite *opencl_generate_suite(void) {
     Suite *s = suite_create("opencl_generate");
     TCase *c = tcase_create("kept");
     tcase_set_timeout(c, 600);
-    tcase_add_checked_fixture(c, compile_quickly, NULL);
     tcase_add_loop_test(c, kept_positions_give_the_logits_of_the_whole_text, 0, WAYS);
     tcase_add_test(c, longer_texts_than_the_model_sees_go_by_windows);
     tcase_add_loop_test(c, no_text_depends_on_those_beside_it, 0, WAYS);

@@ -43,6 +43,7 @@ START_TEST(no_home_changes_a_bit_in_bfloat16) {
     char here[HASH_HEX], there[HASH_HEX];
     double loss_here, loss_there;
     gpt_run run = run_of(12, 0, OFFLOAD_NONE);
+    compile_quickly(); /* products of copies, which no other suite has */
     steps_train(open_bf16(), &shape, &run, here, &loss_here);
     for (int i = 0; i < 3; i++) {
         run = run_of(splits[i], recompute_policies[i].dropped, i == 1 ? OFFLOAD_MOMENTS : OFFLOAD_OPTIMIZER);
@@ -61,6 +62,7 @@ START_TEST(float32_weights_leave_copies_of_half_their_size) {
     error e = {""};
     model m;
     gpt_run run = run_of(3, 0, OFFLOAD_OPTIMIZER);
+    compile_quickly();
     ck_assert_msg(model_open(&m, open_bf16(), &shape, &run, &e) == OK, "%s", e.text);
     const graph *g = m.gpt.graph;
     for (tensor_id p = 1; p <= m.gpt.n_params; p++) {
@@ -165,8 +167,6 @@ Suite *opencl_home_suite(void) {
     Suite *suite = suite_create("opencl_home");
     TCase *bits = tcase_create("bits"), *t = tcase_create("opencl_home");
     tcase_set_tags(bits, "once");
-    tcase_add_checked_fixture(bits, compile_quickly, NULL);
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(bits, 600);
     tcase_set_timeout(t, 600);
     tcase_add_test(bits, no_home_changes_a_bit);

@@ -239,7 +239,6 @@ END_TEST
 Suite *opencl_outside_suite(void) {
     Suite *suite = suite_create("opencl_outside");
     TCase *t = tcase_create("opencl_outside");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, outside_peak_is_the_plan_and_nothing_comes_late, 0, 24);
     tcase_add_loop_test(t, outside_peak_of_texts_is_the_plan, 0, 8);
