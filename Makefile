@@ -266,10 +266,19 @@ FUZZ_TRY := printf '$(HASH)include <omp.h>\nint LLVMFuzzerTestOneInput(const cha
   clang -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null
 export CK_DEFAULT_TIMEOUT ?= 300
 
-# Most parts keep one core busy, so make runs as many at a time as there are cores; the long ones start first. When one
-# fails, those that run are waited for and no other is started. `make test-run PARTS="asan docs"` runs just these.
-PARTS := $(if $(OPENCL_SUITES),opencl) asan portable cpu $(if $(OPENCL_SUITES),asan-opencl) planted valgrind fuzz \
-         $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
+# The OpenCL suites are two parts, which start first: kernels by themselves, and models with all that runs them. What one of
+# them compiles, PoCL keeps, and few kernels are wanted by both.
+OPENCL_MODELS := $(filter opencl_attention opencl_batch opencl_bf16 opencl_choose opencl_generate opencl_golden opencl_home \
+                   opencl_program opencl_strict,$(OPENCL_SUITES))
+OPENCL_PARTS  := $(if $(OPENCL_SUITES),opencl opencl-models)
+
+# Most parts keep one core busy, so make runs as many at a time as there are cores; those start first that take longest by
+# tests/part_seconds.txt. When one fails, those that run are waited for and no other is started.
+# `make test-run PARTS="asan docs"` runs just these.
+ALL_PARTS := $(OPENCL_PARTS) asan portable cpu $(if $(OPENCL_SUITES),asan-opencl) planted valgrind fuzz \
+             $(SCRIPT_TESTS) $(if $(filter 1,$(OPENCL)),$(OPENCL_TESTS))
+PARTS := $(shell printf '%s\n' $(ALL_PARTS) | awk 'NR == FNR { seconds[$$1] = $$2; next } { print seconds[$$1] + 0, $$1 }' \
+           tests/part_seconds.txt - | sort -s -k1,1nr | cut -d' ' -f2)
 
 test:
 	@$(APT_TEST)
@@ -303,7 +312,8 @@ test-run:
 
 $(PARTS:%=part-%): export PART_RUN = $(RUN)
 part-cpu:         RUN = build/tests $(PLAIN_SUITES)
-part-opencl:      RUN = sh tests/strict.sh build/tests $(OPENCL_SUITES)
+part-opencl:      RUN = sh tests/strict.sh build/tests $(filter-out $(OPENCL_MODELS),$(OPENCL_SUITES))
+part-opencl-models: RUN = sh tests/strict.sh build/tests $(OPENCL_MODELS)
 part-portable:    RUN = $(ONCE) build-portable/tests $(PLAIN_SUITES)
 part-asan:        RUN = OCL_ICD_VENDORS=$(CURDIR)/build/no-drivers $(SANITIZER_ENV)=1 $(ONCE) sh tests/apart.sh build-asan/tests $(PLAIN_SUITES)
 part-asan-opencl: RUN = $(SANITIZER_ENV)=0 $(ONCE) FORKED="$(OPENCL_SUITES)" sh tests/apart.sh build-asan/tests $(filter-out $(KERNEL_SUITES),$(OPENCL_SUITES))
@@ -319,7 +329,8 @@ $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
 # Under an OpenCL that is stricter than PoCL (tests/preload_strict.c), as are the OpenCL suites.
 part-outside_count part-bench: RUN = sh tests/strict.sh sh tests/$*.sh
 # What runs the kernels again comes when PoCL has compiled them once.
-part-asan-opencl part-gpu_try part-strict: | $(filter part-opencl,$(PARTS:%=part-%))
+part-asan-opencl part-bench part-cpu part-gpu_try part-outside_count part-planted part-processes part-products part-resume part-strict: | \
+  $(filter $(OPENCL_PARTS:%=part-%),$(PARTS:%=part-%))
 .PHONY: $(PARTS:%=part-%)
 $(PARTS:%=part-%): part-%:
 	@sh tests/part.sh $*

@@ -81,9 +81,11 @@ static inline bool emulates_wrongly(const char *test) {
     return wrongly;
 }
 
-/* A fixture for tests of many kernels with little work for each: PoCL's optimiser takes three quarters of their time,
-   and what it does is seen by the other suites. PoCL 6.0 aborts on such kernels unless it optimises them. Another
-   setting of the variable, an empty one too, stays. Other OpenCLs don't know it. */
+/* A fixture for tests of many kernels with little work for each, which few others run: PoCL's optimiser takes three
+   quarters of their time, and what it does is seen by the other suites. A step of a small model runs for seconds by
+   kernels that are not optimised, and for a tenth of that by those that other suites have left in PoCL's cache.
+   PoCL 6.0 aborts on such kernels unless it optimises them. Another setting of the variable, an empty one too, stays.
+   Other OpenCLs don't know it. */
 static inline void compile_quickly(void) {
     char device[sizeof((backend *)0)->device];
     if (!getenv("POCL_EXTRA_BUILD_FLAGS") && !newer_pocl(device, sizeof device))

@@ -4,9 +4,6 @@
 #include "commands/gradcheck.h"
 #include "commands/devices_check.h"
 #include "support_capture.h"
-#ifdef OPENCL
-#include "opencl_device.h"
-#endif
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
