@@ -1,9 +1,9 @@
 #!/bin/sh
 # apart.sh PROGRAM SUITE...: each suite in a process of its own, and all tests of a suite in that one process, but for the
-# suites in $FORKED, whose tests need one each. With the sanitizers a process is dear to copy and to end: a copy for each
-# test took 161 s of processor time, one process with all suites and such copies 484, and this takes 95. A suite has
-# $APART_SECONDS (300), since without copies Check ends no test that hangs. Exit status 1: a suite failed; the others have run all the
-# same.
+# suites in $FORKED, whose tests need one each. With the sanitizers a process is dear to copy and to end: all suites and
+# their copies in one process took 484 s of processor time, five suites a process 155, and this takes 95. A suite has
+# $APART_SECONDS (900), since without copies Check ends no test that hangs. Exit status 1: a suite failed; the others have
+# run all the same.
 set -u
 program=$1 xml=${CK_XML_LOG_FILE_NAME:-} failed=0
 shift
@@ -12,7 +12,7 @@ for suite; do
     case " ${FORKED:-} " in *" $suite "*) fork=yes ;; esac
     if [ -n "$xml" ]; then export CK_XML_LOG_FILE_NAME="${xml%.xml}-$suite.xml"; fi
     status=0
-    CK_FORK=$fork timeout "${APART_SECONDS:-300}" "$program" "$suite" || status=$?
+    CK_FORK=$fork timeout "${APART_SECONDS:-900}" "$program" "$suite" || status=$?
     [ $status != 124 ] || echo "apart: $suite did not end in time" >&2
     [ $status = 0 ] || failed=1
 done

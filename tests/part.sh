@@ -2,7 +2,7 @@
 # part.sh NAME: runs the command in $PART_RUN, which is a part of `make test`, and prints a line as it begins and one as
 # it ends: how long such parts took where tests/part_seconds.txt was written, what became of it, and how far all is. Exit
 # status 77 of the command means that nothing of it can be run here. What it says goes to build/parts/NAME.log, the
-# seconds of each test of a suite to NAME.xml; of the log a part that passed shows Check's counts and what was skipped,
+# seconds of each test of a suite to NAME.xml; of the log a part that passed shows how many checks and what was skipped,
 # one that failed its end.
 # part.sh: the sum of all parts that ran; what was skipped within parts that passed, as without Python, is
 # counted there. $PARTS: their names. $PART_CORES: how many run side by side.
@@ -57,7 +57,9 @@ printf '%s\n' "$({
         tail -n 100 "$log"
         echo "(the last 100 lines; all of them: $log)"
     else
-        grep -E '^[0-9]+%: Checks: |[Ss][Kk][Ii][Pp][Pp][Ee][Dd]' "$log"
+        awk '/^[0-9]+%: Checks: / { checks += $3; next }
+            tolower($0) ~ /skipped/
+            END { if (checks) printf "%d checks\n", checks }' "$log"
     fi
     echo "-- $name $word, $took s ($cpu of processor time); $far"
 })"
