@@ -423,7 +423,7 @@ Suite *opencl_suite(void) {
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, a_head_of_several_sums_matches_cpu_float64, 0, 1);
     suite_add_tcase(suite, t);
-    t = tcase_create("head by matrix units");
+    t = tcase_create("head_units");
     tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_tags(t, "once");
     tcase_set_timeout(t, 600);
