@@ -50,7 +50,7 @@ toy() {
     train_on) echo "train $shape $steps --init_from=resume --out_dir=out --max_iters=12 --lr_decay_iters=8" ;;
     train_taken) echo "train $shape $steps --out_dir=run" ;; # which holds a run: only for `overwrite`
     equivalence) echo "equivalence $shape $steps" ;;
-    sample) echo "sample --out_dir=run --device=cpu --num_samples=1 --max_new_tokens=30" ;;
+    sample) echo "sample --out_dir=run --device=cpu --num_samples=1 --max_new_tokens=300" ;;
     eval) echo "eval --out_dir=run $step --eval_iters=1" ;;
     grads) echo "grads model --batch=batch.st --device=cpu" ;;
     logits) echo "logits model --batch=batch.st --out=out.st --device=cpu" ;;
