@@ -275,7 +275,7 @@ Suite *checkpoint_suite(void);
 Suite *checkpoint_suite(void) {
     Suite *s = suite_create("checkpoint");
     TCase *t = tcase_create("checkpoint");
-    tcase_add_checked_fixture(t, make_folder, remove_folder);
+    tcase_add_checked_fixture(t, begin, end);
     tcase_add_loop_test(t, config_of_another_model_is_refused, 0, sizeof bad_configs / sizeof bad_configs[0]);
     tcase_add_test(t, config_gives_the_shape);
     tcase_add_loop_test(t, saved_weights_come_back_bit_for_bit, 0, 4);

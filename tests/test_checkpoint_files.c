@@ -293,7 +293,7 @@ Suite *checkpoint_files_suite(void);
 Suite *checkpoint_files_suite(void) {
     Suite *s = suite_create("checkpoint_files");
     TCase *t = tcase_create("checkpoint_files");
-    tcase_add_checked_fixture(t, make_folder, remove_folder);
+    tcase_add_checked_fixture(t, begin, end);
     tcase_add_loop_test(t, files_of_others_load_or_say_why, 0, sizeof edits / sizeof edits[0]);
     tcase_add_test(t, biases_of_a_model_without_biases_must_be_zero);
     tcase_add_test(t, sixteen_bit_weights_are_converted);

@@ -20,13 +20,13 @@ void host_settle_threads(FILE *f);
 /* Do other programs keep this machine so busy that times say little? By the load of the last minute, which is more than
    half of the machine's processors then. */
 bool host_is_busy(void);
+/* The same by a file `loadavg` in another folder than /proc, for tests; no, where it can't be read. */
+bool host_load_is_high(const char *folder, double processors);
 
 /* Has the system find the pages of memory that was just mapped, and fill them with zeros, all at once: that takes half
    of the time that it takes for one page after another, when each is first written to. Only those that lie wholly in
    these bytes. False: it can't, and will find them one by one. */
 bool host_find_pages(char *at, size_t bytes);
-/* The same by a file `loadavg` in another folder than /proc, for tests; no, where it can't be read. */
-bool host_load_is_high(const char *folder, double processors);
 
 /* The two limits of the container, for tests by other files than /proc/self/cgroup and /sys/fs/cgroup. UINT64_MAX and
    INFINITY: there is none. */

@@ -8,18 +8,24 @@
 #define PHILOX_UNROLLED
 #endif
 
+/* What a round multiplies by, and what it adds to the key. */
+#define PHILOX_M0 0xD2511F53u
+#define PHILOX_M1 0xCD9E8D57u
+#define PHILOX_W0 0x9E3779B9u
+#define PHILOX_W1 0xBB67AE85u
+
 static inline void philox4x32(u64 seed, u32 c0, u32 c1, u32 c2, u32 c3, u32 *out) {
     u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
     PHILOX_UNROLLED
     for (int round = 0; round < 10; round++) {
-        u64 a = (u64)0xD2511F53u * c0, b = (u64)0xCD9E8D57u * c2;
+        u64 a = (u64)PHILOX_M0 * c0, b = (u64)PHILOX_M1 * c2;
         u32 n0 = (u32)(b >> 32) ^ c1 ^ k0, n2 = (u32)(a >> 32) ^ c3 ^ k1;
         c1 = (u32)b;
         c3 = (u32)a;
         c0 = n0;
         c2 = n2;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 += PHILOX_W0;
+        k1 += PHILOX_W1;
     }
     out[0] = c0;
     out[1] = c1;

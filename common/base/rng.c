@@ -121,13 +121,13 @@ static void philox_some(uint64_t seed, uint64_t first, uint32_t c2, uint32_t c3,
         x1 = x0 >> 32;
         UNROLLED
         for (int round = 0; round < 10; round++) {
-            wide a = PRODUCT(x0, zero + 0xD2511F53u), b = PRODUCT(x2, zero + 0xCD9E8D57u);
+            wide a = PRODUCT(x0, zero + PHILOX_M0), b = PRODUCT(x2, zero + PHILOX_M1);
             x0 = b >> 32 ^ x1 ^ k0;
             x2 = a >> 32 ^ x3 ^ k1;
             x1 = b;
             x3 = a;
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
+            k0 += PHILOX_W0;
+            k1 += PHILOX_W1;
         }
         store_low(x0, words[0] + i);
         store_low(x1, words[1] + i);

@@ -36,10 +36,6 @@ static bool is_same(const fit_request *a, const fit_request *b) {
            a->run.batch_invariant == b->run.batch_invariant && a->type == b->type;
 }
 
-static bool is_same_setting(const fit_option *a, const fit_option *b) {
-    return a->micro_batch == b->micro_batch && a->policy == b->policy && a->layers == b->layers;
-}
-
 /* fit_measure; but what has been measured for the report is not measured again. */
 static status measure(const plan_report *p, const fit_request *r, fit_option *o, error *e) {
     fit_request q = *r;
@@ -113,7 +109,7 @@ static status add_row(plan_report *p, const fit_request *r, fit_option o, error 
     if (p->n_rows == PLAN_ROWS_MAX) return OK;
     for (int i = 0; i < p->n_rows; i++) { /* what people try may be what was chosen: one row is enough */
         plan_row *there = &p->rows[i];
-        if (is_same_setting(&there->option, &o) && there->request.run.offload == r->run.offload &&
+        if (fit_same_setting(&there->option, &o) && there->request.run.offload == r->run.offload &&
             is_same(&there->request, r)) {
             return OK;
         }
@@ -244,7 +240,7 @@ static status gather(plan_report *p, error *nothing_fits, error *e) {
     TRY(add_row(p, &p->request, base, e));
     for (int i = 0; i < p->n_rows; i++)
         p->rows[i].base = p->rows[i].request.run.offload == p->request.run.offload &&
-                          is_same_setting(&p->rows[i].option, &base) && is_same(&p->rows[i].request, &p->request);
+                          fit_same_setting(&p->rows[i].option, &base) && is_same(&p->rows[i].request, &p->request);
     TRY(add_offloaded(p, e));
     TRY(add_bfloat16(p, e));
     return add_advice(p, e);

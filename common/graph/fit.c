@@ -96,12 +96,14 @@ status fit_measure_as(const fit_request *r, fit_option *o, error *e) {
     return measure(r, o, &unused, e);
 }
 
+bool fit_same_setting(const fit_option *a, const fit_option *b) {
+    return a->micro_batch == b->micro_batch && a->policy == b->policy && a->layers == b->layers;
+}
+
 static bool recall(const fit_request *r, fit_option *o) {
     for (int i = 0; i < 2; i++) {
         const fit_option *k = r->known[i];
-        if (!k || !k->peak || k->micro_batch != o->micro_batch || k->policy != o->policy || k->layers != o->layers ||
-            k->offload != r->run.offload)
-            continue;
+        if (!k || !k->peak || !fit_same_setting(k, o) || k->offload != r->run.offload) continue;
         *o = *k;
         return true;
     }

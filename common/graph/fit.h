@@ -69,6 +69,8 @@ status fit_plan(const fit_request *r, const fit_option *o, gpt *m, plan *p, erro
 status fit_lifetimes(const fit_request *r, const fit_option *o, gpt *m, plan *p, error *e);
 /* "micro-batch 8 x 64, recompute gelu, 4.91 of 12.00 GiB" */
 char *fit_print(const fit_request *r, const fit_option *o, char *text, size_t size);
+/* The same micro-batch and the same policy for the same layers? */
+bool fit_same_setting(const fit_option *a, const fit_option *b);
 /* NO_MEMORY, with a line that says how much is missing for o, the smallest that there is, and which cap would do. */
 status fit_refuse(const fit_request *r, const fit_option *o, error *e);
 
