@@ -18,6 +18,7 @@ BUILD   := $(if $(filter 1,$(SANITIZE)),build-asan,build)
 OBJ     := $(BUILD)/obj
 Q       := $(if $(filter 1,$(V)),,@)
 HASH    := \#
+COMMA   := ,
 CORES   := $(shell nproc 2>/dev/null || echo 2)
 JOBS    := $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(CORES))
 
@@ -40,7 +41,10 @@ HAVE_CHECK    := $(call has_header,check.h,$(CHECK_CFLAGS))
 HAVE_OPENCL   := $(call has_header,CL/cl.h,-DCL_TARGET_OPENCL_VERSION=120)
 HAVE_CLBLAST  := $(call has_header,clblast_c.h,-DCL_TARGET_OPENCL_VERSION=120)
 MPI_CFLAGS    := $(call pkg_cflags,ompi-c)
-HAVE_MPI      := $(if $(MPI_CFLAGS),$(call has_header,mpi.h,$(MPI_CFLAGS)))
+# The program loads the library when it is one of several processes, by the name that linking with it would note.
+MPI_SONAME    := $(if $(MPI_CFLAGS),$(shell readelf -d "$$(pkg-config --variable=libdir ompi-c)/libmpi.so" 2>/dev/null | \
+                   sed -n 's/.*(SONAME).*\[\(.*\)\].*/\1/p'))
+HAVE_MPI      := $(if $(MPI_SONAME),$(call has_header,mpi.h,$(MPI_CFLAGS)))
 MPI           ?= $(if $(HAVE_MPI),1,0)
 OPENCL_WISH   := $(OPENCL)
 OPENCL        ?= $(if $(and $(HAVE_OPENCL),$(HAVE_CLBLAST)),1,0)
@@ -77,7 +81,9 @@ ifeq ($(OPENCL),1)
 LIBS += $(call pkg_libs,clblast,-lclblast) $(call pkg_libs,OpenCL,-lOpenCL)
 endif
 ifeq ($(MPI),1)
-LIBS += $(call pkg_libs,ompi-c,-lmpi)
+MPI_FLAGS := -DSNUG_MPI='"$(MPI_SONAME)"' $(MPI_CFLAGS)
+# Where it is looked for beside the system's folders, if that is noted there.
+LIBS += $(filter -Wl$(COMMA)%,$(call pkg_libs,ompi-c,))
 endif
 LIBS += -ldl -lm
 CHECK_LIBS := $(call pkg_libs,check,-lcheck -lsubunit -lrt -lpthread)
@@ -141,12 +147,13 @@ $(BUILD)/tests: $(filter-out $(OBJ)/common/main.o,$(OBJECTS)) $(TEST_OBJECTS)
 	@echo "link  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(CHECK_LIBS) $(LIBS)
 
+SAY_FLAGS = echo '$(CC) $(ALL_CFLAGS) / $(LIBS) / $(if $(filter 1,$(MPI)),$(MPI_SONAME))'
 # Objects are rebuilt when the flags change; what was found is printed then, once.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) / $(LIBS)' | cmp -s - $@ || { \
+	@$(SAY_FLAGS) | cmp -s - $@ || { \
 	  $(MAKE) -s --no-print-directory found; $(MISSING_STOPS) \
-	  echo '$(CC) $(ALL_CFLAGS) / $(LIBS)' >$@; }
+	  $(SAY_FLAGS) >$@; }
 $(BUILD)/build_id: FORCE
 	@mkdir -p $(@D)
 	@echo '$(BUILD_ID)' | cmp -s - $@ || echo '$(BUILD_ID)' >$@
@@ -155,6 +162,9 @@ MISSING := $(if $(HAVE_BLAS),,libopenblas-openmp-dev) $(if $(HAVE_CJSON),,libcjs
            $(if $(HAVE_PCRE2),,libpcre2-dev) $(if $(HAVE_CRYPTO),,libssl-dev)
 MISSING := $(strip $(MISSING))
 MISSING_STOPS := $(if $(MISSING),echo "snug needs $(MISSING): type  make deps" >&2; exit 1;)
+ifeq ($(MPI)$(HAVE_MPI),1)
+MISSING_STOPS += echo "MPI=1 needs libopenmpi-dev (Debian's name): install it, or leave MPI=1 out" >&2; exit 1;
+endif
 
 yes_no = $(if $(1),yes,no)
 found:
@@ -188,8 +198,7 @@ $(OBJ)/tests/%.o: private CFLAGS += -O1
 $(OBJ)/tests/main.o: private LIB_CFLAGS += -iquote $(BUILD)
 $(OBJ)/tests/main.o: $(BUILD)/suites.h
 ifeq ($(MPI),1)
-$(OBJ)/common/base/processes.o: private DEFINES += -DSNUG_MPI
-$(OBJ)/common/base/processes.o: private LIB_CFLAGS += $(MPI_CFLAGS)
+$(OBJ)/common/base/processes.o: private LIB_CFLAGS += $(MPI_FLAGS)
 endif
 $(OBJ)/common/base/version.o: private DEFINES += -DSNUG_VERSION='"$(VERSION)"' -DSNUG_BUILD='"$(BUILD_ID)"'
 $(OBJ)/common/base/version.o: $(BUILD)/build_id

@@ -36,6 +36,15 @@ unlike() {
     timeout 100 mpirun -np 2 sh -c 'own=$1; [ "$OMPI_COMM_WORLD_RANK" = 0 ] || own=$2; shift 2; exec "$@" $own' sh "$first" "$second" \
         "$snug" "$@" >"$work/said" 2>&1 </dev/null
 }
+refuses() { # refuses WORDS PROCESSES ARGUMENTS...: exit status 1 and this one line of ours, from the first that fails
+    words=$1
+    shift
+    ! by "$@" || fail "not refused: $*"
+    said_once "$words"
+}
+said_once() {
+    [ "$(grep -c '^snug: ' "$work/said")" = 1 ] && grep -q "^snug: .*$1" "$work/said" || fail "'$1' is not said once: $(cat "$work/said")"
+}
 # Kills one of four processes after the other, as often as $kills says, by turns while all start and after some step of
 # theirs, and goes on each time.
 killed() {
@@ -124,7 +133,6 @@ if [ -n "${KILLS:-}" ]; then killed; exit; fi
 if [ -n "${MATRIX:-}" ]; then POCL_DEVICES="pthread pthread" matrix; exit; fi
 
 # Without --gradient_shards there are as many shards as processes.
-show=OMPI_MCA_mpi_show_mca_params=enviro # with which MPI_Init says its settings
 if ! by 2 train $small --gradient_shards=0 --device=cpu --out_dir="$work/two" --max_iters=1; then
     if grep -q 'this build has no MPI' "$work/said"; then
         echo "this build has no MPI, skipped"
@@ -137,12 +145,24 @@ grep -q '"gradient_shards": "2"' "$work/two/latest/state.json" || fail "two proc
     fail "plan of a run: $(cat "$work/said")"
 grep -q 'in 2 shards' "$work/said" || fail "plan does not know of the run's shards: $(cat "$work/said")"
 
-# By mpirun MPI is initialised, and without it is not.
-go_on="--gradient_shards=2 --device=cpu --init_from=resume --out_dir=$work/two --max_iters=0"
-env $show mpirun -np 1 "$snug" train $small $go_on >"$work/said" 2>&1 </dev/null || fail "one by mpirun: $(cat "$work/said")"
-grep -q 'mpi_show_mca_params=enviro' "$work/said" || fail "MPI_Init says nothing: $(cat "$work/said")"
-env $show "$snug" train $small $go_on >"$work/said" 2>&1 || fail "without mpirun: $(cat "$work/said")"
-! grep 'mpi_show_mca_params' "$work/said" || fail "MPI is initialised without mpirun"
+# ---- MPI, which only several processes load ----
+
+if command -v ldd >"$work/null"; then
+    ! ldd "$snug" | grep 'libmpi' || fail "linked with MPI"
+fi
+# LD_DEBUG lets glibc say what it loads, when the program starts and later.
+env OMPI_COMM_WORLD_SIZE=1 LD_DEBUG=files LD_DEBUG_OUTPUT="$work/loads" "$snug" plan $small --device=cpu >"$work/said" 2>&1 ||
+    fail "plan of one process: $(cat "$work/said")"
+cat "$work"/loads.* >"$work/loads"
+grep -q 'libm\.so' "$work/loads" || fail "LD_DEBUG says nothing"
+! grep 'libmpi' "$work/loads" || fail "one process loads MPI"
+# A library that is none, and one without MPI's functions, in its place; all processes fail alike.
+library=$(grep -ao 'libmpi\.so\.[0-9]*' "$snug") || fail "the name of the library is not in the program"
+mkdir "$work/no-mpi"
+for other in /dev/null "$(sed -n 's/.*calling init: \(.*libm\.so.*\)/\1/p' "$work/loads" | head -n 1)"; do
+    ln -sf "$other" "$work/no-mpi/$library"
+    LD_LIBRARY_PATH=$work/no-mpi refuses "Open MPI, .* can't be loaded (.*): install it" 2 train $small --device=cpu --out_dir="$work/none"
+done
 
 # ---- what steps take (P1) ----
 
@@ -214,15 +234,6 @@ fi
 
 # ---- what can't be shared ----
 
-refuses() { # refuses WORDS PROCESSES ARGUMENTS...: exit status 1 and this one line of ours, from the first that fails
-    words=$1
-    shift
-    ! by "$@" || fail "not refused: $*"
-    said_once "$words"
-}
-said_once() {
-    [ "$(grep -c '^snug: ' "$work/said")" = 1 ] && grep -q "^snug: .*$1" "$work/said" || fail "'$1' is not said once: $(cat "$work/said")"
-}
 refuses "shards, which 3 processes can't share equally" 3 train $small --device=cpu --out_dir="$work/cpu" --init_from=resume
 refuses "2 shards, which 4 processes" 4 train $small --gradient_shards=2 --device=cpu --out_dir="$work/none"
 refuses "plan runs in one process" 2 plan $small --device=cpu

@@ -5,18 +5,28 @@
 #include <string.h>
 #include <unistd.h>
 #ifdef SNUG_MPI
+#include <dlfcn.h>
 #include <mpi.h>
 #endif
 
 /* Mutable globals: a process joins once, and MPI knows it as one too. */
 static int count = 1, rank, local, local_count = 1;
 
-/* How many processes the environment says there are, by Open MPI's name of it and by those of other launchers. */
-static int started(void) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"};
+/* A number from the environment, by Open MPI's name of it or those of other launchers; 0 where there is none. */
+static int told(const char *open_mpi, const char *pmi, const char *hydra) {
+    const char *names[] = {open_mpi, pmi, hydra};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (getenv(names[i])) return atoi(getenv(names[i]));
     return 0;
+}
+
+/* How many processes were started. */
+static int started(void) { return told("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS"); }
+
+/* Of processes that fail alike the first speaks at once; others wait for their turn, in which they are ended. */
+static void wait_to_fail(void) {
+    int r = told("OMPI_COMM_WORLD_RANK", "PMI_RANK", "MPI_LOCALRANKID");
+    if (r > 0) usleep(2500000u + 500000u * (unsigned)(r < 10 ? r : 10));
 }
 
 int processes_count(void) { return count; }
@@ -39,10 +49,65 @@ uint64_t processes_least(uint64_t value) {
 
 #ifdef SNUG_MPI
 
-enum { TAG = 1 };
+/* ---- the library, which takes time to load: only where several processes were started ---- */
 
-/* Mutable global, like those above. */
+/* What is used of it: functions, and the objects that Open MPI's macros MPI_BYTE, MPI_COMM_WORLD and MPI_INFO_NULL take
+   the address of. Their types are those of mpi.h. */
+#define SYMBOLS(X)                                                                                                     \
+    X(MPI_Abort)                                                                                                       \
+    X(MPI_Allgather)                                                                                                   \
+    X(MPI_Barrier)                                                                                                     \
+    X(MPI_Bcast)                                                                                                       \
+    X(MPI_Comm_free)                                                                                                   \
+    X(MPI_Comm_rank)                                                                                                   \
+    X(MPI_Comm_size)                                                                                                   \
+    X(MPI_Comm_split_type)                                                                                             \
+    X(MPI_Finalize)                                                                                                    \
+    X(MPI_Init)                                                                                                        \
+    X(MPI_Irecv)                                                                                                       \
+    X(MPI_Isend)                                                                                                       \
+    X(MPI_Recv)                                                                                                        \
+    X(MPI_Send)                                                                                                        \
+    X(MPI_Test)                                                                                                        \
+    X(ompi_mpi_byte)                                                                                                   \
+    X(ompi_mpi_comm_world)                                                                                             \
+    X(ompi_mpi_info_null)
+
+#define AS_POINTER(name) __typeof__(name) *name;
+#define AS_ENTRY(name) {#name, &mpi.name},
+
+/* Mutable globals, like those above. */
+static struct { SYMBOLS(AS_POINTER) } mpi;
 static bool joined;
+
+/* SNUG_MPI is the name, with the version of its interface, of the library that make found. RTLD_GLOBAL, as if the
+   program were linked with it: Open MPI 4 loads components, not linked with it either, that look for its symbols there. */
+static status load(error *e) {
+    static const struct {
+        const char *name;
+        void *pointer;
+    } symbols[] = {SYMBOLS(AS_ENTRY)};
+    void *library = dlopen(SNUG_MPI, RTLD_NOW | RTLD_GLOBAL);
+    for (size_t i = 0; library && i < sizeof symbols / sizeof *symbols; i++) {
+        void *found = dlsym(library, symbols[i].name);
+        if (!found) library = NULL;
+        memcpy(symbols[i].pointer, &found, sizeof found);
+    }
+    if (library) return OK;
+    return fail(e, FAILED,
+                "%d processes were started, and Open MPI, with which snug was built, can't be loaded (%s): install it "
+                "(Debian: openmpi-bin), or start one process",
+                started(), dlerror());
+}
+
+/* From here on the macros in mpi.h give what was loaded. */
+#define ompi_mpi_byte (*mpi.ompi_mpi_byte)
+#define ompi_mpi_comm_world (*mpi.ompi_mpi_comm_world)
+#define ompi_mpi_info_null (*mpi.ompi_mpi_info_null)
+
+/* ---- the same for the rest of the program ---- */
+
+enum { TAG = 1 };
 
 /* glibc lets the stream be replaced. The file descriptor stays, for what ends the process in one line. */
 static void be_quiet(void) {
@@ -53,15 +118,16 @@ static void be_quiet(void) {
 
 status processes_open(error *e) {
     MPI_Comm here;
-    if (!started()) return OK;
-    MPI_Init(NULL, NULL);
+    if (started() < 2) return OK;
+    TRY(load(e));
+    mpi.MPI_Init(NULL, NULL);
     joined = true;
-    MPI_Comm_size(MPI_COMM_WORLD, &count);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
-    MPI_Comm_size(here, &local_count);
-    MPI_Comm_rank(here, &local);
-    MPI_Comm_free(&here);
+    mpi.MPI_Comm_size(MPI_COMM_WORLD, &count);
+    mpi.MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    mpi.MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &here);
+    mpi.MPI_Comm_size(here, &local_count);
+    mpi.MPI_Comm_rank(here, &local);
+    mpi.MPI_Comm_free(&here);
     if (rank) be_quiet();
     if (started() <= count) return OK;
     return fail(e, FAILED,
@@ -71,40 +137,40 @@ status processes_open(error *e) {
 }
 
 void processes_close(void) {
-    if (joined) MPI_Finalize();
+    if (joined) mpi.MPI_Finalize();
 }
 
 void processes_fail(const char *line) {
-    if (!started()) return;
-    if (!joined) processes_open(NULL); /* else each would print the line */
+    if (started() < 2) return;
+    if (!joined) processes_open(NULL); /* as only MPI_Abort ends all at once */
+    wait_to_fail();
     if (count == 1) return;
-    if (rank) usleep(2500000u + 500000u * (unsigned)(rank < 10 ? rank : 10)); /* in which an abort takes effect */
     fflush(stdout);
     dprintf(STDERR_FILENO, "%s", line);
-    MPI_Abort(MPI_COMM_WORLD, 1);
+    mpi.MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
 void processes_wait(void) {
-    if (count > 1) MPI_Barrier(MPI_COMM_WORLD);
+    if (count > 1) mpi.MPI_Barrier(MPI_COMM_WORLD);
 }
 
 void processes_share(void *data, size_t bytes) {
-    if (count > 1) MPI_Bcast(data, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD);
+    if (count > 1) mpi.MPI_Bcast(data, (int)bytes, MPI_BYTE, 0, MPI_COMM_WORLD);
 }
 
 void processes_gather(const void *own, size_t bytes, void *all) {
     if (count == 1)
         memcpy(all, own, bytes);
     else
-        MPI_Allgather(own, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD);
+        mpi.MPI_Allgather(own, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD);
 }
 
 void processes_send(int to, const void *data, size_t bytes) {
-    MPI_Send(data, (int)bytes, MPI_BYTE, to, TAG, MPI_COMM_WORLD);
+    mpi.MPI_Send(data, (int)bytes, MPI_BYTE, to, TAG, MPI_COMM_WORLD);
 }
 
 void processes_receive(int from, void *data, size_t bytes) {
-    MPI_Recv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    mpi.MPI_Recv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
 }
 
 /* A request is a number or a pointer, as the library likes it. */
@@ -117,13 +183,13 @@ static message message_of(MPI_Request request) {
 
 message processes_begin_send(int to, const void *data, size_t bytes) {
     MPI_Request request;
-    MPI_Isend(data, (int)bytes, MPI_BYTE, to, TAG, MPI_COMM_WORLD, &request);
+    mpi.MPI_Isend(data, (int)bytes, MPI_BYTE, to, TAG, MPI_COMM_WORLD, &request);
     return message_of(request);
 }
 
 message processes_begin_receive(int from, void *data, size_t bytes) {
     MPI_Request request;
-    MPI_Irecv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, &request);
+    mpi.MPI_Irecv(data, (int)bytes, MPI_BYTE, from, TAG, MPI_COMM_WORLD, &request);
     return message_of(request);
 }
 
@@ -132,7 +198,7 @@ bool processes_ended(message *m) {
     int ended;
     if (!m->under_way) return true;
     memcpy(&request, &m->request, sizeof request);
-    MPI_Test(&request, &ended, MPI_STATUS_IGNORE);
+    mpi.MPI_Test(&request, &ended, MPI_STATUS_IGNORE);
     if (ended) m->under_way = false;
     return ended;
 }
@@ -150,7 +216,10 @@ status processes_open(error *e) {
 
 void processes_close(void) {}
 
-void processes_fail(const char *line) { (void)line; }
+void processes_fail(const char *line) {
+    (void)line;
+    wait_to_fail();
+}
 
 void processes_wait(void) {}
 
