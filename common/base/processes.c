@@ -81,7 +81,8 @@ static struct { SYMBOLS(AS_POINTER) } mpi;
 static bool joined;
 
 /* SNUG_MPI is the name, with the version of its interface, of the library that make found. RTLD_GLOBAL, as if the
-   program were linked with it: Open MPI 4 loads components, not linked with it either, that look for its symbols there. */
+   program were linked with it: Open MPI 4 loads components, not linked with it either, that look for its symbols there.
+ */
 static status load(error *e) {
     static const struct {
         const char *name;
@@ -206,12 +207,13 @@ bool processes_ended(message *m) {
 #else
 
 status processes_open(error *e) {
-    if (started() < 2) return OK;
+    int n = started();
+    if (n < 2) return OK;
     return fail(
         e, FAILED,
         "mpirun started %d processes, and this build has no MPI (MPI=0): start one, or install Open MPI (Debian: "
         "libopenmpi-dev) and type  make MPI=1",
-        started());
+        n);
 }
 
 void processes_close(void) {}

@@ -1,6 +1,6 @@
 /* processes.h: the processes of one run, which mpirun starts: who this one is, and moving bytes between them. The only
-   file that knows MPI; built without it (MPI=0), or started without mpirun, a run is one process, and then nothing here
-   does anything.
+   file that knows MPI, which is loaded where several processes were started; built without it (MPI=0), or started
+   alone, a run is one process, and then nothing here does anything.
 
    Every function below processes_local is called by all processes, in the same order. None of them reduces: whoever
    adds what others sent does so in an order of its own choice. When one process fails or is killed, mpirun ends all. */
@@ -13,13 +13,14 @@
 #include <stdint.h>
 
 /* Joins the processes that mpirun started, if it did. All but the first lose stdout and the stream stderr, so that one
-   prints for all. FAILED: several were started, and this build has no MPI, or another than the mpirun's. */
+   prints for all. FAILED: several were started, and this build has no MPI, or another than the mpirun's, or the library
+   can't be loaded. */
 status processes_open(error *e);
 /* Waits for the others. */
 void processes_close(void);
 /* Ends all processes with exit status 1, after printing the line on stderr: the first process at once, the others
    seconds later, one after another, so that of processes that fail alike one speaks. May come before processes_open,
-   which is then called. Returns where there is one process. */
+   which is then called. Returns where there is one process, and after that time where these could not be joined. */
 void processes_fail(const char *line);
 
 int processes_count(void); /* 1 without mpirun */
