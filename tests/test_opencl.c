@@ -408,7 +408,6 @@ END_TEST
 Suite *opencl_suite(void) {
     Suite *suite = suite_create("opencl");
     TCase *t = tcase_create("opencl");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_indirect_gemm, 0, FEW);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_by_the_direct_gemm, 0, SHAPES);
@@ -419,12 +418,10 @@ Suite *opencl_suite(void) {
     tcase_add_test(t, a_shorter_length_runs_densely_packed);
     suite_add_tcase(suite, t);
     t = tcase_create("head");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, a_head_of_several_sums_matches_cpu_float64, 0, 1);
     suite_add_tcase(suite, t);
     t = tcase_create("head_units");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_tags(t, "once");
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, a_head_of_several_sums_matches_cpu_float64, 1, 3);

@@ -228,13 +228,11 @@ Suite *opencl_bf16_suite(void);
 Suite *opencl_bf16_suite(void) {
     Suite *suite = suite_create("opencl_bf16");
     TCase *t = tcase_create("ops");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, every_op_matches_cpu_float64_but_for_the_rounding, 0, 4);
     tcase_add_test(t, every_op_matches_cpu_bfloat16);
     suite_add_tcase(suite, t);
     t = tcase_create("steps");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, no_split_or_policy_changes_bits, 0, WAYS);
     tcase_add_test(t, planned_bytes_are_allocated_bytes);

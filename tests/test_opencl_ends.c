@@ -143,7 +143,6 @@ END_TEST
 Suite *opencl_ends_suite(void) {
     Suite *suite = suite_create("opencl_ends");
     TCase *t = tcase_create("opencl_ends");
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, an_end_gives_the_bits_of_the_op_it_stands_for, 0, 24);
     tcase_add_test(t, an_end_never_writes_what_its_product_reads);

@@ -43,7 +43,6 @@ START_TEST(no_home_changes_a_bit_in_bfloat16) {
     char here[HASH_HEX], there[HASH_HEX];
     double loss_here, loss_there;
     gpt_run run = run_of(12, 0, OFFLOAD_NONE);
-    compile_quickly(); /* products of copies, which no other suite has */
     steps_train(open_bf16(), &shape, &run, here, &loss_here);
     for (int i = 0; i < 3; i++) {
         run = run_of(splits[i], recompute_policies[i].dropped, i == 1 ? OFFLOAD_MOMENTS : OFFLOAD_OPTIMIZER);
@@ -62,7 +61,6 @@ START_TEST(float32_weights_leave_copies_of_half_their_size) {
     error e = {""};
     model m;
     gpt_run run = run_of(3, 0, OFFLOAD_OPTIMIZER);
-    compile_quickly();
     ck_assert_msg(model_open(&m, open_bf16(), &shape, &run, &e) == OK, "%s", e.text);
     const graph *g = m.gpt.graph;
     for (tensor_id p = 1; p <= m.gpt.n_params; p++) {

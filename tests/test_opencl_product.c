@@ -394,7 +394,6 @@ Suite *opencl_product_suite(void) {
     tcase_add_loop_test(t, nan_and_infinity_stay_in_their_rows, 0, 6);
     suite_add_tcase(suite, t);
     t = tcase_create("stored"); /* many kernels, each for a few products */
-    tcase_add_checked_fixture(t, compile_quickly, NULL);
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 3, 4);
     tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 4);
