@@ -82,8 +82,8 @@ static inline bool emulates_wrongly(const char *test) {
 }
 
 /* A fixture for tests of many kernels with little work for each, which few others run: PoCL's optimiser takes three
-   quarters of their time, and what it does is seen by the other suites. A step of a small model runs for seconds by
-   kernels that are not optimised, and for a tenth of that by those that other suites have left in PoCL's cache.
+   quarters of their time, and what it does is seen by the other suites. Not for kernels that others run too, which are
+   in PoCL's cache then, nor for whole steps, which run for seconds by kernels that are not optimised.
    PoCL 6.0 aborts on such kernels unless it optimises them. Another setting of the variable, an empty one too, stays.
    Other OpenCLs don't know it. */
 static inline void compile_quickly(void) {
