@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """mutants.py: would the tests notice if one place of the program were wrong? Draws changes of one place (an operator, a
 constant, a bound, a statement that is dropped) in common/, cpu/ and opencl/kernels/ by a fixed seed, uniformly over the
-lines that have any; builds each in a copy of the sources; and runs the suites that reach the line, the quickest first,
+lines that have any, and others in the C files of opencl/; builds each in a copy of the sources; and runs the suites that reach the line, the quickest first,
 until a test fails. Which suites reach a line is in reached.json, which tests/coverage.py makes; without it only those run
 that are meant for the file (KNOWING).
 
     python3 tests/mutants.py list [N]               the first N changes
     python3 tests/mutants.py run [N [MINUTES]]      judges those of the first N in C, for so many minutes; needs a build
     python3 tests/mutants.py kernels [N [MINUTES]]  those in kernels, which take longest and which run leaves out
+    python3 tests/mutants.py opencl [N [MINUTES]]   the first N of opencl/'s C files; their numbers begin at 1000
     python3 tests/mutants.py again [NUMBER ...]     those that survived, or these, once more, with the tests as they are now
-    python3 tests/mutants.py table [N]              the first N that count, by wing, and all that survived
+    python3 tests/mutants.py table [N]              of those below 1000 the first N that count, and all others, by wing; and all
+                                                    that survived
 
 The copy is made once, at the first `run`, and the changes are drawn from it; `rm -r build/mutants*` begins anew. Not drawn:
 headers, text in strings, what only frees memory (the sanitizers watch that). A change that does not compile, or that
@@ -26,7 +28,7 @@ import subprocess
 import sys
 import time
 
-SEED, DRAWN = 21, 600
+SEED, DRAWN, OPENCL_FROM = 21, 600, 1000
 WORK = "build/mutants"
 TREE, GOOD, RESULTS = WORK + "/tree", WORK + "/good", "build/mutants.jsonl"
 MOST_SECONDS = 30  # of suites a mutant, by the processor time that they took under gcov; beside those in KNOWING
@@ -75,8 +77,15 @@ KNOWING = [
     ("common/commands/devices_check", "gradcheck/command"),
     ("cpu/gemm", "gemm ops_step ops generate lanes/lanes"), ("cpu", "ops ops_step bf16 golden_runs/train generate lanes/lanes"),
     ("common/main", "script/docs"),
+    ("opencl/tune", "opencl_rates opencl_tune opencl_product/products"),
+    ("opencl/params", "opencl_tune"), ("opencl/product", "opencl_product opencl_ends opencl_rates opencl_bf16"),
+    ("opencl/attention", "opencl/toy opencl_attention"), ("opencl/device/choose", "opencl_choose"),
+    ("opencl/device", "opencl_program opencl_choose opencl_close"), ("opencl", "opencl/toy opencl_home opencl_golden"),
     ("", ""),
 ]
+# What may notice a change in opencl/ whatever the file: gcov, which would slow the kernels' launches down, is not asked.
+OPENCL_SUITES = ("opencl_choose opencl_close opencl_program opencl/toy opencl/limits opencl_strict opencl_ends opencl_home opencl_bf16 "
+                 "opencl_generate opencl_golden opencl_batch opencl_tune opencl_rates opencl script/strict script/outside_count").split()
 
 OTHER = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&", "+": "-", "-": "+",
          "*": "+", "/": "*", "%": "/", "+=": "-=", "-=": "+=", "*=": "=", "/=": "*=", "|=": "=", "<<": ">>", ">>": "<<",
@@ -119,23 +128,27 @@ def changes_of(line):
     return found
 
 
-def sources(tree):
-    listed = subprocess.run("find common cpu opencl/kernels -name '*.c' -o -name '*.cl' | LC_ALL=C sort", shell=True, cwd=tree,
+def sources(tree, folders):
+    listed = subprocess.run("find %s -name '*.c' -o -name '*.cl' | LC_ALL=C sort" % folders, shell=True, cwd=tree,
                             capture_output=True, text=True, check=True)
     return listed.stdout.split()
 
 
 def draw():
-    """DRAWN changes, each (number, file, line from 1, begin, end, new text)."""
+    """DRAWN changes, each (number, file, line from 1, begin, end, new text), and as many of opencl/'s C files."""
+    return draw_from("common cpu opencl/kernels", 0) + draw_from("opencl/*.c opencl/device opencl/tune", OPENCL_FROM)
+
+
+def draw_from(folders, from_number):
     places, tree = [], GOOD if os.path.exists(GOOD) else "."
-    for f in sources(tree):
+    for f in sources(tree, folders):
         for i, line in enumerate(blanked(open(tree + "/" + f).read()).split("\n")):
             changes = changes_of(line)
             if changes:
                 places.append((f, i + 1, changes))
     rng = random.Random(SEED)
     rng.shuffle(places)
-    return [(n, f, line) + rng.choice(changes) for n, (f, line, changes) in enumerate(places[:DRAWN])]
+    return [(n, f, line) + rng.choice(changes) for n, (f, line, changes) in enumerate(places[:DRAWN], from_number)]
 
 
 def changed(text, line, begin, end, new):
@@ -181,18 +194,19 @@ def objects_of(f):
 
 
 def flags_and_libraries():
-    return open(TREE + "/build/flags").read().strip().split(" / ")
+    """The compiler with its flags, the libraries, and the name of MPI's; what a build depends on, as the Makefile says it."""
+    return [part.strip() for part in open(TREE + "/build/flags").read().split(" / ")]
 
 
 def compile_objects(f):
     """Without make, which asks the compiler many things first."""
-    flags = flags_and_libraries()[0]
+    flags, _, mpi = flags_and_libraries()
     if f.endswith(".cl"):
         embedded = "opencl/kernels/*.cl common/base/philox.h"
         if shell("sh opencl/embed.sh build/kernels.c %s" % embedded, TREE).returncode != 0:
             return False
     flags += {"common/base/version.c": " -DSNUG_VERSION='\"0\"' -DSNUG_BUILD='\"0\"'",
-              "common/base/processes.c": " -DSNUG_MPI $(pkg-config --cflags ompi-c)"}.get(f, "")
+              "common/base/processes.c": """ -DSNUG_MPI='"%s"' $(pkg-config --cflags ompi-c)""" % mpi}.get(f, "")
     return all(shell("%s %s -c -o build/obj/%s %s" % (flags, OPTIMISE, o, what), TREE).returncode == 0 for o, what in objects_of(f))
 
 
@@ -219,7 +233,7 @@ def same_code(f):
 
 def link(program):
     """True, or False: with `tests`, all but main; with `snug`, all but the tests."""
-    flags, libraries = flags_and_libraries()
+    flags, libraries, _ = flags_and_libraries()
     which, check = {"tests": ("build/obj/common/main.o", "$(pkg-config --libs check) "), "snug": ("build/obj/tests/*", "")}[program]
     fast = "-fuse-ld=gold" if shutil.which("ld.gold") else ""
     return shell("%s %s -s -o build/%s $(find build/obj -name '*.o' ! -path '%s') %s-Wl,--as-needed %s -lstdc++" % (
@@ -232,6 +246,8 @@ def suites_for(reached, f, line):
         name = os.path.basename(f)
         return next(x for begin, x in KERNEL_SUITES if name.startswith(begin)).split()
     chosen = next(x for begin, x in KNOWING if f.startswith(begin)).split()
+    if f.startswith("opencl/"):
+        return chosen + [s for s in OPENCL_SUITES if s not in chosen]
     code = sorted(map(int, reached["lines"].get(f, {})))
     line = next((l for l in code if l >= line), line)  # a constant's line has no code of its own
     left = MOST_SECONDS
@@ -243,15 +259,16 @@ def suites_for(reached, f, line):
     return chosen
 
 
-def environment():
-    return dict(os.environ, XDG_CACHE_HOME=os.path.abspath(TREE + "/cache"), POCL_CACHE_DIR=os.path.abspath(TREE + "/pocl"),
-               POCL_EXTRA_BUILD_FLAGS="-cl-opt-disable", OMP_WAIT_POLICY="passive", OMP_NUM_THREADS="1", SNUG="build/snug",
+def environment(f):
+    quickly = {} if f.startswith("opencl/") and f.endswith(".c") else {"POCL_EXTRA_BUILD_FLAGS": "-cl-opt-disable"}
+    return dict(os.environ, **quickly, XDG_CACHE_HOME=os.path.abspath(TREE + "/cache"), POCL_CACHE_DIR=os.path.abspath(TREE + "/pocl"),
+               OMP_WAIT_POLICY="passive", OMP_NUM_THREADS="1", SNUG="build/snug",
                BUILD="build", CK_DEFAULT_TIMEOUT="300", CK_TIMEOUT_MULTIPLIER="6", CK_TAP_LOG_FILE_NAME="tap", CK_VERBOSITY="silent")
 
 
-def failure(suite):
+def failure(suite, f):
     """"", or what Check says of the first test that fails, "status N" of a script, or "time": it did not end in time."""
-    env = environment()
+    env = environment(f)
     if suite.startswith("script/"):
         command = ["sh", "tests/%s.sh" % suite[7:]]
     else:
@@ -306,7 +323,7 @@ def judge(mutant, reached):
             if suite.startswith("script/") and not program:
                 program = link("snug")
             ran.append(suite)
-            why = failure(suite)
+            why = failure(suite, f)
             if why:
                 result.update(verdict="noticed", by=suite, why=why, ran=len(ran))
                 break
@@ -340,11 +357,15 @@ def counts(r):
     return r["verdict"] not in ("does not compile", "same code")
 
 
-def run(first, minutes, kernels):
+def run(first, minutes, command):
+    """command: which of them."""
     began = time.time()
     reached = begin()
-    for mutant in draw()[:int(first)]:
-        if mutant[1].endswith(".cl") != kernels or mutant[0] in {r["number"] for r in results()}:
+    first_number = OPENCL_FROM if command == "opencl" else 0
+    for mutant in draw():
+        if not 0 <= mutant[0] - first_number < first or mutant[1].endswith(".cl") != (command == "kernels"):
+            continue
+        if mutant[0] in {r["number"] for r in results()}:
             continue
         if time.time() - began > 60 * minutes:
             break
@@ -368,7 +389,8 @@ def wing(name):
 
 def table(first):
     sums = {}
-    counting = sorted(filter(counts, results()), key=lambda r: r["number"])[:first]
+    counting = sorted(filter(counts, results()), key=lambda r: r["number"])
+    counting = [r for r in counting if r["number"] < OPENCL_FROM][:first] + [r for r in counting if r["number"] >= OPENCL_FROM]
     for r in counting:
         for w in (wing(r["file"]), "all"):
             s = sums.setdefault(w, [0, 0])
@@ -389,8 +411,8 @@ if __name__ == "__main__":
         where = GOOD if os.path.exists(GOOD) else "."
         for m in draw()[:int((numbers + [200])[0])]:
             print(m[0], "%s:%d" % m[1:3], " -> ".join(changed(open(where + "/" + m[1]).read(), *m[2:])[1:]))
-    elif command in ("run", "kernels"):
-        run((numbers + [200])[0], numbers[1] if len(numbers) > 1 else 1e9, command == "kernels")
+    elif command in ("run", "kernels", "opencl"):
+        run((numbers + [200])[0], numbers[1] if len(numbers) > 1 else 1e9, command)
     elif command == "again":
         again(numbers)
     elif command == "table":
