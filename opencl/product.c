@@ -107,7 +107,7 @@ static status build_tile(opencl *b, int variant, int i, error *log) {
             "-DSTEP=%d -DSTAGES=%d -DPENDING=%d -D%s_M=%d -D%s_N=%d -DODD=%d -DROLLED=%d%s%s",
             rule_of(b), b->products.emulated, has_act16(b), variant & 1, variant >> 1, kinds_of(b, variant), t->m, t->n,
             t->step, t->stages, t->stages - 2, own ? "PER" : "WARP", t->part_m, own ? "PER" : "WARP", t->part_n, i > 0,
-            (b->device.info.type & CL_DEVICE_TYPE_CPU) != 0, word, registers);
+            strcmp(b->device.info.platform_name, "Portable Computing Language") == 0, word, registers);
         s = device_build(&b->device, own ? plain : sources, own ? 4 : 5, options,
                          &b->products.variant[variant].program[i], log);
         if (!*word) break;
