@@ -1,5 +1,6 @@
 /* nonfinite.c: see nonfinite.h. */
 #include "run/nonfinite.h"
+#include "base/processes.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -100,6 +101,9 @@ status nonfinite_find(model *m, span what, const batch *b, const step_settings *
         if (bad) snprintf(text, size, "the weight %s", gpt_param_name(m->gpt.graph, p, name, sizeof name));
     }
     if (!bad) TRY(run_again(m, what, b, s, text, size, &bad, e));
-    if (!bad) snprintf(text, size, "none when the step was run again (is the device reliable?)");
+    if (!bad)
+        snprintf(text, size, "%s",
+                 processes_count() > 1 ? "what another process computed, or in the sum of all"
+                                       : "none when the step was run again (is the device reliable?)");
     return OK;
 }
