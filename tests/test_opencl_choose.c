@@ -134,7 +134,11 @@ START_TEST(a_cap_of_zero_leaves_a_desktop_its_share) {
     ck_assert_uint_eq(device_default_cap(&d), GIB); /* a reserve larger than half leaves half */
     d.memory = 8 * GIB;
     d.free = 5 * GIB;
-    ck_assert_uint_eq(device_default_cap(&d), 5 * GIB - GIB / 2); /* what others hold is known */
+    ck_assert_uint_eq(device_default_cap(&d), 5 * GIB - 3 * GIB / 4); /* what others hold is known */
+    d.free = 80 * GIB;                                                /* of a card of which this device is a part */
+    ck_assert_uint_eq(device_default_cap(&d), 8 * GIB - 3 * GIB / 4);
+    d.free = GIB;
+    ck_assert_uint_eq(device_default_cap(&d), GIB / 2);
     d = cpu("PoCL");
     ck_assert_uint_eq(device_default_cap(&d), 32 * GIB);
 }

@@ -111,15 +111,16 @@ bool opencl_has_gpu(char *why, size_t size) {
 /* ---- memory ---- */
 
 /* What is left free is 1.5 GiB or an eighth, for a desktop, its browser, and the driver's context. Where the free
-   memory is known, 0.5 GiB are enough. A CPU shares its memory with everything else on the machine, so that half is
-   left. */
+   memory is known, 0.75 GiB are enough: the context took 530 MiB on an H100, and a kernel that spills gets memory for
+   it at its first launch. Free memory may be told of a whole card of which the device is a part (NVIDIA's MIG, by
+   NVML). A CPU shares its memory with everything else on the machine, so that half is left. */
 uint64_t device_default_cap(const device_info *d) {
     if (!(d->type & CL_DEVICE_TYPE_GPU)) return d->memory / 2;
     uint64_t reserve = d->memory / 8 > 3 * GIB / 2 ? d->memory / 8 : 3 * GIB / 2;
     uint64_t cap = d->memory > 2 * reserve ? d->memory - reserve : d->memory / 2;
     if (d->free) {
-        uint64_t context = GIB / 2;
-        cap = d->free > 2 * context ? d->free - context : d->free / 2;
+        uint64_t context = 3 * GIB / 4, left = d->free < d->memory ? d->free : d->memory;
+        cap = left > 2 * context ? left - context : left / 2;
     }
     return cap;
 }
