@@ -80,18 +80,14 @@ static bool goes_on(const opencl *b, int i, int count) {
     return same_update(&o[-1].attr, &o->attr);
 }
 
-/* The pattern is wide because PoCL writes one pattern at a time. Slots are multiples of it. */
 status opencl_ZERO(opencl *b, error *e) {
-    static const cl_float16 zero;
     int i = b->device.op;
     if (b->dry || b->base.products_only || goes_on(b, i, 1)) return OK;
     const slot *s = &b->memory.plan->slots[b->op->arg[0]];
     uint64_t bytes = s->bytes;
     while (goes_on(b, ++i, 1)) bytes += b->memory.plan->slots[b->graph->ops[i].arg[0]].bytes;
     b->base.launches++;
-    CL(&b->device, clEnqueueFillBuffer(b->device.queue, b->memory.block[s->block], &zero, sizeof zero, s->offset, bytes,
-                                       0, NULL, NULL));
-    return OK;
+    return memory_zero(&b->device, b->memory.block[s->block], s->offset, bytes, false, e);
 }
 
 status opencl_SUM_SQUARES(opencl *b, error *e) {

@@ -36,30 +36,51 @@ static bool zero_in_place(memory *m, int i) {
     return clEnqueueUnmapMemObject(m->d->queue, m->block[i], at, 0, NULL, NULL) == CL_SUCCESS;
 }
 
+/* Waits for a fill, and says how it ended: a device that finds its memory only now may fail only now. */
+static status wait_for(const device *d, cl_event event, error *e) {
+    cl_int state = CL_COMPLETE;
+    int code = clWaitForEvents(1, &event);
+    if (code == CL_SUCCESS) clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
+    clReleaseEvent(event);
+    CL(d, code);
+    CL(d, state < 0 ? state : CL_SUCCESS);
+    return OK;
+}
+
+/* NVIDIA's driver has been seen to hang, or to fail at the next call, after one fill of 2^31 bytes or more (by others,
+   on Pascal and Volta cards, in 2020: pyopencl's issue 395; not on an H100 in 2026). */
+enum { FILL_MOST = 1 << 30 };
+
+/* PoCL writes one pattern at a time, so that a CPU gets a wide one. Cards have a way of their own to fill memory with
+   words of up to 4 bytes; what is wider may take them longer. */
+status memory_zero(const device *d, cl_mem buffer, uint64_t at, uint64_t bytes, bool wait, error *e) {
+    static const cl_float16 zero;
+    const size_t pattern = d->info.type & CL_DEVICE_TYPE_CPU ? sizeof zero : sizeof(cl_uint);
+    for (uint64_t end = at + bytes, some; at < end; at += some) {
+        cl_event event;
+        some = end - at < FILL_MOST ? end - at : FILL_MOST;
+        CL(d, clEnqueueFillBuffer(d->queue, buffer, &zero, pattern, at, some, 0, NULL, wait ? &event : NULL));
+        if (wait) TRY(wait_for(d, event, e));
+    }
+    return OK;
+}
+
 /* Writes zeros to every byte, so that the device has to find the memory now, and not at step 300. */
 static status touch(memory *m, error *e) {
-    const cl_uint zero = 0;
-    for (int i = 0; i < m->n_blocks; i++) {
-        cl_event event;
-        cl_int state = CL_COMPLETE;
-        if (zero_in_place(m, i)) continue;
-        CL(m->d, clEnqueueFillBuffer(m->d->queue, m->block[i], &zero, sizeof zero, 0, m->plan->block_bytes[i], 0, NULL,
-                                     &event));
-        int code = clWaitForEvents(1, &event);
-        if (code == CL_SUCCESS) clGetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof state, &state, NULL);
-        clReleaseEvent(event);
-        CL(m->d, code);
-        CL(m->d, state < 0 ? state : CL_SUCCESS);
-    }
+    for (int i = 0; i < m->n_blocks; i++)
+        if (!zero_in_place(m, i)) TRY(memory_zero(m->d, m->block[i], 0, m->plan->block_bytes[i], true, e));
     CL(m->d, clFinish(m->d->queue));
     return OK;
 }
 
+/* Mapped as what need not be fetched, since nothing was written to it. Otherwise NVIDIA's driver may fetch it from the
+   device, and would have to find memory for it there first; on a GH200 that took seconds (seen by others: dbcsr's pull
+   requests 846 and 853). */
 static status pin(memory *m, host_block *h, uint64_t bytes, error *e) {
     cl_int code;
     TRY(create(m, HOME_HOST, bytes, &h->buffer, e));
-    h->at =
-        clEnqueueMapBuffer(m->d->queue, h->buffer, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0, NULL, NULL, &code);
+    h->at = clEnqueueMapBuffer(m->d->queue, h->buffer, CL_TRUE, CL_MAP_WRITE_INVALIDATE_REGION, 0, bytes, 0, NULL, NULL,
+                               &code);
     status s = device_check(m->d, code, "clEnqueueMapBuffer", __FILE__, __LINE__, e);
     if (s == OK) return OK;
     clReleaseMemObject(h->buffer);
@@ -67,12 +88,34 @@ static status pin(memory *m, host_block *h, uint64_t bytes, error *e) {
     return s;
 }
 
-/* Pinned memory, which moves at the full speed of the bus; or pageable memory, where the driver has none. Where the
-   system has none either, no smaller plan of the device's memory would help: BAD_INPUT. */
+static void unpin(memory *m, host_block *h) {
+    clEnqueueUnmapMemObject(m->d->queue, h->buffer, h->at, 0, NULL, NULL);
+    clFinish(m->d->queue);
+    clReleaseMemObject(h->buffer);
+    *h = (host_block){0};
+}
+
+/* Is it as if the device had a copy of so many bytes, which free memory fell by? Less than LEAST may be anything of the
+   driver's, and much more is somebody else's. Where free memory is not known (0), nothing is. */
+static bool is_doubled(uint64_t free_before, uint64_t free_after, uint64_t bytes) {
+    const uint64_t LEAST = 32 << 20, fell = free_before > free_after ? free_before - free_after : 0;
+    return free_after && fell >= LEAST && fell >= bytes / 2 && fell <= 2 * bytes + LEAST;
+}
+
+/* Pinned memory, which moves at the full speed of the bus; or pageable memory, where the driver has none, or keeps as
+   much of the device's beside it (so it seemed to others: tiling.c in darktable): that would pass the cap, and be in
+   vain. Where the system has none either, no smaller plan of the device's memory would
+   help: BAD_INPUT. */
 static status reserve_host(memory *m, int i, error *e) {
-    uint64_t bytes = m->plan->host_block_bytes[i];
+    uint64_t bytes = m->plan->host_block_bytes[i], free_before = device_free_bytes(&m->d->info);
     host_block *h = &m->host[i];
-    if (pin(m, h, bytes, NULL) != OK) {
+    bool pinned = !m->host_pageable && pin(m, h, bytes, NULL) == OK;
+    if (pinned) memset(h->at, 0, bytes);
+    if (pinned && is_doubled(free_before, device_free_bytes(&m->d->info), bytes)) {
+        unpin(m, h);
+        pinned = false;
+    }
+    if (!pinned) {
         m->host_pageable = true;
         h->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (h->at == MAP_FAILED) {
@@ -83,8 +126,8 @@ static status reserve_host(memory *m, int i, error *e) {
                 "other programs, or train with --offload=none under a larger --vram_cap",
                 (unsigned long long)bytes, (unsigned long long)m->host_live);
         }
+        memset(h->at, 0, bytes);
     }
-    memset(h->at, 0, bytes);
     m->host_live += bytes;
     return OK;
 }
@@ -94,19 +137,18 @@ static void release_host(memory *m, int i) {
     uint64_t bytes = m->plan->host_block_bytes[i];
     if (!h->at) return;
     m->host_live -= bytes;
-    if (!h->buffer) {
+    if (h->buffer)
+        unpin(m, h);
+    else
         munmap(h->at, bytes);
-        return;
-    }
-    clEnqueueUnmapMemObject(m->d->queue, h->buffer, h->at, 0, NULL, NULL);
-    clFinish(m->d->queue);
-    clReleaseMemObject(h->buffer);
 }
 
+/* What the cap promises comes first: no driver can take that for what is the host's. */
 static status reserve(memory *m, error *e) {
     for (int i = 0; i < m->n_blocks; i++) TRY(create(m, HOME_DEVICE, m->plan->block_bytes[i], &m->block[i], e));
+    TRY(touch(m, e));
     for (int i = 0; i < m->host_blocks; i++) TRY(reserve_host(m, i, e));
-    return touch(m, e);
+    return OK;
 }
 
 status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e) {

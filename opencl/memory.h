@@ -22,7 +22,7 @@ typedef struct {
     host_block *host; /* plan->host_blocks */
     int host_blocks;
     uint64_t host_live; /* bytes in them, which no cap limits */
-    bool host_pageable; /* not pinned: the driver refused */
+    bool host_pageable; /* not pinned: the driver refused, or took the device's memory for it */
     const graph *graph;
     const plan *plan;
 } memory;
@@ -32,6 +32,10 @@ typedef struct {
    the device refuses; BAD_INPUT: the system, for what lies in the host's memory. Nothing is held then. */
 status memory_reserve(memory *m, device *d, const graph *g, const plan *p, uint64_t cap, error *e);
 void memory_release(memory *m);
+
+/* Enqueues zeros for `bytes` of a buffer from byte `at` on, both multiples of 64. wait: until they are there, so that
+   what the device refuses is told. */
+status memory_zero(const device *d, cl_mem buffer, uint64_t at, uint64_t bytes, bool wait, error *e);
 
 /* Where a tensor lies: in a block, from an element on. There are no sub-buffers, since NVIDIA's driver crashes when
    many of them are released (R8). */

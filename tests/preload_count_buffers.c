@@ -27,7 +27,7 @@ static struct {
 static int n_known;
 static uint64_t live, peak, refuse_above, created, late; /* late: made after the first kernel was enqueued */
 static uint64_t host_live, host_peak;
-enum { NOTHING, BUFFERS, MAPPING };
+enum { NOTHING, BUFFERS, MAPPING, DOUBLED };
 static int launched, refuse_pinned, refuse_pageable;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -76,6 +76,17 @@ void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking
     if (refuse_pinned != MAPPING) return real(queue, buffer, blocking, flags, offset, size, waits, wait, event, code);
     if (code) *code = CL_MAP_FAILURE;
     return NULL;
+}
+
+/* Free memory, as AMD's extension tells it in KiB: a TiB less what there is; where pinned memory is DOUBLED, also less
+   as much of the device's, and 32 MiB for its tables. */
+cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t room, void *value, size_t *size) {
+    cl_int (*real)(cl_device_id, cl_device_info, size_t, void *, size_t *);
+    *(void **)&real = next("clGetDeviceInfo");
+    if (what != 0x4039 || room < sizeof(size_t)) return real(device, what, room, value, size);
+    uint64_t doubled = refuse_pinned == DOUBLED && host_live ? host_live + (32 << 20) : 0;
+    *(size_t *)value = (size_t)(((uint64_t)1 << 40) - live - doubled) / 1024;
+    return CL_SUCCESS;
 }
 
 /* The program's only; compilers inside of drivers map memory, too. */

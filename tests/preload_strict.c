@@ -95,6 +95,7 @@ cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t bytes, void
     if (buffer) {
         object *o = made(buffer, BUFFER, context, OURS);
         o->bytes = bytes;
+        o->host = flags & CL_MEM_ALLOC_HOST_PTR;
         if (o->ours && o->context) o->context->buffers++;
     }
     end();
@@ -318,6 +319,7 @@ cl_int clEnqueueFillBuffer(cl_command_queue queue, cl_mem buffer, const void *pa
                            size_t bytes, cl_uint waits, const cl_event *wait, cl_event *event) {
     NEXT(clEnqueueFillBuffer);
     begin();
+    if (bytes >> 31) complain("a fill of %zu bytes: from 2^31 on drivers of NVIDIA's have been seen to hang", bytes);
     object *q = command_on(queue, buffer, at, bytes, "clEnqueueFillBuffer");
     cl_int code = real(queue, buffer, pattern, pattern_bytes, at, bytes, waits, wait, event);
     enqueued(q, code, false, event, OURS);
@@ -341,6 +343,8 @@ void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking
                          size_t bytes, cl_uint waits, const cl_event *wait, cl_event *event, cl_int *code) {
     NEXT(clEnqueueMapBuffer);
     begin();
+    if (alive(buffer, BUFFER, "clEnqueueMapBuffer")->host && !(flags & CL_MAP_WRITE_INVALIDATE_REGION))
+        complain("memory of the host is mapped with its contents, for which a driver may take the device's memory");
     object *q = command_on(queue, buffer, at, bytes, "clEnqueueMapBuffer");
     void *p = real(queue, buffer, blocking, flags, at, bytes, waits, wait, event, code);
     enqueued(q, p ? CL_SUCCESS : CL_MAP_FAILURE, blocking, event, OURS);

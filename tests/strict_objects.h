@@ -39,6 +39,7 @@ struct object {
     uint64_t made;  /* serial number */
     object *context, *queue, *next;
     size_t bytes;             /* buffers */
+    bool host;                /* buffers: in the host's memory */
     uint64_t used, done;      /* buffers, events: the last command; queues: the last that has been waited for */
     unsigned buffers, launch; /* contexts: live buffers of ours; kernels enqueued since there are any */
     char name[64];            /* kernels */

@@ -1,6 +1,7 @@
 /* test_opencl_outside.c: what preload_count_buffers.c counts from outside against what plan promised (P1, P2). Does
    nothing unless that library is preloaded: tests/outside_count.sh does it. */
 #include "run/model.h"
+#include "opencl/ops.h"
 #include "opencl_device.h"
 #include "support_steps.h"
 #include <dlfcn.h>
@@ -11,7 +12,7 @@ static void (*count_reset)(uint64_t refuse_above);
 static uint64_t (*count)(int which);
 static void (*refuse_pinned)(int refuse);
 static void (*refuse_pageable)(int refuse);
-enum { NOTHING, BUFFERS, MAPPING };
+enum { NOTHING, BUFFERS, MAPPING, DOUBLED };
 enum { LIVE, PEAK, CREATED, LATE, HOST_LIVE, HOST_PEAK };
 
 static bool counting(void) {
@@ -177,6 +178,41 @@ START_TEST(a_driver_that_refuses_pinned_memory_gets_pageable_memory) {
 }
 END_TEST
 
+/* NVIDIA's driver is suspected to keep on the device what is pinned, too, which would pass the cap: where free memory
+   tells, ordinary memory takes its place. By a device that is called a GPU here, so that its free memory is asked for.
+ */
+START_TEST(a_driver_that_pins_with_the_devices_memory_gets_pageable_memory) {
+    if (!counting()) return;
+    error e = {""};
+    gpt_run run = refused_run(2, OFFLOAD_MOMENTS);
+    gpt g;
+    plan p;
+    backend *b = open_device(0, 0);
+    device d = ((opencl *)b)->device;
+    d.info.type = CL_DEVICE_TYPE_GPU;
+    strcpy(d.info.extensions, "cl_amd_device_attribute_query");
+    ck_assert_msg(gpt_build(&refused_shape, &run, b->type->scratch, 4, &g, &e) == OK, "%s", e.text);
+    ck_assert_msg(plan_make(g.graph, &b->limits, &p, &e) == OK, "%s", e.text);
+    for (int doubled = 0; doubled < 2; doubled++) {
+        memory m = {0};
+        refuse_pinned(doubled ? DOUBLED : NOTHING);
+        count_reset(0);
+        ck_assert_msg(memory_reserve(&m, &d, g.graph, &p, p.total, &e) == OK, "%s", e.text);
+        ck_assert_int_eq(m.host_pageable, doubled);
+        ck_assert_uint_eq(m.host_live, p.host_total);
+        ck_assert_uint_eq(count(HOST_LIVE), doubled ? 0 : p.host_total);
+        for (int i = 0; i < m.host_blocks; i++)
+            for (uint64_t at = 0; at < p.host_block_bytes[i]; at++) ck_assert(m.host[i].at[at] == 0);
+        memory_release(&m);
+        ck_assert_uint_eq(count(LIVE) + count(HOST_LIVE), 0);
+    }
+    refuse_pinned(NOTHING);
+    plan_free(&p);
+    gpt_free(&g);
+    b->close(b);
+}
+END_TEST
+
 /* Where the system has no memory either, a smaller plan for the device would not help: one line says whose memory it
    is, nothing is held, and the same backend takes the next plan. */
 START_TEST(a_system_that_refuses_memory_is_told_from_a_device_that_does) {
@@ -244,6 +280,7 @@ Suite *opencl_outside_suite(void) {
     tcase_add_loop_test(t, outside_peak_of_texts_is_the_plan, 0, 8);
     tcase_add_test(t, a_refusing_device_leads_to_a_smaller_plan_with_the_same_bits);
     tcase_add_test(t, a_driver_that_refuses_pinned_memory_gets_pageable_memory);
+    tcase_add_test(t, a_driver_that_pins_with_the_devices_memory_gets_pageable_memory);
     tcase_add_test(t, a_system_that_refuses_memory_is_told_from_a_device_that_does);
     suite_add_tcase(suite, t);
     return suite;

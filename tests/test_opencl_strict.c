@@ -163,6 +163,13 @@ static void never_set(world *w) {
 static void fill_outside(world *w) {
     clEnqueueFillBuffer(w->queue, w->x, &(float){0}, sizeof(float), 4, N * sizeof(float), 0, NULL, NULL);
 }
+static void fill_much(world *w) {
+    clEnqueueFillBuffer(w->queue, w->x, &(float){0}, sizeof(float), 0, (size_t)1 << 31, 0, NULL, NULL);
+}
+static void map_contents(world *w) {
+    cl_mem b = clCreateBuffer(w->context, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR, N, NULL, NULL);
+    clEnqueueMapBuffer(w->queue, b, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, N, 0, NULL, NULL, NULL);
+}
 static void read_outside(world *w) {
     static float data[2 * N];
     clEnqueueReadBuffer(w->queue, w->x, CL_TRUE, 0, N * sizeof(float) + 1, data, 0, NULL, NULL);
@@ -260,6 +267,8 @@ static const struct {
     {wrong_size_of_buffer, "kernel scale, argument 0: 4 bytes are given, and it takes 8"},
     {never_set, "kernel scale is enqueued, and its argument 2 was never set"},
     {fill_outside, "clEnqueueFillBuffer of 4096 bytes at 4, outside of a buffer of 4096"},
+    {fill_much, "a fill of 2147483648 bytes"},
+    {map_contents, "memory of the host is mapped with its contents"},
     {read_outside, "clEnqueueReadBuffer of 4097 bytes at 0, outside of a buffer of 4096"},
     {write_outside, "clEnqueueWriteBuffer of 8 bytes at 18446744073709551612, outside of a buffer of 4096"},
     {late_buffer, "a buffer is made after bind"},

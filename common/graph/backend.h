@@ -15,7 +15,7 @@ struct backend {
     uint64_t memory, memory_free; /* bytes that the device has, and of these free when it was opened; 0: not known */
     uint64_t allocated;           /* bytes taken by bind; equals plan.total */
     uint64_t host_allocated;      /* of the host's memory, for tensors at home there; equals plan.host_total */
-    bool host_pageable;           /* the driver refused pinned memory for them, so that transfers are slower */
+    bool host_pageable;           /* the driver has no pinned memory for them, so that transfers are slower */
     double transfer_seconds;      /* profile: what moving them has taken; set and added to by op_seconds */
     bool profile; /* run keeps the time of every op. Set it before bind; it may be switched off and on afterwards */
     bool products_only; /* for backends without gemm_rate: run does nothing but matrix products; results are garbage */
