@@ -23,11 +23,12 @@ fail() {
 # What a toy on PoCL has to show: every step in the table, nothing left out, and figures from its timings.
 check_run() { # WHERE STATUS LOGS
     [ "$2" = 0 ] || fail "$1: on_gpu.sh ended with status $2"
-    for step in devices_check equivalence opencl opencl_product opencl_choose bench_16 cap_small train_20 tune; do
+    for step in devices_check equivalence opencl opencl_product opencl_choose bench_16 cap_small offload refused train_20 tune; do
         grep -q "^| $step | ok | 0 | [0-9]* |" "$3/summary.md" || fail "$1: $step is not in the table, or not ok"
         grep -q "^== $step: ok" "$3/log.txt" || fail "$1: $step is not in the log"
     done
-    for row in "step, micro-batch 16, highest | .* ms a step" "cap of 6MiB | .* MiB counted" "train, 20 steps | loss [0-9.]*, then"; do
+    for row in "step, micro-batch 16, highest | .* ms a step" "cap of 6MiB | .* MiB counted" "train, 20 steps | loss [0-9.]*, then" \
+        "cap of 64MiB --offload=moments | .*moments.* MiB counted" "more than there is | refused [1-9][0-9]* times, then .*; loss [0-9]"; do
         grep -q "^| $row" "$3/summary.md" || fail "$1: no row like '$row'"
     done
     grep -q '^| LINEAR_DW ' "$3/summary.md" || fail "$1: no table of ops"

@@ -185,13 +185,13 @@ export XDG_CACHE_HOME="$work/cache" # nothing measured or compiled while others 
 model="--n_layer=12 --n_head=12 --n_embd=768 --block_size=1024 --vocab_size=50304 --device=$device"
 title="GPT-2 124M, 16 x 1024 tokens a step" tune_minutes=0.4
 # NAME:SECONDS that it takes about, on the slowest card of interest; the most important first.
-timings="bench_16_bfloat16:35 torch_bf16:30 bench_16:45 bench_16_high:35 rates:45 torch:45 cap_small:40 train_20:50 bench_4:30
-    bench_4_bfloat16:25 bench_4_high:25 bench_16_medium:30 tune:50 cap_large:35 nanogpt:60
+timings="bench_16_bfloat16:35 torch_bf16:30 bench_16:45 bench_16_high:35 rates:45 torch:45 cap_small:40 offload:30 refused:60
+    train_20:50 bench_4:30 bench_4_bfloat16:25 bench_4_high:25 bench_16_medium:30 tune:50 cap_large:35 nanogpt:60
     nanogpt_compile:120"
 if [ $toy = 1 ]; then
     model="--n_layer=2 --n_head=2 --n_embd=64 --block_size=64 --vocab_size=500 --device=$device"
     title="a toy" tune_minutes=0.02
-    timings="bench_16:9 bench_16_high:9 torch:9 nanogpt:9 cap_small:9 train_20:9 tune:9"
+    timings="bench_16:9 bench_16_high:9 torch:9 nanogpt:9 cap_small:9 offload:9 refused:9 train_20:9 tune:9"
 fi
 batch="--batch_size=16 --gradient_accumulation_steps=1"
 mkdir "$work/data" # any tokens do: memory and time don't depend on them
@@ -212,13 +212,14 @@ bench() { # NAME SECONDS MICRO_BATCH PRECISION, which is matmul_precision's or b
     if [ "$3" = 16 ]; then { printf '\n%s: micro-batch %s, %s\n\n' "$title" "$3" "$4"; grep '^|' "$work/$1.log"; } >>"$work/tables"; fi
 }
 
-# train NAME SECONDS OPTIONS...: without a checkpoint of the steps before the last
+# train NAME SECONDS OPTIONS...: without a checkpoint of the steps before the last; $under: what stands before the program
+under=
 train() {
     run=$1 seconds=$2
     shift 2
     rm -rf "$work/out"
     # shellcheck disable=SC2086
-    step "$run" "$seconds" "$snug" train $model $batch --dataset="$work/data" --out_dir="$work/out" \
+    step "$run" "$seconds" $under "$snug" train $model $batch --dataset="$work/data" --out_dir="$work/out" \
         --eval_interval=100000 --eval_iters=1 --warmup_iters=2 "$@"
 }
 of_log() { sed -n "s/.*\"$1\":\([-+0-9.e]*\).*/\1/p" "$work/out/log.jsonl"; }
@@ -234,7 +235,9 @@ train_20() { # NAME SECONDS
 }
 
 # The bytes that the program counts, against the cap, and what nvidia-smi sees beside: the driver's share comes on top.
-cap() { # NAME SECONDS CAP
+cap() { # NAME SECONDS CAP OPTIONS...
+    name=$1 seconds=$2 size=$3
+    shift 3
     : >"$work/used"
     before=$(nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits 2>/dev/null | head -n 1 || true)
     watcher=
@@ -243,17 +246,33 @@ cap() { # NAME SECONDS CAP
         watcher=$!
     fi
     passed=0
-    if train "$1" "$2" --max_iters=3 --vram_cap="$3"; then passed=1; fi
+    if train "$name" "$seconds" --max_iters=3 --vram_cap="$size" "$@"; then passed=1; fi
     if [ -n "$watcher" ]; then
         kill "$watcher" 2>/dev/null || true
         wait "$watcher" 2>/dev/null || true
     fi
     [ $passed = 1 ] || return 0
     counted=$(of_log vram_peak_bytes | tail -n 1) bytes=$(of_log vram_cap_bytes | tail -n 1)
-    if [ "$counted" -gt "$bytes" ]; then echo "| $1: $counted bytes pass the cap | FAILED | | |" >>"$work/steps"; fi
+    if [ "$counted" -gt "$bytes" ]; then echo "| $name: $counted bytes pass the cap | FAILED | | |" >>"$work/steps"; fi
     most=$(sort -n "$work/used" | tail -n 1)
-    figure "cap of $3" "$(sed -n 's/^plan: //p' "$work/$1.log"); $((counted / 1048576)) MiB counted$(
-        [ -z "$before" ] || echo ", nvidia-smi rose by $((${most:-0} - before)) MiB")"
+    figure "cap of $size${*:+ $*}" "$(sed -n 's/^plan: //p' "$work/$name.log"); $((counted / 1048576)) MiB counted$(
+        [ -z "$before" ] || echo ", nvidia-smi rose by $((${most:-0} - before)) MiB"
+        ! grep -q '^the driver has no pinned memory' "$work/$name.log" || echo "; NOT PINNED")"
+}
+
+# A plan that is larger than the card's memory, which no cap forbids: the driver refuses, and smaller ones are tried. A toy
+# is refused by a library.
+refused() { # NAME SECONDS
+    sequences=256 size=1024GiB
+    if [ $toy = 1 ]; then
+        sequences=16 size=64MiB under="env LD_PRELOAD=$build/preload_count_buffers.so SNUG_REFUSE_ABOVE=8388608"
+    fi
+    passed=0
+    if train "$@" --batch_size=$sequences --max_iters=1 --vram_cap=$size; then passed=1; fi
+    under=
+    [ $passed = 1 ] || return 0
+    figure "more than there is" "refused $(grep -c '^the device refused' "$work/$1.log") times, \
+then $(sed -n 's/^plan: //p' "$work/$1.log"); loss $(of_log loss | tail -n 1)"
 }
 
 # Single products, each way that there is; columns: the tile that is chosen, the large one, the small one.
@@ -306,6 +325,8 @@ timing() { # NAME SECONDS
     bench_4) bench "$@" 4 highest ;;
     bench_4_high) bench "$@" 4 high ;;
     cap_small) cap "$@" "$([ $toy = 1 ] && echo 6MiB || echo 8GiB)" ;;
+    offload) cap "$@" "$([ $toy = 1 ] && echo 64MiB || echo 12GiB)" --offload=moments ;;
+    refused) refused "$@" ;;
     cap_large) cap "$@" "$([ $toy = 1 ] && echo 64MiB || echo 12GiB)" ;;
     train_20) train_20 "$@" ;;
     tune) tune "$@" ;;

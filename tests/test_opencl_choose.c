@@ -102,7 +102,7 @@ static const struct {
     const char *says, *fix;
 } machines[] = {
     {{.nvidia_card = true, .nvidia_library = true}, "ICD file", "nvidia.icd"},
-    {{.nvidia_library = true}, "ICD file", "nvidia.icd"},
+    {{.nvidia_library = true}, "ICD file", "mkdir -p /etc/OpenCL/vendors && echo libnvidia-opencl.so.1"},
     {{.nvidia_library = true, .nvidia_icd = true}, "/dev/nvidiactl", "nvidia-smi"},
     {{.nvidia_card = true, .render_node = true, .render_node_opens = true}, "NVIDIA", "nvidia-opencl-icd"},
     {{.amd_card = true, .amd_icd = true, .render_node = true}, "/dev/kfd", "usermod -aG render"},

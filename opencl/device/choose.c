@@ -63,8 +63,8 @@ device_signs device_signs_here(void) {
 
 const char *device_advice(const device_signs *s) {
     if (s->nvidia_library && !s->nvidia_icd)
-        return "NVIDIA's OpenCL library is here, but not the ICD file that names it: echo libnvidia-opencl.so.1 | "
-               "sudo tee /etc/OpenCL/vendors/nvidia.icd";
+        return "NVIDIA's OpenCL library is here, but not the ICD file that names it: sudo mkdir -p "
+               "/etc/OpenCL/vendors && echo libnvidia-opencl.so.1 | sudo tee /etc/OpenCL/vendors/nvidia.icd";
     if (s->nvidia_library && !s->nvidia_card)
         return "NVIDIA's OpenCL is installed, but no card is to be seen (/dev/nvidiactl): nvidia-smi says why; a "
                "container needs --gpus all";
