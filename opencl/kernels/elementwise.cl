@@ -65,7 +65,7 @@ __kernel void add(ARG(float, y), ARG(const float, x), ulong n) {
 /* Sums of squares keep 48 bits in pairs (high, low) of floats: the same code and bits with or without cl_khr_fp64, and
    faster than doubles on most cards. Knuth's two-sum; the low halves only ever need a plain sum. */
 #pragma OPENCL FP_CONTRACT OFF
-inline float2 pair_add(float2 a, float2 b) {
+static inline float2 pair_add(float2 a, float2 b) {
     float sum = a.x + b.x;
     float part = sum - a.x;
     float lost = (a.x - (sum - part)) + (b.x - part);
@@ -82,7 +82,7 @@ inline float2 pair_add(float2 a, float2 b) {
 #endif
 typedef FLOATS(SQUARE_WIDTH) squares;
 
-inline float2 group_pair_sum(float2 v, __local float2 *space) {
+static inline float2 group_pair_sum(float2 v, __local float2 *space) {
     uint lane = get_local_id(0);
     space[lane] = v;
     BARRIER(CLK_LOCAL_MEM_FENCE);

@@ -9,7 +9,7 @@
 /* Phi(-|v|), the normal distribution's tail, and bell = exp(-v^2 / 2): Phi(-|v|) = bell * P(1 / (1 + 0.3 |v|)) with P of
    degree 8 fitted to a relative error of 1.5e-7 for |v| < 14 (beyond it bell is 0). The digits far left stay, which
    1 + erf would lose; OpenCL's erfc keeps them too, but is a call on some CPUs, twenty times slower. */
-inline float normal_tail(float v, float *bell) {
+static inline float normal_tail(float v, float *bell) {
     float t = 1.0f / (1.0f + 0.3f * fabs(v));
     float p = 0.0356749467f;
     p = p * t - 0.157203761f;
@@ -24,19 +24,19 @@ inline float normal_tail(float v, float *bell) {
 }
 
 /* (1 + tanh(u)) / 2 of GELU's tanh form, as a logistic function of 2 u: it keeps the digits far left. */
-inline float tanh_gate(float v) {
+static inline float tanh_gate(float v) {
     return 1.0f / (1.0f + exp(-2.0f * SQRT_2_OVER_PI * (v + GELU_CUBIC * v * v * v)));
 }
 
 /* v * Phi(v), or its tanh form. */
-inline float gelu_of(float v, int tanh_form) {
+static inline float gelu_of(float v, int tanh_form) {
     float bell;
     if (tanh_form) return v * tanh_gate(v);
     float tail = normal_tail(v, &bell);
     return v * (v < 0.0f ? tail : 1.0f - tail);
 }
 
-inline float gelu_slope(float v, int tanh_form) {
+static inline float gelu_slope(float v, int tanh_form) {
     float bell;
     if (tanh_form) {
         float gate = tanh_gate(v), du = SQRT_2_OVER_PI * (1.0f + 3.0f * GELU_CUBIC * v * v);

@@ -5,7 +5,7 @@
 /* What a group computes: so many columns, whose sums over k its lanes share by SLICES. */
 #define SLICES GROUP_LANES(8)
 #define ROW_COLUMNS (SERIAL ? 64 : 32)
-#define ROW_LANES GROUP_LANES(256)
+#define FEW_LANES GROUP_LANES(256)
 
 /* sum[r] += x[r, p] w[p, column ...] for R rows r and every p of this slice; N columns, neighbours. */
 #define ADD_ROWS(R, N, column)                                                                                         \
@@ -28,7 +28,7 @@
 
 /* y = x w + b for a few rows, such that w is read once from memory, and for more than four rows again from the cache. Grid:
    a group for ROW_COLUMNS columns. An element's sum has one order, whatever the other rows. */
-__attribute__((reqd_work_group_size(ROW_LANES, 1, 1))) __kernel void
+__attribute__((reqd_work_group_size(FEW_LANES, 1, 1))) __kernel void
 linear_rows(ARG(act, y),         /* [rows, O] */
             ARG(const act, x),   /* [rows, I] */
             ARG(const float, w), /* [I, O] */
@@ -50,7 +50,7 @@ linear_rows(ARG(act, y),         /* [rows, O] */
         y += (ulong)O * (rows < 4 ? 1 : 4);
     }
 #else
-    __local float parts[4][ROW_LANES];
+    __local float parts[4][FEW_LANES];
     const int lane = get_local_id(0), slice = lane / ROW_COLUMNS, column = get_group_id(0) * ROW_COLUMNS + lane % ROW_COLUMNS;
     for (int row = 0; row < rows; row += 4) {
         const int some = min(4, rows - row);

@@ -72,21 +72,21 @@ typedef float act;
 #endif
 
 #if SERIAL
-inline float wide_sum(float16 v) {
+static inline float wide_sum(float16 v) {
     float8 a = v.lo + v.hi;
     float4 b = a.lo + a.hi;
     float2 c = b.lo + b.hi;
     return c.x + c.y;
 }
-inline float wide_max(float16 v) {
+static inline float wide_max(float16 v) {
     float8 a = fmax(v.lo, v.hi);
     float4 b = fmax(a.lo, a.hi);
     float2 c = fmax(b.lo, b.hi);
     return fmax(c.x, c.y);
 }
 #else
-inline float wide_sum(float v) { return v; }
-inline float wide_max(float v) { return v; }
+static inline float wide_sum(float v) { return v; }
+static inline float wide_max(float v) { return v; }
 #endif
 
 /* The channels c of a row of C, shared out among a group's lanes: whole vectors from c on, then single ones. */
@@ -95,21 +95,21 @@ inline float wide_max(float v) { return v; }
 
 /* The row of a work-item in a grid of grid_rows (ops.h): a kernel's rows go over dimensions 1 and 2, whose ends may lie
    past the last row. */
-inline ulong folded_row(void) { return get_global_id(2) * get_global_size(1) + get_global_id(1); }
+static inline ulong folded_row(void) { return get_global_id(2) * get_global_size(1) + get_global_id(1); }
 
 /* Dropout in one argument: seed's low and high half, step, number of the first sequence, site, layer, threshold
    (0: off), bits of 1 / (1 - p). */
 typedef uint8 dropout_args;
 
-inline float dropout_scale(dropout_args a) { return as_float(a.s7); }
+static inline float dropout_scale(dropout_args a) { return as_float(a.s7); }
 
 /* Draws for elements 4*quad .. 4*quad+3 of sequence s of the micro-batch: one is kept where its word is at least a.s6. */
-inline void dropout_draw(dropout_args a, uint s, ulong quad, u32 word[4]) {
+static inline void dropout_draw(dropout_args a, uint s, ulong quad, u32 word[4]) {
     dropout_words(((u64)a.s1 << 32) | a.s0, a.s2, a.s3 + s, a.s4, a.s5, (u32)quad, word);
 }
 
 /* The factors of these elements: 0, or 1 / (1 - p). */
-inline float4 dropout_factors(dropout_args a, uint s, ulong quad) {
+static inline float4 dropout_factors(dropout_args a, uint s, ulong quad) {
     float4 factor = 1.0f;
     if (a.s6 != 0) {
         u32 word[4];
@@ -123,14 +123,14 @@ inline float4 dropout_factors(dropout_args a, uint s, ulong quad) {
     return factor;
 }
 
-inline float pick(float4 v, uint i) { return i < 2 ? (i == 0 ? v.x : v.y) : (i == 2 ? v.z : v.w); }
+static inline float pick(float4 v, uint i) { return i < 2 ? (i == 0 ? v.x : v.y) : (i == 2 ? v.z : v.w); }
 
-inline float dropout_factor(dropout_args a, uint s, ulong element) {
+static inline float dropout_factor(dropout_args a, uint s, ulong element) {
     return a.s6 == 0 ? 1.0f : pick(dropout_factors(a, s, element / 4), (uint)(element & 3));
 }
 
 /* Sum over a work-group of `lanes` (a power of two) in a fixed tree; every lane gets it. */
-inline float group_sum(float v, __local float *space, uint lanes) {
+static inline float group_sum(float v, __local float *space, uint lanes) {
     uint lane = get_local_id(0);
     space[lane] = v;
     BARRIER(CLK_LOCAL_MEM_FENCE);
@@ -143,7 +143,7 @@ inline float group_sum(float v, __local float *space, uint lanes) {
     return sum;
 }
 
-inline float group_max(float v, __local float *space, uint lanes) {
+static inline float group_max(float v, __local float *space, uint lanes) {
     uint lane = get_local_id(0);
     space[lane] = v;
     BARRIER(CLK_LOCAL_MEM_FENCE);
