@@ -41,6 +41,39 @@ START_TEST(products_are_those_of_rounded_inputs) {
 }
 END_TEST
 
+/* The proof looks at the kernels of every variant, that is of every way in which A and B are stored: one that reads
+   them as another variant does is found, with each pair of transpositions. */
+START_TEST(each_way_of_storing_is_proved) {
+    error e = {""};
+    char why[256];
+    bool right;
+    gemm_bench t;
+    backend *base = open_device_with((opencl_options){.precision = PRECISION_BFLOAT16});
+    opencl *b = (opencl *)base;
+    ck_assert_msg(gemm_bench_open(&t, b, NULL, 0, &e) == OK, "%s", e.text);
+    ck_assert_msg(gemm_bench_check_own(&t, &right, why, &e) == OK && right, "%s %s", e.text, why);
+    for (int i = 0; i < PRODUCT_VARIANTS * 4; i++) {
+        const int variant = i / 4, ta = i / 2 % 2, tb = i % 2;
+        int other = variant;
+        if (!product_has(b, variant & 1, variant >> 1, ta, tb)) continue;
+        do other = (other + 1) % PRODUCT_VARIANTS;
+        while (!product_has(b, other & 1, other >> 1, ta, tb));
+        ck_assert_int_ne(other, variant);
+        cl_kernel own[PRODUCT_TILES + 1];
+        for (int tile = 0; tile <= PRODUCT_TILES; tile++) {
+            cl_kernel *k = &b->products.variant[variant].kernel[tile][ta][tb];
+            own[tile] = *k;
+            *k = b->products.variant[other].kernel[tile][ta][tb];
+        }
+        ck_assert_msg(gemm_bench_check_own(&t, &right, why, &e) == OK, "%s", e.text);
+        ck_assert_msg(!right, "variant %d passes with the kernels of %d (%d %d)", variant, other, ta, tb);
+        for (int tile = 0; tile <= PRODUCT_TILES; tile++) b->products.variant[variant].kernel[tile][ta][tb] = own[tile];
+    }
+    base->close(base);
+    gemm_bench_close(&t);
+}
+END_TEST
+
 /* product_round against the definition: 10 bits of fraction, the nearest, of two equally near ones the larger; and 7
    bits, the even one. */
 START_TEST(rounding_is_to_the_nearest) {
@@ -396,6 +429,7 @@ Suite *opencl_product_suite(void) {
     t = tcase_create("stored"); /* many kernels, each for a few products */
     tcase_set_timeout(t, 600);
     tcase_add_loop_test(t, products_are_those_of_rounded_inputs, 3, 4);
+    tcase_add_test(t, each_way_of_storing_is_proved);
     tcase_add_loop_test(t, operands_stored_as_bf16_come_out_exactly, 0, 4);
     suite_add_tcase(suite, t);
     t = tcase_create("toy");
