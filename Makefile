@@ -116,7 +116,7 @@ TEST_HELP  := $(filter-out tests/support_opencl%,$(TEST_HELP))
 endif
 PRELOAD_SRC := $(wildcard tests/preload_*.c)
 ifneq ($(OPENCL),1)
-PRELOAD_SRC := $(filter-out tests/preload_count_%.c tests/preload_strict.c,$(PRELOAD_SRC))
+PRELOAD_SRC := $(filter-out tests/preload_count_%.c tests/preload_late.c tests/preload_strict.c,$(PRELOAD_SRC))
 endif
 PRELOADS := $(PRELOAD_SRC:tests/preload_%.c=$(BUILD)/preload_%.so)
 
@@ -335,7 +335,7 @@ part-valgrind:    RUN = if command -v valgrind >/dev/null; then $(VALGRIND_ENV) 
 part-fuzz:        RUN = if $(FUZZ_TRY); then FUZZ_SECONDS=$(FUZZ_SHORT) BUILD=build sh tests/fuzz.sh $(FUZZERS); \
                       else echo "no clang with libFuzzer and omp.h here, skipped"; exit $(SKIPPED); fi
 $(patsubst %,part-%,$(SCRIPT_TESTS) $(OPENCL_TESTS)): RUN = sh tests/$*.sh
-# Under an OpenCL that is stricter than PoCL (tests/preload_strict.c), as are the OpenCL suites.
+# Under an OpenCL that is stricter and later than PoCL (tests/preload_strict.c, preload_late.c), as are the OpenCL suites.
 part-outside_count part-bench: RUN = sh tests/strict.sh sh tests/$*.sh
 # What runs the kernels again comes when PoCL has compiled them once.
 part-asan-opencl part-bench part-cpu part-gpu_try part-outside_count part-planted part-processes part-products part-resume part-strict: | \

@@ -155,7 +155,7 @@ while IFS= read -r line; do
         *) case $name in *"$choice"*) ;; *) continue ;; esac ;;
         esac
         case $file in cpu/gemm_short.c) $short || { say "OpenBLAS does these products here, skipped: $name"; continue; } ;; esac
-        case $file in opencl/* | tests/*strict*) if [ "$opencl" = 0 ]; then say "no OpenCL here, skipped: $name"; continue; fi ;; esac
+        case $file in opencl/* | tests/*strict* | tests/*late*) if [ "$opencl" = 0 ]; then say "no OpenCL here, skipped: $name"; continue; fi ;; esac
         name=${name#\* }
         # shellcheck disable=SC2086
         set -- ${line#  fails }

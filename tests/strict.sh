@@ -1,6 +1,6 @@
 #!/bin/sh
-# strict.sh [COMMAND ...]: runs it under preload_strict.so, and fails when it fails or when any process of it complained,
-# whatever became of that one's status. Without a command: what people type, on an OpenCL device, with an empty cache.
+# strict.sh [COMMAND ...]: runs it under preload_strict.so and preload_late.so, and fails when it fails or when any process
+# of it complained, whatever became of that one's status. Without a command: what people type, on an OpenCL device, with an empty cache.
 set -eu
 build=${BUILD:-build}
 snug=${SNUG:-$build/snug}
@@ -13,8 +13,8 @@ if [ ! -e "$build/preload_strict.so" ]; then
 fi
 run() { # COMMAND...
     status=0
-    env SNUG_STRICT=1 SNUG_STRICT_FILE="$work/complaints" LD_PRELOAD="$(realpath "$build/preload_strict.so")" \
-        "$@" || status=$?
+    env SNUG_STRICT=1 SNUG_STRICT_FILE="$work/complaints" \
+        LD_PRELOAD="$(realpath "$build/preload_strict.so"):$(realpath "$build/preload_late.so")" "$@" || status=$?
     if [ -s "$work/complaints" ]; then
         echo "strict: complaints under: $*" >&2
         cat "$work/complaints" >&2

@@ -131,6 +131,10 @@ START_TEST(moments_are_read_and_written_where_they_lie) {
     ck_assert_int_eq(model_read(&m, v, AT, N, out, &e), OK); /* beta2 of it, and a little of the gradient's square */
     for (int i = 0; i < N; i++) ck_assert_double_eq_tol(out[i], run.beta2 * in[i], 1e-3);
     ck_assert(fabs(out[0] - run.beta2 * in[0]) + fabs(out[N - 1] - run.beta2 * in[N - 1]) < 1e-2);
+    ck_assert_int_eq(model_finish(&m, &(step_settings){.lr = 1e-3}, &norm, &e), OK);
+    ck_assert_int_eq(model_write(&m, v, AT, N, in, &e), OK); /* the update is over by then */
+    ck_assert_int_eq(model_read(&m, v, AT, N, out, &e), OK);
+    for (int i = 0; i < N; i++) ck_assert_double_eq(out[i], in[i]);
     batch_free(&b);
     model_close(&m);
 }

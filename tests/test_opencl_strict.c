@@ -1,6 +1,7 @@
 /* test_opencl_strict.c: does preload_strict.c complain? Commits each sin once, in a process of its own, and expects the
-   line and the status; and what is right, and what CLBlast may do, must pass. Without the library (a run by hand, the
-   sanitizers) there is nothing to test; tests/strict.sh sets SNUG_STRICT, and then it has to be there. */
+   line and the status; and what is right, and what CLBlast may do, must pass. And does preload_late.c wait? Without the
+   library (a run by hand, the sanitizers) there is nothing to test; tests/strict.sh sets SNUG_STRICT, and then it has
+   to be there. */
 #include <CL/cl.h>
 #include <check.h>
 #include <clblast_c.h>
@@ -317,10 +318,30 @@ START_TEST(each_sin_ends_the_process_with_its_line) {
 }
 END_TEST
 
+/* Nothing begins before it is waited for: a write whose bytes are changed after it was enqueued writes the changed
+   ones, and asking for nothing but clFlush changes nothing of that. */
+START_TEST(a_late_command_finds_what_came_after_it) {
+    void *here = dlsym(RTLD_DEFAULT, "late_opencl_is_here");
+    ck_assert_msg(here || !getenv("SNUG_STRICT"), "SNUG_STRICT is set, and the library is not loaded");
+    if (!here) return;
+    world w = begin();
+    float from[N], to[N];
+    for (int i = 0; i < N; i++) from[i] = 1;
+    MUST(clEnqueueWriteBuffer(w.queue, w.x, CL_FALSE, 0, sizeof from, from, 0, NULL, NULL));
+    MUST(clFlush(w.queue));
+    usleep(100000);
+    for (int i = 0; i < N; i++) from[i] = 2;
+    MUST(clEnqueueReadBuffer(w.queue, w.x, CL_TRUE, 0, sizeof to, to, 0, NULL, NULL));
+    for (int i = 0; i < N; i++) ck_assert_float_eq(to[i], 2);
+    end(&w);
+}
+END_TEST
+
 Suite *opencl_strict_suite(void) {
     Suite *suite = suite_create("opencl_strict");
     TCase *t = tcase_create("opencl_strict");
     tcase_add_loop_test(t, each_sin_ends_the_process_with_its_line, 0, sizeof sins / sizeof *sins);
+    tcase_add_test(t, a_late_command_finds_what_came_after_it);
     suite_add_tcase(suite, t);
     return suite;
 }
