@@ -87,7 +87,8 @@ if ! ours timeout 60 "$snug" devices >"$work/devices" 2>&1; then
 fi
 { echo "== driver: $driver"; cat "$work/devices"; } >>"$log"
 
-export SNUG_TEST_DEVICE="$device" CK_TIMEOUT_MULTIPLIER=3 OMP_WAIT_POLICY=passive
+# A test may have to wait for a driver's compiler, beside many others: more than check's own 4 seconds.
+export SNUG_TEST_DEVICE="$device" CK_TIMEOUT_MULTIPLIER=3 CK_DEFAULT_TIMEOUT=100 OMP_WAIT_POLICY=passive
 export CUDA_CACHE_PATH="$work/cuda" # the driver's own cache of compiled kernels: a first start is a first start
 export SNUG="$snug" BUILD="$build"
 

@@ -100,7 +100,8 @@ static void fill(pair *k, const gpt_shape *shape) {
 static double allowed_for(const pair *k, const op *o, tensor_id t) {
     const graph *g = k->cl.gpt.graph;
     bool attention = o->code == OP_ATTENTION || o->code == OP_ATTENTION_DX;
-    bool rounds = o->code == OP_HEAD || (attention && k->way == BY_UNITS);
+    bool by_units = ((const opencl *)k->cl.backend)->attention.way == ATTENTION_BF16; /* a card's own too */
+    bool rounds = o->code == OP_HEAD || (attention && by_units);
     if (o->code == OP_LINEAR_DX) rounds = g->tensors[o->by.LINEAR_DX.dy].type != TYPE_BF16;
     if (o->code == OP_LINEAR_DW) rounds = g->tensors[o->by.LINEAR_DW.dy].type != TYPE_BF16;
     if (!k->exact || rounds) return 1e-2;
