@@ -95,7 +95,9 @@ static status build_tile(opencl *b, int variant, int i, error *log) {
     const tile *t = &tiles_of(b, variant)[i];
     bool own = rule_of(b) == RULE_FLOAT32;
     cl_uint major, minor;
-    bool nvidia = is_nvidia(&b->device.info, &major, &minor);
+    const device_info *d = &b->device.info;
+    bool nvidia = is_nvidia(d, &major, &minor);
+    bool rolled = d->type & CL_DEVICE_TYPE_CPU && strcmp(d->platform_name, "Portable Computing Language") == 0;
     status s = FAILED;
     for (int w = 0; w < 2 && s != OK; w++) {
         char options[512], word[32] = "", registers[48] = "";
@@ -107,7 +109,7 @@ static status build_tile(opencl *b, int variant, int i, error *log) {
             "-DSTEP=%d -DSTAGES=%d -DPENDING=%d -D%s_M=%d -D%s_N=%d -DODD=%d -DROLLED=%d%s%s",
             rule_of(b), b->products.emulated, has_act16(b), variant & 1, variant >> 1, kinds_of(b, variant), t->m, t->n,
             t->step, t->stages, t->stages - 2, own ? "PER" : "WARP", t->part_m, own ? "PER" : "WARP", t->part_n, i > 0,
-            strcmp(b->device.info.platform_name, "Portable Computing Language") == 0, word, registers);
+            rolled, word, registers);
         s = device_build(&b->device, own ? plain : sources, own ? 4 : 5, options,
                          &b->products.variant[variant].program[i], log);
         if (!*word) break;

@@ -15,8 +15,8 @@
      A16 B16     1: that operand is stored as bf16 (PRECISION 2 or ACT16); else as float
      KINDS       which kernels: 1 nn, 2 nt, 4 tn, 8 tt, added up
      TILE_M TILE_N STEP STAGES PENDING (STAGES - 2), and a lane's PER_M x PER_N or a warp's WARP_M x WARP_N
-     ROLLED      1: loops stay loops. For PoCL, which compiles these kernels in a third of the time then and has a step with
-                 dtype=bfloat16 a seventh faster; by Intel's runtime it is half as fast
+     ROLLED      1: loops stay loops. For PoCL on CPUs, which compiles these kernels in a third of the time then and has a
+                 step with dtype=bfloat16 a seventh faster; by Intel's runtime it is half as fast
      ODD         1: the kernels for operands whose lines don't start at multiples of 16 bytes, too
      ASM         how NVIDIA's compiler spells `asm`; not defined for others, if PRECISION is 0 */
 #define UNROLL_NONE _Pragma("unroll 1")
