@@ -104,8 +104,7 @@ static bool is_doubled(uint64_t free_before, uint64_t free_after, uint64_t bytes
 
 /* Pinned memory, which moves at the full speed of the bus; or pageable memory, where the driver has none, or keeps as
    much of the device's beside it (so it seemed to others: tiling.c in darktable): that would pass the cap, and be in
-   vain. Where the system has none either, no smaller plan of the device's memory would
-   help: BAD_INPUT. */
+   vain. Where the system has none either, no smaller plan of the device's memory would help: BAD_INPUT. */
 static status reserve_host(memory *m, int i, error *e) {
     uint64_t bytes = m->plan->host_block_bytes[i], free_before = device_free_bytes(&m->d->info);
     host_block *h = &m->host[i];

@@ -6,8 +6,8 @@
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
+#include "preload_next.h"
 #include <CL/cl.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -31,13 +31,6 @@ enum { NOTHING, BUFFERS, MAPPING, DOUBLED };
 static int launched, refuse_pinned, refuse_pageable;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void *next(const char *name) {
-    void *f = dlsym(RTLD_NEXT, name);
-    if (f) return f;
-    fprintf(stderr, "count_buffers: no %s\n", name);
-    abort();
-}
-
 static int find(cl_mem buffer) {
     for (int i = 0; i < n_known; i++)
         if (known[i].buffer == buffer) return i;
@@ -45,8 +38,7 @@ static int find(cl_mem buffer) {
 }
 
 cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *code) {
-    cl_mem (*real)(cl_context, cl_mem_flags, size_t, void *, cl_int *);
-    *(void **)&real = next("clCreateBuffer");
+    NEXT(clCreateBuffer);
     pthread_mutex_lock(&lock);
     cl_mem buffer = NULL;
     bool on_host = flags & CL_MEM_ALLOC_HOST_PTR;
@@ -70,9 +62,7 @@ cl_mem clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void 
 
 void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset,
                          size_t size, cl_uint waits, const cl_event *wait, cl_event *event, cl_int *code) {
-    void *(*real)(cl_command_queue, cl_mem, cl_bool, cl_map_flags, size_t, size_t, cl_uint, const cl_event *,
-                  cl_event *, cl_int *);
-    *(void **)&real = next("clEnqueueMapBuffer");
+    NEXT(clEnqueueMapBuffer);
     if (refuse_pinned != MAPPING) return real(queue, buffer, blocking, flags, offset, size, waits, wait, event, code);
     if (code) *code = CL_MAP_FAILURE;
     return NULL;
@@ -81,8 +71,7 @@ void *clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking
 /* Free memory, as AMD's extension tells it in KiB: a TiB less what there is; where pinned memory is DOUBLED, also less
    as much of the device's, and 32 MiB for its tables. */
 cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t room, void *value, size_t *size) {
-    cl_int (*real)(cl_device_id, cl_device_info, size_t, void *, size_t *);
-    *(void **)&real = next("clGetDeviceInfo");
+    NEXT(clGetDeviceInfo);
     if (what != 0x4039 || room < sizeof(size_t)) return real(device, what, room, value, size);
     uint64_t doubled = refuse_pinned == DOUBLED && host_live ? host_live + (32 << 20) : 0;
     *(size_t *)value = (size_t)(((uint64_t)1 << 40) - live - doubled) / 1024;
@@ -91,20 +80,18 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info what, size_t room, vo
 
 /* The program's only; compilers inside of drivers map memory, too. */
 void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset) {
-    void *(*real)(void *, size_t, int, int, int, off_t);
     Dl_info caller;
     if (refuse_pageable && file < 0 && dladdr(__builtin_return_address(0), &caller) &&
         !strstr(caller.dli_fname, ".so")) {
         errno = ENOMEM;
         return MAP_FAILED;
     }
-    *(void **)&real = next("mmap");
+    NEXT(mmap);
     return real(address, size, protection, flags, file, offset);
 }
 
 cl_int clRetainMemObject(cl_mem buffer) {
-    cl_int (*real)(cl_mem);
-    *(void **)&real = next("clRetainMemObject");
+    NEXT(clRetainMemObject);
     pthread_mutex_lock(&lock);
     int i = find(buffer);
     if (i >= 0) known[i].references++;
@@ -113,8 +100,7 @@ cl_int clRetainMemObject(cl_mem buffer) {
 }
 
 cl_int clReleaseMemObject(cl_mem buffer) {
-    cl_int (*real)(cl_mem);
-    *(void **)&real = next("clReleaseMemObject");
+    NEXT(clReleaseMemObject);
     pthread_mutex_lock(&lock);
     int i = find(buffer);
     if (i >= 0 && --known[i].references == 0) {
@@ -130,9 +116,7 @@ cl_int clReleaseMemObject(cl_mem buffer) {
 cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
                               const size_t *global, const size_t *local, cl_uint waits, const cl_event *wait,
                               cl_event *event) {
-    cl_int (*real)(cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,
-                   const cl_event *, cl_event *);
-    *(void **)&real = next("clEnqueueNDRangeKernel");
+    NEXT(clEnqueueNDRangeKernel);
     launched = 1;
     return real(queue, kernel, dims, offset, global, local, waits, wait, event);
 }

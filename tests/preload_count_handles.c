@@ -3,8 +3,8 @@
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
+#include "preload_next.h"
 #include <CL/cl.h>
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,18 +12,10 @@
 enum { CONTEXT, QUEUE, BUFFER, PROGRAM, KERNEL, EVENT, KINDS };
 static atomic_long held[KINDS];
 
-static void *next(const char *name) {
-    void *f = dlsym(RTLD_NEXT, name);
-    if (f) return f;
-    fprintf(stderr, "count_handles: no %s\n", name);
-    abort();
-}
-
 /* A function that returns a new handle. */
 #define CREATE(kind, type, name, parameters, arguments)                                                                \
     type name parameters {                                                                                             \
-        type(*real) parameters;                                                                                        \
-        *(void **)&real = next(#name);                                                                                 \
+        NEXT(name);                                                                                                    \
         type handle = real arguments;                                                                                  \
         if (handle) held[kind]++;                                                                                      \
         return handle;                                                                                                 \
@@ -49,8 +41,7 @@ CREATE(KERNEL, cl_kernel, clCreateKernel, (cl_program p, const char *name, cl_in
 /* Functions that take a handle and change the count of its kind. */
 #define CHANGE(kind, type, name, change)                                                                               \
     cl_int name(type handle) {                                                                                         \
-        cl_int (*real)(type);                                                                                          \
-        *(void **)&real = next(#name);                                                                                 \
+        NEXT(name);                                                                                                    \
         cl_int code = real(handle);                                                                                    \
         if (code == CL_SUCCESS) held[kind] += (change);                                                                \
         return code;                                                                                                   \
@@ -75,8 +66,7 @@ static cl_int count_event(cl_int code, const cl_event *event) {
 }
 #define ENQUEUE(name, parameters, arguments)                                                                           \
     cl_int name parameters {                                                                                           \
-        cl_int(*real) parameters;                                                                                      \
-        *(void **)&real = next(#name);                                                                                 \
+        NEXT(name);                                                                                                    \
         return count_event(real arguments, event);                                                                     \
     }
 ENQUEUE(clEnqueueNDRangeKernel,

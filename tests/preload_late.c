@@ -9,11 +9,9 @@
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
+#include "preload_next.h"
 #include <CL/cl.h>
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { QUEUES = 256 };
 
@@ -23,11 +21,8 @@ static struct {
     cl_event gate;
 } gates[QUEUES]; /* of the queues that are held back now */
 
-/* The function of the same name in the library below, with its type. */
-#define NEXT(function)                                                                                                 \
-    static __typeof__(&function) real;                                                                                 \
-    if (!real) *(void **)&real = dlsym(RTLD_NEXT, #function)
-/* That of the loader of drivers itself: what is ours, no library below is to watch or to count. */
+/* The function in the loader of drivers itself, not in the next library: what is ours, no library below is to watch or
+ * to count. */
 #define LOADER(function)                                                                                               \
     static __typeof__(&function) loader_##function;                                                                    \
     if (!loader_##function) *(void **)&loader_##function = in_loader(#function)

@@ -6,8 +6,8 @@
 #ifndef CL_TARGET_OPENCL_VERSION
 #define CL_TARGET_OPENCL_VERSION 120
 #endif
+#include "preload_next.h"
 #include <CL/cl.h>
-#include <dlfcn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,16 +73,6 @@ __attribute__((noreturn, format(printf, 1, 2))) static void complain(const char 
 
 /* For tests: is it here? */
 int strict_opencl_is_here(void) { return STRICT_STATUS; }
-
-static void *next_of(const char *name) {
-    void *f = dlsym(RTLD_NEXT, name);
-    if (!f) complain("no %s below", name);
-    return f;
-}
-/* The function of the same name in the library below, with its type. */
-#define NEXT(function)                                                                                                 \
-    static __typeof__(&function) real;                                                                                 \
-    if (!real) *(void **)&real = next_of(#function)
 
 /* Whose call is it? Asked of the address that a function returns to. A function of the program that has a name of
    OpenCL's passes on what CLBlast has asked (opencl/device/binaries.c). */

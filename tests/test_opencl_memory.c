@@ -2,7 +2,7 @@
    and by that for CPUs, and nothing beside them. */
 #include "opencl/ops.h"
 #include "opencl_device.h"
-#include <dlfcn.h>
+#include "preload_next.h"
 
 /* ---- what is enqueued: this function stands before OpenCL's, and while it records nothing is filled ---- */
 
@@ -13,11 +13,8 @@ static bool recording;
 
 cl_int clEnqueueFillBuffer(cl_command_queue queue, cl_mem buffer, const void *pattern, size_t pattern_bytes, size_t at,
                            size_t bytes, cl_uint waits, const cl_event *wait, cl_event *event) {
-    static __typeof__(&clEnqueueFillBuffer) behind;
-    if (!recording) {
-        if (!behind) *(void **)&behind = dlsym(RTLD_NEXT, "clEnqueueFillBuffer");
-        return behind(queue, buffer, pattern, pattern_bytes, at, bytes, waits, wait, event);
-    }
+    NEXT(clEnqueueFillBuffer);
+    if (!recording) return real(queue, buffer, pattern, pattern_bytes, at, bytes, waits, wait, event);
     if (n_pieces == PIECES) return CL_OUT_OF_RESOURCES;
     pieces[n_pieces].pattern = pattern_bytes;
     pieces[n_pieces].at = at;

@@ -4,7 +4,7 @@
 
 /* y = (x - mean) * rstd * w + b for one row. The variance takes a second pass, as E[x^2] - mean^2 loses digits. */
 static inline void norm_row(__global act *y, __global float *stats, __global const float *x, __global const float *w,
-                     __global const float *b, int has_bias, int C, float epsilon, __local float *space) {
+                            __global const float *b, int has_bias, int C, float epsilon, __local float *space) {
     int lane = get_local_id(0);
     wide sums = 0.0f;
     float sum = 0.0f;
@@ -54,7 +54,7 @@ norm(ARG(act, y),          /* [rows, C] */
 /* y = x + dropout(p + pb) for the row that begins at element `first` of sequence s. Dropout draws for four elements at
    once where every row begins with a draw of its own. */
 static inline void residual_row(__global float *y, __global const float *x, __global const act *p, __global const float *pb,
-                         int has_bias, int C, dropout_args dropout, uint s, ulong first) {
+                                int has_bias, int C, dropout_args dropout, uint s, ulong first) {
     int lane = get_local_id(0);
     if (dropout.s6 == 0) {
         EACH_WIDE(c, C, ROW_LANES) {
